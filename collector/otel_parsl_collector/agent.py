@@ -1,0 +1,360 @@
+"""
+The agent: the collector embedded in a run, a process beside the DataFlowKernel's.
+
+It tails what the hub spools, receives what HTEX's interchange and the workers send while tries
+run, stores all of it, derives the hub's spans where a destination wants them, and forwards.
+It outlives a killed DataFlowKernel and closes the run.
+
+    python -m otel_parsl_collector.agent DIRECTORY
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import psutil
+from sqlalchemy.exc import OperationalError
+
+from otel_parsl import __version__, rendezvous, semconv, wire
+from otel_parsl.identity import run_key, span_id
+from otel_parsl.rendezvous import AGENT, DERIVED, SUBMIT
+from otel_parsl.spool import Frame, Place, SpoolWriter, frame, segment_path, segments
+from otel_parsl_collector.errors import StoreError
+from otel_parsl_collector.exporters.otlp import Destination, OtlpExporter, Unavailable
+from otel_parsl_collector.exporters.parsl_sql import ParslSqlExporter
+from otel_parsl_collector.pump import Pump
+from otel_parsl_collector.receivers.htex_zmq import HtexReceiver, Socket
+
+logger = logging.getLogger(__name__)
+
+NICE = 5
+TICK_S = 0.05
+LINGER_S = 60.0
+"""How long it goes on sending after the store is complete."""
+LOST_SEQUENCE = 1 << 52
+"""Of the event that ends a run whose own process can say no more: after all of that one's."""
+_STORE_DELAY_S = 0.5
+
+
+class Agent:
+    """
+    The agent of one run.
+
+    Args:
+        directory: The run's spool; ``rendezvous.SETTINGS`` there says the rest.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._settings: dict[str, Any] = rendezvous.read(directory, rendezvous.SETTINGS)
+        self._spool = _LockedWriter(directory, AGENT)
+        self._receivers: dict[str, HtexReceiver] = {}
+        self._store: ParslSqlExporter | None = None
+        self._store_pump: Pump | None = None
+        self._store_error: str | None = None
+        self._forwarders: list[tuple[OtlpExporter, Pump]] = []
+        self._lifecycle: Pump | None = None
+        self._derived: _LockedWriter | None = None
+        self._run: tuple[bytes, ...] | None = None
+        self._run_id: str | None = None
+        self._is_released = False
+        self._said: Any = None
+
+    def run(self) -> None:
+        """Serve the run until it is over and everything is delivered, or cannot be for now."""
+        self._start_forwarding()
+        released_at: float | None = None
+        closing = None
+        while True:
+            self._bind_sockets()
+            if self._store_pump is None and not self._is_released:
+                self._open_store()
+            closing = closing or rendezvous.read(self._directory, rendezvous.CLOSING)
+            if closing is None and not self._hub_is_alive():
+                closing = self._close_lost_run()
+            if closing is not None and not self._is_released:
+                self._release(Place(*closing["place"]))
+            self._check_pumps()
+            self._say()
+            self._remove_finished_segments()
+            if self._is_released:
+                released_at = released_at or time.monotonic()
+                if self._is_forwarded() or time.monotonic() - released_at > LINGER_S:
+                    break
+            time.sleep(TICK_S)
+        self._stop()
+
+    def _check_pumps(self) -> None:
+        """End with the error of a pump that has one, so that the hub starts a new agent."""
+        pumps = [self._store_pump, self._lifecycle, *(pump for _, pump in self._forwarders)]
+        for pump in pumps:
+            if pump is not None and pump.failure is not None:
+                raise pump.failure
+
+    def _open_store(self) -> None:
+        try:
+            store = ParslSqlExporter(self._settings["database"], spool=str(self._directory))
+            places = {stream: Place() for stream in (SUBMIT, AGENT)} | store.places()
+        except (StoreError, OperationalError) as error:
+            if str(error) != self._store_error:
+                logger.error("the store cannot be opened: %s; trying again", error)
+            self._store_error = str(error)
+            time.sleep(_STORE_DELAY_S)
+            return
+        self._store, self._store_error = store, None
+        self._store_pump = Pump(
+            "store",
+            self._directory,
+            places,
+            store.consume,
+            retryable=(OperationalError,),
+            delay_s=lambda _: _STORE_DELAY_S,
+        )
+        self._store_pump.start()
+
+    def _start_forwarding(self) -> None:
+        destinations = self._settings["destinations"]
+        if not destinations:
+            return
+        self._derived = _LockedWriter(self._directory, DERIVED)
+        for number, settings in enumerate(destinations):
+            settings["headers"] = tuple(tuple(pair) for pair in settings["headers"])
+            settings["signals"] = tuple(settings["signals"])
+            exporter = OtlpExporter(
+                Destination(**settings),
+                refused_path=self._directory / f"refused-{number}.otlp",
+            )
+            self._forwarders.append((exporter, self._forwarder(number, exporter)))
+        for _, pump in self._forwarders:
+            pump.start()
+
+    def _forwarder(self, number: int, exporter: OtlpExporter) -> Pump:
+        name = f"forward-{number}.json"
+        saved = rendezvous.read(self._directory, name) or {}
+        places = {
+            stream: Place(*saved.get(stream, Place())) for stream in (SUBMIT, AGENT, DERIVED)
+        }
+
+        def consume(frames: list[Frame], behind: Mapping[str, Place]) -> None:
+            exporter.consume(frames, behind)
+            rendezvous.write(self._directory, name, behind)
+
+        def delay_s(error: Exception) -> float:
+            assert isinstance(error, Unavailable)
+            return exporter.delay_s(error)
+
+        return Pump(
+            f"forward-{number}",
+            self._directory,
+            places,
+            consume,
+            retryable=(Unavailable,),
+            delay_s=delay_s,
+        )
+
+    def _start_lifecycle(self, run_id: str) -> None:
+        """Derive spans: only where there is a destination, since the store has the events."""
+        from otel_parsl_collector.connectors.lifecycle import Lifecycle
+
+        assert self._derived is not None
+        lifecycle = Lifecycle(
+            self._directory / "lifecycle.db",
+            run_id,
+            scope=self._settings["trace_scope"],
+            emit=self._derived.append,
+        )
+        self._lifecycle = Pump(
+            "lifecycle",
+            self._directory,
+            {SUBMIT: lifecycle.place},
+            lambda frames, places: lifecycle.consume(frames, places[SUBMIT]),
+            retryable=(),
+            delay_s=lambda _: 0.0,
+        )
+        self._lifecycle.start()
+
+    def _bind_sockets(self) -> None:
+        wanted = rendezvous.read(self._directory, rendezvous.SOCKETS) or {}
+        ports = rendezvous.read(self._directory, rendezvous.PORTS) or {}
+        for label, socket in wanted.items():
+            if socket["is_closed"]:
+                receiver = self._receivers.pop(label, None)
+                if receiver is not None:
+                    receiver.close()
+            elif label not in self._receivers:
+                where = Socket(
+                    label,
+                    socket["address"],
+                    tuple(socket["port_range"]),
+                    socket["cert_dir"],
+                    ports.get(label),
+                )
+                self._receivers[label] = HtexReceiver(
+                    where, resource=self._run_attributes, spool=self._spool.append
+                )
+                ports[label] = self._receivers[label].port
+                rendezvous.write(self._directory, rendezvous.PORTS, ports)
+        if self._run is None:
+            self._read_run()
+        if self._forwarders and self._lifecycle is None and self._run_id is not None:
+            self._start_lifecycle(self._run_id)
+
+    def _read_run(self) -> None:
+        run = rendezvous.read(self._directory, "run.json")
+        if run is not None:
+            self._run_id = run["run_id"]
+            self._run = tuple(bytes.fromhex(attribute) for attribute in run["resource"])
+
+    def _run_attributes(self) -> tuple[bytes, ...] | None:
+        return self._run
+
+    def _hub_is_alive(self) -> bool:
+        try:
+            process = psutil.Process(self._settings["hub_pid"])
+            started = process.create_time()
+            is_dead = process.status() == psutil.STATUS_ZOMBIE
+        except psutil.NoSuchProcess:
+            return False
+        return not is_dead and abs(started - self._settings["hub_started"]) < 1
+
+    def _close_lost_run(self) -> dict[str, Any]:
+        """End a run whose process is gone: it can spool no more, so its stream is ours now."""
+        logger.warning("the submit process is gone: closing its run as lost")
+        writer = SpoolWriter(self._directory, SUBMIT)
+        if self._run is not None and self._run_id is not None:
+            writer.append([frame(wire.LOGS, self._lost_event(self._run, self._run_id))])
+        closing = {"place": writer.place}
+        writer.close()
+        rendezvous.write(self._directory, rendezvous.CLOSING, closing)
+        return closing
+
+    def _lost_event(self, resource: tuple[bytes, ...], run_id: str) -> bytes:
+        now_ns = time.time_ns() // 1000 * 1000
+        run = run_key(run_id)
+        record = wire.log_record(
+            wire.sized(semconv.EVENT_RUN_ENDED.encode()),
+            now_ns,
+            now_ns,
+            run,
+            span_id(run, "run"),
+            [
+                wire.Key(semconv.SEQUENCE).integer(LOST_SEQUENCE),
+                wire.Key(semconv.TIME_COMPLETED).integer(now_ns),
+                wire.Key(semconv.OUTCOME).text("lost"),
+            ],
+            severity=17,
+        )
+        return wire.request(
+            wire.resource(resource),
+            wire.scope(semconv.SCOPE, __version__),
+            [record],
+            schema_url=semconv.SCHEMA_URL,
+        )
+
+    def _release(self, last: Place) -> None:
+        """Let go of the database when it holds everything up to the run's last event."""
+        for receiver in self._receivers.values():
+            receiver.close()
+        self._receivers.clear()
+        pump = self._store_pump
+        if pump is None or pump.places[SUBMIT] < last or not pump.is_empty():
+            return
+        pump.stop()
+        assert self._store is not None
+        self._store.close()
+        self._store_pump = None
+        self._is_released = True
+        logger.info("the store is complete")
+
+    def _is_forwarded(self) -> bool:
+        if self._lifecycle is not None and not self._lifecycle.is_empty():
+            return False
+        return all(pump.is_empty() for _, pump in self._forwarders)
+
+    def _say(self) -> None:
+        pump = self._store_pump
+        said = {
+            "pid": os.getpid(),
+            "stored": None if pump is None else pump.places[SUBMIT],
+            "is_released": self._is_released,
+            "store_error": self._store_error,
+            "destinations": [
+                {
+                    "endpoint": exporter.destination.endpoint,
+                    "sent": exporter.sent,
+                    "refused": exporter.refused,
+                    "error": exporter.last_error,
+                    "is_empty": forwarder.is_empty(),
+                }
+                for exporter, forwarder in self._forwarders
+            ],
+        }
+        if said != self._said:
+            rendezvous.write(self._directory, rendezvous.STATUS, said)
+            self._said = said
+
+    def _remove_finished_segments(self) -> None:
+        """Remove the segments that everybody has carried."""
+        pumps = [pump for _, pump in self._forwarders]
+        pumps += [pump for pump in (self._store_pump, self._lifecycle) if pump is not None]
+        if self._store_pump is None and not self._is_released:
+            return
+        for stream in (SUBMIT, AGENT, DERIVED):
+            places = [pump.places[stream] for pump in pumps if stream in pump.places]
+            if not places:
+                continue
+            for number in segments(self._directory, stream):
+                if number < min(places).segment:
+                    segment_path(self._directory, stream, number).unlink()
+
+    def _stop(self) -> None:
+        if self._lifecycle is not None:
+            self._lifecycle.stop()
+        for _, pump in self._forwarders:
+            pump.stop()
+        if self._is_forwarded():
+            for stream in (SUBMIT, AGENT, DERIVED):
+                for number in segments(self._directory, stream):
+                    segment_path(self._directory, stream, number).unlink()
+        self._say()
+
+
+class _LockedWriter:
+    """A spool writer for several threads, whose file is begun by the first frame."""
+
+    def __init__(self, directory: Path, stream: str) -> None:
+        self._directory = directory
+        self._stream = stream
+        self._lock = threading.Lock()
+        self._writer: SpoolWriter | None = None
+
+    def append(self, frames: Iterable[bytes]) -> None:
+        with self._lock:
+            if self._writer is None:
+                self._writer = SpoolWriter(self._directory, self._stream)
+            self._writer.append(frames)
+
+
+def main() -> None:
+    """Run the agent of the directory given on the command line."""
+    directory = Path(sys.argv[1])
+    os.nice(NICE)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    logging.basicConfig(
+        stream=sys.stderr,
+        level=logging.INFO,
+        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
+    )
+    Agent(directory).run()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,141 @@
+"""Log records to facts: the events of the hub, and a worker's news of a try that lasts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from otel_parsl import semconv as names
+from otel_parsl_collector.materialise.attributes import Attributes, read_attributes
+from otel_parsl_collector.materialise.facts import (
+    BlockStatus,
+    Facts,
+    Run,
+    Running,
+    RunState,
+    TaskBorn,
+    TaskState,
+)
+
+
+def add(records: Iterable[Any], resource: Attributes, run: Run | None, facts: Facts) -> None:
+    """Add what log records of one Resource say to the facts."""
+    for record in records:
+        read = READERS.get(record.event_name)
+        if read is None or run is None:
+            facts.unknown += 1
+            continue
+        try:
+            read(record.time_unix_nano, read_attributes(record.attributes), run.run_id, facts)
+        except KeyError:
+            facts.incomplete += 1
+
+
+def task_state(time_ns: int, found: Attributes, run_id: str, facts: Facts) -> None:
+    """
+    Add that a task took a new state.
+
+    Raises:
+        KeyError: An attribute is missing that every such event has.
+    """
+    get = found.get
+    task_id = found[names.TASK_ID]
+    sequence = found[names.SEQUENCE]
+    facts.states.append(
+        TaskState(
+            sequence,
+            time_ns,
+            run_id,
+            task_id,
+            found[names.TRY_ID],
+            found[names.TASK_STATE],
+            found[names.APP_NAME],
+            found[names.EXECUTOR_LABEL],
+            found[names.TASK_MEMOIZE],
+            get(names.TASK_HASHSUM),
+            get(names.TASK_INPUTS, "None"),
+            get(names.TASK_FAIL_COUNT, 0),
+            get(names.TASK_FAIL_COST, 0.0),
+            get(names.TASK_TIME_RETURNED),
+            get(names.TRY_TIME_LAUNCHED),
+            get(names.TRY_TIME_RETURNED),
+            get(names.TRY_FAIL_HISTORY, ""),
+            get(names.TRY_JOINS),
+            get(names.EXECUTOR_TASK_ID),
+            get(names.RESOURCE_SPECIFICATION),
+        )
+    )
+    if names.TASK_TIME_INVOKED in found:
+        facts.born[run_id, task_id] = TaskBorn(
+            found[names.TASK_TIME_INVOKED],
+            get(names.TASK_DEPENDS),
+            get(names.TASK_OUTPUTS),
+            get(names.TASK_STDIN),
+            get(names.TASK_STDOUT),
+            get(names.TASK_STDERR),
+        )
+    _run_state(time_ns, found, run_id, facts)
+
+
+def block_status(time_ns: int, found: Attributes, run_id: str, facts: Facts) -> None:
+    """
+    Add that a block took a new status.
+
+    Raises:
+        KeyError: An attribute is missing that every such event has.
+    """
+    get = found.get
+    facts.blocks.append(
+        BlockStatus(
+            found[names.SEQUENCE],
+            time_ns,
+            run_id,
+            found[names.EXECUTOR_LABEL],
+            found[names.BLOCK_ID],
+            found[names.BLOCK_STATUS],
+            get(names.BLOCK_JOB_ID),
+            get(names.BLOCK_MESSAGE),
+            get(names.BLOCK_EXIT_CODE),
+            get(names.BLOCK_STDOUT),
+            get(names.BLOCK_STDERR),
+        )
+    )
+
+
+def _running(time_ns: int, found: Attributes, run_id: str, facts: Facts) -> None:
+    get = found.get
+    facts.running.append(
+        Running(
+            run_id,
+            found[names.TASK_ID],
+            found[names.TRY_ID],
+            get(names.EXECUTOR_LABEL),
+            get(names.HOST_NAME),
+            get(names.BLOCK_ID),
+            get(names.EXECUTION_TIME_RUNNING),
+            get(names.EXECUTION_TIME_ENDED),
+        )
+    )
+
+
+def _run_state(time_ns: int, found: Attributes, run_id: str, facts: Facts) -> None:
+    facts.run_state(
+        RunState(
+            found[names.SEQUENCE],
+            run_id,
+            found.get(names.TASKS_COMPLETED),
+            found.get(names.TASKS_FAILED),
+            time_ns,
+            found.get(names.TIME_COMPLETED),
+            found.get(names.OUTCOME),
+        )
+    )
+
+
+READERS = {
+    names.EVENT_TASK_STATE: task_state,
+    names.EVENT_RUN_STARTED: _run_state,
+    names.EVENT_RUN_ENDED: _run_state,
+    names.EVENT_BLOCK_STATUS: block_status,
+    names.EVENT_TRY_RUNNING: _running,
+}

@@ -1,0 +1,182 @@
+"""
+The facts that the tables are made of, between OTLP and the store.
+
+Times are UTC nanoseconds. A fact says all it knows of its group of columns, so of two facts about
+one row the one with the higher ``sequence`` (or the later time) stands; facts may come in any
+order and any number of times.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Run(NamedTuple):
+    """What the Resource of every request says of its run."""
+
+    run_id: str
+    name: str | None
+    version: str | None
+    began_ns: int
+    host: str
+    user: str
+    rundir: str
+    zone: str
+    parsl_version: str | None
+
+
+class TaskBorn(NamedTuple):
+    """What never changes of a task."""
+
+    invoked_ns: int | None
+    depends: str | None
+    outputs: str | None
+    stdin: str | None
+    stdout: str | None
+    stderr: str | None
+
+
+class TaskState(NamedTuple):
+    """A task took a state, in one of its tries; all that may change, as it was then."""
+
+    sequence: int
+    time_ns: int
+    run_id: str
+    task_id: int
+    try_id: int
+    state: str
+    app: str
+    executor: str
+    memoize: bool
+    hashsum: str | None
+    inputs: str
+    fail_count: int
+    fail_cost: float
+    returned_ns: int | None
+    launched_ns: int | None
+    try_returned_ns: int | None
+    fail_history: str
+    joins: str | None
+    executor_task_id: str | None
+    resource_specification: str | None
+
+
+class Running(NamedTuple):
+    """A worker began a try, and perhaps ended it."""
+
+    run_id: str
+    task_id: int
+    try_id: int
+    executor: str | None
+    hostname: str | None
+    block_id: str | None
+    running_ns: int | None
+    ended_ns: int | None
+
+
+class Execution(NamedTuple):
+    """What an execution's span says beyond its times."""
+
+    run_id: str
+    task_id: int
+    try_id: int
+    app: str
+    running_ns: int
+    ended_ns: int
+    worker_rank: str | None
+    manager_uid: str | None
+    pid: int | None
+    cpu_user_s: float | None
+    cpu_system_s: float | None
+    memory_peak_bytes: int | None
+    read_bytes: int | None
+    write_bytes: int | None
+    exit_code: int | None
+    exception_type: str | None
+    message: str | None
+    stacktrace: str | None
+
+
+class Sample(NamedTuple):
+    """One resource sample of a try; the values are in the order of ``SAMPLE_METRICS``."""
+
+    run_id: str
+    task_id: int
+    try_id: int
+    time_ns: int
+    pid: int | None
+    status: str | None
+    cpu_num: str | None
+    values: tuple[float | None, ...]
+
+
+class ManagerReport(NamedTuple):
+    """What HTEX's interchange reported of a manager."""
+
+    run_id: str
+    uid: str
+    hostname: str
+    block_id: str
+    python: str
+    time_ns: int
+    workers: int
+    cpus: int
+    memory_bytes: int
+    active: int
+    last_heartbeat_ns: int
+    tasks: int | None
+
+
+class BlockStatus(NamedTuple):
+    """A block took a status."""
+
+    sequence: int
+    time_ns: int
+    run_id: str
+    executor: str
+    block_id: str
+    status: str
+    job_id: str | None
+    message: str | None
+    exit_code: int | None
+    stdout_path: str | None
+    stderr_path: str | None
+
+
+class RunState(NamedTuple):
+    """How far a run has come."""
+
+    sequence: int
+    run_id: str
+    tasks_completed: int | None
+    tasks_failed: int | None
+    time_ns: int
+    completed_ns: int | None
+    outcome: str | None
+
+
+class Facts:
+    """The facts of a stretch of a stream."""
+
+    def __init__(self) -> None:
+        self.runs: dict[str, Run] = {}
+        self.run_states: dict[str, RunState] = {}
+        self.born: dict[tuple[str, int], TaskBorn] = {}
+        self.states: list[TaskState] = []
+        self.running: list[Running] = []
+        self.executions: list[Execution] = []
+        self.samples: list[Sample] = []
+        self.managers: list[ManagerReport] = []
+        self.blocks: list[BlockStatus] = []
+        self.unknown = 0
+        """Items that say nothing the tables have a place for; a user's own spans are such."""
+        self.incomplete = 0
+        """Items of ours that lack what their row needs."""
+
+    def run_state(self, state: RunState) -> None:
+        """Keep the latest state of a run; what it does not say is taken from the one before."""
+        known = self.run_states.get(state.run_id)
+        if known is not None:
+            older, newer = sorted((known, state), key=lambda item: item.sequence)
+            state = RunState(*(old if new is None else new for old, new in zip(older, newer)))
+        self.run_states[state.run_id] = state

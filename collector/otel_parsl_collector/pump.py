@@ -1,0 +1,124 @@
+"""
+A pump: carry frames from spooled streams to one exporter, at the exporter's own pace.
+
+Each exporter has a pump, and so a place, a thread and retries of its own: a dead backend holds up
+no other.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from otel_parsl.spool import CorruptFrame, Frame, Place, SpoolReader
+
+logger = logging.getLogger(__name__)
+
+BATCH_BYTES = 2 << 20
+IDLE_S = 0.1
+"""How often an idle pump looks for more."""
+
+Consume = Callable[[list[Frame], Mapping[str, Place]], None]
+
+
+class Pump:
+    """
+    Carry frames until stopped.
+
+    Args:
+        name: Of the thread, and in the log.
+        directory: Of the spool.
+        places: How far each stream has been carried, by stream, in the order to read them.
+        consume: Takes frames and the places behind them; returns when both are safe.
+        retryable: What ``consume`` raises when the same frames may be taken later.
+        delay_s: How long to wait after such an error.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        directory: Path,
+        places: Mapping[str, Place],
+        consume: Consume,
+        *,
+        retryable: tuple[type[Exception], ...],
+        delay_s: Callable[[Exception], float],
+    ) -> None:
+        self.places = dict(places)
+        self.corrupt_bytes = 0
+        self.failure: BaseException | None = None
+        self._readers = {
+            stream: SpoolReader(directory, stream, place) for stream, place in places.items()
+        }
+        self._consume = consume
+        self._retryable = retryable
+        self._delay_s = delay_s
+        self._is_stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+
+    def start(self) -> None:
+        """Begin to carry."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Stop after the frames in hand; returns when that is done."""
+        self._is_stopping.set()
+        self._thread.join()
+
+    def is_empty(self) -> bool:
+        """Tell whether all that was spooled has been carried."""
+        return all(
+            reader.place == self.places[stream] and reader.at_end()
+            for stream, reader in self._readers.items()
+        )
+
+    def _run(self) -> None:
+        try:
+            while not self._is_stopping.is_set():
+                if not self._carry():
+                    self._is_stopping.wait(IDLE_S)
+        except BaseException as error:
+            self.failure = error
+            logger.exception("%s has stopped", self._thread.name)
+            raise
+
+    def _carry(self) -> bool:
+        """Carry one batch; tell whether there was any."""
+        frames: list[Frame] = []
+        room = BATCH_BYTES
+        for reader in self._readers.values():
+            if room <= 0:
+                break
+            for item in reader.read(room):
+                if isinstance(item, CorruptFrame):
+                    self._report(item)
+                else:
+                    frames.append(item)
+                    room -= len(item.payload)
+        places = {stream: reader.place for stream, reader in self._readers.items()}
+        if places == self.places:
+            return False
+        while not self._is_stopping.is_set():
+            try:
+                self._consume(frames, places)
+            except self._retryable as error:
+                delay_s = self._delay_s(error)
+                logger.warning("%s: %s; again in %.1f s", self._thread.name, error, delay_s)
+                self._is_stopping.wait(delay_s)
+            else:
+                self.places = places
+                return True
+        return False
+
+    def _report(self, damage: CorruptFrame) -> None:
+        self.corrupt_bytes += damage.bytes_lost
+        logger.error(
+            "%s: %d bytes from %d on are no telemetry (a torn write or a damaged disk) and are"
+            " skipped; they stay in the file",
+            damage.path,
+            damage.bytes_lost,
+            damage.start.offset,
+        )
+

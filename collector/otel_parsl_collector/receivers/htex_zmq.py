@@ -1,0 +1,203 @@
+"""
+The receiver of HTEX's monitoring channel: what its interchange reports of managers, and what
+workers send while a try runs.
+
+Stands in for ``parsl/monitoring/radios/zmq_router.py``, so that none of it passes through the
+DataFlowKernel's process.
+"""
+
+from __future__ import annotations
+
+import datetime
+import io
+import logging
+import pickle
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import zmq
+import zmq.auth
+from zmq.auth.thread import ThreadAuthenticator
+
+from otel_parsl import __version__, semconv, wire
+from otel_parsl.live import MESSAGE_TAG
+from otel_parsl.messages import manager_attributes, manager_metrics
+from otel_parsl.spool import frame
+from otel_parsl.wire import METRICS
+
+logger = logging.getLogger(__name__)
+
+_POLL_MS = 50
+_SILENCE_S = 0.2
+_MESSAGES_AT_ONCE = 2000
+_NODE_INFO = 3
+
+
+class Socket(NamedTuple):
+    """Where an executor's interchange is to find this receiver."""
+
+    label: str
+    address: str
+    port_range: tuple[int, int]
+    cert_dir: str | None
+    port: int | None
+    """The port that an agent before this one was bound to; None for any of the range."""
+
+
+class HtexReceiver:
+    """
+    Receive for one executor, in a thread of its own.
+
+    Args:
+        socket: Where to listen.
+        resource: Returns the run's Resource attributes, or None while they are not known.
+        spool: Takes framed requests.
+
+    Raises:
+        zmq.ZMQError: No port of the range is free.
+    """
+
+    def __init__(
+        self,
+        socket: Socket,
+        *,
+        resource: Callable[[], tuple[bytes, ...] | None],
+        spool: Callable[[Iterable[bytes]], object],
+    ) -> None:
+        self._resource = resource
+        self._spool = spool
+        self._scope = wire.scope(semconv.SCOPE, __version__)
+        self.malformed = 0
+        self._waiting: list[Any] = []
+        self._is_closing = threading.Event()
+        self._context = zmq.Context()
+        self._authenticator: ThreadAuthenticator | None = None
+        if socket.cert_dir:
+            self._authenticator = ThreadAuthenticator(self._context)
+            self._authenticator.start()
+            self._authenticator.configure_curve(domain="*", location=socket.cert_dir)
+        self._socket = _bind(self._context, socket)
+        endpoint = self._socket.getsockopt(zmq.LAST_ENDPOINT).decode().rstrip("\0")
+        self.port = int(endpoint.rpartition(":")[2])
+        self._thread = threading.Thread(target=self._run, name=f"htex-{socket.label}", daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        """Take what has arrived, until there is silence, and stop."""
+        self._is_closing.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        last = time.monotonic()
+        while True:
+            messages = self._receive()
+            if messages:
+                last = time.monotonic()
+                self._take(messages)
+            elif self._is_closing.is_set() and time.monotonic() - last > _SILENCE_S:
+                break
+        self._take([])
+        self._socket.close(linger=0)
+        if self._authenticator is not None:
+            self._authenticator.stop()
+        self._context.term()
+
+    def _receive(self) -> list[bytes]:
+        if not self._socket.poll(_POLL_MS):
+            return []
+        messages: list[bytes] = []
+        try:
+            while len(messages) < _MESSAGES_AT_ONCE:
+                messages.append(self._socket.recv(zmq.NOBLOCK))
+        except zmq.Again:
+            pass
+        return messages
+
+    def _take(self, messages: list[bytes]) -> None:
+        frames: list[bytes] = []
+        reports = self._waiting
+        for data in messages:
+            try:
+                tag, content = _load(data)
+            except Exception:  # a border: anything may be sent to a port
+                self.malformed += 1
+                logger.warning("a message that is none of HTEX's was dropped", exc_info=True)
+                continue
+            if tag == MESSAGE_TAG and isinstance(content, bytes):
+                frames.append(content)
+            elif tag == _NODE_INFO and isinstance(content, dict):
+                reports.append(content)
+            else:
+                self.malformed += 1
+        self._waiting = []
+        resource = self._resource()
+        if resource is None:
+            self._waiting = reports
+        else:
+            frames += self._manager_frames(reports, resource)
+        if frames:
+            self._spool(frames)
+
+    def _manager_frames(
+        self, reports: list[Any], resource: tuple[bytes, ...]
+    ) -> Iterable[bytes]:
+        by_manager: dict[tuple[bytes, ...], list[Any]] = defaultdict(list)
+        for report in reports:
+            try:
+                by_manager[tuple(manager_attributes(report))].append(report)
+            except KeyError:
+                self.malformed += 1
+        for attributes, of_manager in by_manager.items():
+            request = wire.request(
+                wire.resource((*resource, *attributes)),
+                self._scope,
+                manager_metrics(of_manager),
+                schema_url=semconv.SCHEMA_URL,
+            )
+            yield frame(METRICS, request)
+
+
+def _bind(context: zmq.Context[Any], socket: Socket) -> Any:
+    channel = context.socket(zmq.DEALER)
+    channel.set_hwm(0)
+    if socket.cert_dir:
+        _encrypt(channel, Path(socket.cert_dir))
+    ports = [socket.port] if socket.port else range(*socket.port_range)
+    host = f"[{socket.address}]" if ":" in socket.address else socket.address
+    for port in ports:
+        try:
+            channel.bind(f"tcp://{host}:{port}")
+        except zmq.ZMQError as error:
+            if error.errno != zmq.EADDRINUSE:
+                raise
+        else:
+            return channel
+    raise zmq.ZMQError(zmq.EADDRINUSE, f"no free port among {ports} on {socket.address}")
+
+
+def _encrypt(channel: Any, directory: Path) -> None:
+    """Use the certificates that HTEX made (``parsl/curvezmq.py``)."""
+    public, secret = zmq.auth.load_certificate(directory / "server.key_secret")
+    channel.setsockopt(zmq.CURVE_PUBLICKEY, public)
+    channel.setsockopt(zmq.CURVE_SECRETKEY, secret or b"")
+    channel.setsockopt(zmq.CURVE_SERVER, 1)
+
+
+class _Unpickler(pickle.Unpickler):
+    """Unpickle what HTEX's interchange sends, and nothing that could run code."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        if (module, name) == ("datetime", "datetime"):
+            return datetime.datetime
+        if (module, name) == ("parsl.monitoring.message_type", "MessageType"):
+            return int
+        raise pickle.UnpicklingError(f"{module}.{name} has no business in a monitoring message")
+
+
+def _load(data: bytes) -> tuple[Any, Any]:
+    tag, content = _Unpickler(io.BytesIO(data)).load()
+    return tag, content

@@ -1,0 +1,76 @@
+"""One transaction on the store, and what its writers share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cache
+from typing import Any
+
+from sqlalchemy import Connection, Table, select
+
+from otel_parsl.schema import metadata
+from otel_parsl_collector.materialise.facts import Run
+from otel_parsl_collector.store.times import LocalTimes
+from otel_parsl_collector.store.upsert import Row, Upsert
+
+_KEYS_AT_ONCE = 500
+
+
+class Session:
+    """
+    A transaction.
+
+    Args:
+        connection: Where it goes on.
+        runs: The runs that it is about, by id.
+    """
+
+    def __init__(self, connection: Connection, runs: Mapping[str, Run]) -> None:
+        self.connection = connection
+        self._dialect = connection.dialect.name
+        as_text = self._dialect == "sqlite"
+        self.times = {
+            run_id: LocalTimes(run.zone, as_text=as_text) for run_id, run in runs.items()
+        }
+        self.datetimes = {
+            run_id: LocalTimes(run.zone, as_text=False) for run_id, run in runs.items()
+        }
+        """For statements that go through SQLAlchemy's types."""
+
+    def upsert(
+        self,
+        table: Table,
+        columns: str,
+        rows: Sequence[Row],
+        *,
+        update: str = "",
+        add: str = "",
+    ) -> None:
+        """
+        Insert rows, or update those that are there.
+
+        Args:
+            table: The table.
+            columns: The columns of a row, in order, with blanks between them.
+            rows: The rows.
+            update: Columns that an existing row takes over.
+            add: Columns whose value is added to that of an existing row.
+        """
+        if rows:
+            _upsert(self._dialect, table.name, columns, update, add)(self.connection, rows)
+
+    def existing(
+        self, table: Table, run_id: str, task_ids: Iterable[int], columns: Sequence[str]
+    ) -> Iterator[Any]:
+        """Yield the given columns of the rows that a run's tasks have in one of our tables."""
+        wanted = [table.c[name] for name in columns]
+        ids = sorted(set(task_ids))
+        for start in range(0, len(ids), _KEYS_AT_ONCE):
+            chunk = ids[start : start + _KEYS_AT_ONCE]
+            query = select(*wanted).where(table.c.run_id == run_id, table.c.task_id.in_(chunk))
+            yield from self.connection.execute(query)
+
+
+@cache
+def _upsert(dialect: str, table: str, columns: str, update: str, add: str) -> Upsert:
+    return Upsert(dialect, metadata.tables[table], columns.split(), update.split(), add.split())

@@ -1,0 +1,279 @@
+"""Write tries: tables ``try`` and ``status``, what each has used, and by stretch of time."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+from typing import Any
+
+from sqlalchemy import bindparam
+
+from otel_parsl.schema import BUCKET_S, otel_bucket, otel_pending, otel_try, status, try_
+from otel_parsl_collector.materialise.facts import Execution, Facts, Running, TaskState
+from otel_parsl_collector.store.session import Session
+from otel_parsl_collector.store.upsert import Row
+
+TryKey = tuple[int, int]
+
+_KEY = "run_id task_id try_id"
+_STATE = "task_try_time_launched task_try_time_returned task_fail_history task_joins"
+_RUNNING = "task_try_time_running hostname block_id"
+_TOTALS = (
+    "running_ns ended_ns worker_rank manager_uid pid cpu_user_s cpu_system_s memory_peak_bytes"
+    " read_bytes write_bytes exit_code"
+)
+
+
+def write_tries(facts: Facts, session: Session) -> None:
+    """Write what the facts say of tries."""
+    states: dict[str, dict[TryKey, TaskState]] = defaultdict(dict)
+    for state in facts.states:
+        key = state.task_id, state.try_id
+        known = states[state.run_id].get(key)
+        if known is None or state.sequence > known.sequence:
+            states[state.run_id][key] = state
+    running: dict[str, dict[TryKey, Running]] = defaultdict(dict)
+    for begun in facts.running:
+        if begun.running_ns is not None:
+            key = begun.task_id, begun.try_id
+            earlier = running[begun.run_id].get(key)
+            if earlier is None or begun.running_ns >= (earlier.running_ns or 0):
+                running[begun.run_id][key] = begun
+    executions: dict[str, dict[TryKey, Execution]] = defaultdict(dict)
+    for execution in facts.executions:
+        key = execution.task_id, execution.try_id
+        other = executions[execution.run_id].get(key)
+        if other is None or execution.running_ns >= other.running_ns:
+            executions[execution.run_id][key] = execution
+    for run_id in states.keys() | running.keys() | executions.keys():
+        _RunTries(run_id, session).write(
+            states.get(run_id, {}), running.get(run_id, {}), executions.get(run_id, {})
+        )
+    _write_statuses(facts, session)
+
+
+class _RunTries:
+    """The tries of one run in one transaction."""
+
+    def __init__(self, run_id: str, session: Session) -> None:
+        self._run_id = run_id
+        self._session = session
+        self._time = session.times[run_id]
+
+    def write(
+        self,
+        states: dict[TryKey, TaskState],
+        running: dict[TryKey, Running],
+        executions: dict[TryKey, Execution],
+    ) -> None:
+        before = self._before(states.keys() | running.keys() | executions.keys())
+        states = {
+            key: state
+            for key, state in states.items()
+            if key not in before or state.sequence > (before[key].sequence or 0)
+        }
+        running = {
+            key: begun
+            for key, begun in running.items()
+            if key not in before or (begun.running_ns or 0) >= (before[key].running_ns or 0)
+        }
+        pending = self._pending(states)
+        self._write_rows(states, {**pending, **running})
+        self._write_current(states, running, executions)
+        self._write_buckets(executions, before)
+
+    def _before(self, keys: Iterable[TryKey]) -> dict[TryKey, Any]:
+        rows = self._session.existing(
+            otel_try,
+            self._run_id,
+            (task_id for task_id, _ in keys),
+            ("task_id", "try_id", "sequence", "running_ns", "ended_ns"),
+        )
+        return {(row.task_id, row.try_id): row for row in rows}
+
+    def _write_rows(
+        self, states: dict[TryKey, TaskState], running: dict[TryKey, Running]
+    ) -> None:
+        run_id, time = self._run_id, self._time
+        whole, of_state, of_worker, ownerless = [], [], [], []
+        for (task_id, try_id), state in states.items():
+            row: Row = (
+                run_id,
+                task_id,
+                try_id,
+                state.executor,
+                time(state.launched_ns),
+                time(state.try_returned_ns),
+                state.fail_history,
+                state.joins,
+            )
+            begun = running.get((task_id, try_id))
+            if begun is None:
+                of_state.append(row)
+            else:
+                whole.append((*row, time(begun.running_ns), begun.hostname, begun.block_id))
+        for (task_id, try_id), begun in running.items():
+            if (task_id, try_id) in states:
+                continue
+            place = (time(begun.running_ns), begun.hostname, begun.block_id)
+            if begun.executor is None:
+                ownerless.append(begun)
+            else:
+                of_worker.append((run_id, task_id, try_id, begun.executor, *place))
+        columns = f"{_KEY} task_executor {_STATE}"
+        upsert = self._session.upsert
+        upsert(try_, f"{columns} {_RUNNING}", whole, update=f"{_STATE} {_RUNNING}")
+        upsert(try_, columns, of_state, update=_STATE)
+        upsert(try_, f"{_KEY} task_executor {_RUNNING}", of_worker, update=_RUNNING)
+        self._write_ownerless(ownerless)
+
+    def _write_ownerless(self, running: list[Running]) -> None:
+        """
+        Write what a worker said of tries whose executor it did not name.
+
+        A row of ``try`` must have an executor: where there is no row yet, the fact waits.
+        """
+        if not running:
+            return
+        update = (
+            try_.update()
+            .where(
+                try_.c.run_id == self._run_id,
+                try_.c.task_id == bindparam("of_task"),
+                try_.c.try_id == bindparam("of_try"),
+            )
+            .values(
+                task_try_time_running=bindparam("begun"),
+                hostname=bindparam("host"),
+                block_id=bindparam("block"),
+            )
+        )
+        waiting = []
+        sql_time = self._session.datetimes[self._run_id]
+        for begun in running:
+            done = self._session.connection.execute(
+                update,
+                {
+                    "of_task": begun.task_id,
+                    "of_try": begun.try_id,
+                    "begun": sql_time(begun.running_ns),
+                    "host": begun.hostname,
+                    "block": begun.block_id,
+                },
+            )
+            if done.rowcount == 0:
+                waiting.append((self._run_id, *begun[1:3], begun.running_ns, *begun[4:6]))
+        self._session.upsert(
+            otel_pending,
+            f"{_KEY} running_ns hostname block_id",
+            waiting,
+            update="running_ns hostname block_id",
+        )
+
+    def _pending(self, states: dict[TryKey, TaskState]) -> dict[TryKey, Running]:
+        """Take out what waits for the rows that are about to be written."""
+        rows = list(
+            self._session.existing(
+                otel_pending,
+                self._run_id,
+                (task_id for task_id, _ in states),
+                ("task_id", "try_id", "running_ns", "hostname", "block_id"),
+            )
+        )
+        found = {
+            (row.task_id, row.try_id): Running(
+                self._run_id, row.task_id, row.try_id, None, row.hostname, row.block_id,
+                row.running_ns, None,
+            )
+            for row in rows
+            if (row.task_id, row.try_id) in states
+        }
+        for task_id, try_id in found:
+            self._session.connection.execute(
+                otel_pending.delete().where(
+                    otel_pending.c.run_id == self._run_id,
+                    otel_pending.c.task_id == task_id,
+                    otel_pending.c.try_id == try_id,
+                )
+            )
+        return found
+
+    def _write_current(
+        self,
+        states: dict[TryKey, TaskState],
+        running: dict[TryKey, Running],
+        executions: dict[TryKey, Execution],
+    ) -> None:
+        run_id = self._run_id
+        upsert = self._session.upsert
+        upsert(
+            otel_try,
+            f"{_KEY} sequence state",
+            [(run_id, *key, state.sequence, state.state) for key, state in states.items()],
+            update="sequence state",
+        )
+        upsert(
+            otel_try,
+            f"{_KEY} executor_task_id resource_specification",
+            [
+                (run_id, *key, state.executor_task_id, state.resource_specification)
+                for key, state in states.items()
+                if state.executor_task_id is not None or state.resource_specification is not None
+            ],
+            update="executor_task_id resource_specification",
+        )
+        upsert(
+            otel_try,
+            f"{_KEY} running_ns",
+            [
+                (run_id, *key, begun.running_ns)
+                for key, begun in running.items()
+                if key not in executions
+            ],
+            update="running_ns",
+        )
+        upsert(
+            otel_try,
+            f"{_KEY} {_TOTALS}",
+            [
+                (run_id, *key, *execution[4:15])
+                for key, execution in executions.items()
+            ],
+            update=_TOTALS,
+        )
+
+    def _write_buckets(
+        self, executions: dict[TryKey, Execution], before: dict[TryKey, Any]
+    ) -> None:
+        """Add the executions that are new to the stretch of time they ended in."""
+        sums: dict[tuple[str, int], list[float]] = defaultdict(lambda: [0, 0, 0.0, 0.0])
+        for key, execution in executions.items():
+            old = before.get(key)
+            if old is not None and old.ended_ns is not None:
+                continue
+            width = BUCKET_S * 1_000_000_000
+            row = sums[execution.app, execution.ended_ns // width * width]
+            row[0] += 1
+            row[1] += execution.exception_type is not None
+            row[2] += (execution.ended_ns - execution.running_ns) / 1e9
+            row[3] += (execution.cpu_user_s or 0) + (execution.cpu_system_s or 0)
+        self._session.upsert(
+            otel_bucket,
+            "run_id app bucket_ns ended failed run_s cpu_s",
+            [(self._run_id, app, start, *row) for (app, start), row in sums.items()],
+            add="ended failed run_s cpu_s",
+        )
+
+
+def _write_statuses(facts: Facts, session: Session) -> None:
+    times = session.times
+    rows: list[Row] = [
+        (state.task_id, state.state, times[state.run_id](state.time_ns), state.run_id, state.try_id)
+        for state in facts.states
+    ]
+    for begun in facts.running:
+        time = times[begun.run_id]
+        for name, at_ns in (("running", begun.running_ns), ("running_ended", begun.ended_ns)):
+            if at_ns is not None:
+                rows.append((begun.task_id, name, time(at_ns), begun.run_id, begun.try_id))
+    session.upsert(status, "task_id task_status_name timestamp run_id try_id", rows)

@@ -1,0 +1,123 @@
+"""
+What rides on a result: a try's telemetry, on the way back that its result takes anyway.
+
+The worker returns a ``Carried``; unpickling it, wherever the executor does that on the submit
+side, calls ``deliver``, which hands the telemetry to the hub of the run and yields the bare result.
+What rides on a result arrives exactly if the result does, and costs no message of its own.
+
+This contract is fixed, because workers and submit sides of different versions meet here:
+``otel_parsl.carrier.deliver(version, blob, payload)`` is never renamed and never raises (HTEX's
+only result thread would end with it, ``parsl/executors/high_throughput/executor.py``).
+"""
+
+from __future__ import annotations
+
+import logging
+import pickle
+import sys
+from collections.abc import Callable
+from typing import Any
+
+VERSION = 1
+"""The newest form of a blob that this side understands: a run id of 36 bytes or fewer, a NUL, and
+spool frames."""
+
+logger = logging.getLogger(__name__)
+
+_sinks: dict[bytes, Callable[[bytes], None]] = {}
+undelivered = 0
+"""Blobs that found no hub, or that this side could not read."""
+
+
+def register(run_id: str, sink: Callable[[bytes], None]) -> None:
+    """Hand the frames of a run's blobs to ``sink``, which may only append."""
+    _sinks[run_id.encode()] = sink
+
+
+def unregister(run_id: str) -> None:
+    """Take no more blobs for a run; those that still come are counted."""
+    _sinks.pop(run_id.encode(), None)
+
+
+def deliver(version: int, blob: bytes, payload: bytes) -> Any:
+    """
+    Hand a blob to its run's hub and return the bare result.
+
+    Args:
+        version: The form of the blob; one that is not known here is counted.
+        blob: The run's id and the telemetry of one try.
+        payload: The result, as Parsl's serializer wrote it.
+
+    Returns:
+        The result, or a RemoteExceptionWrapper of what went wrong in reading it.
+    """
+    global undelivered
+    try:
+        run_id, _, frames = blob.partition(b"\0")
+        sink = _sinks.get(run_id) if version <= VERSION else None
+        if sink is None:
+            undelivered += 1
+        else:
+            sink(frames)
+    except Exception:  # a border: nothing may be raised into Parsl's result thread
+        undelivered += 1
+        logger.debug("a try's telemetry could not be read", exc_info=True)
+    try:
+        return unpack(payload)
+    except Exception as error:  # a border, as above: the task fails, the executor lives on
+        return failure(error)
+
+
+class Carried:
+    """A result with the telemetry of its try; it unpickles to the bare result."""
+
+    def __init__(self, blob: bytes, payload: bytes) -> None:
+        self.blob = blob
+        self.payload = payload
+
+    def __reduce__(self) -> tuple[Callable[..., Any], tuple[int, bytes, bytes]]:
+        return deliver, (VERSION, self.blob, self.payload)
+
+
+_PLAIN = (type(None), bool, int, float, str, bytes)
+
+
+def pack(result: Any) -> bytes:
+    """
+    Return a result as bytes, by Parsl's serializer: the user may have registered one of his own.
+
+    Parsl's default (dill) takes 50 microseconds for a None, so plain values are pickled.
+
+    Raises:
+        Exception: What the serializers raise for a result that cannot be pickled.
+    """
+    if type(result) in _PLAIN:
+        return b"\0" + pickle.dumps(result, protocol=4)
+    from parsl.serialize import serialize
+
+    return b"\1" + serialize(result, buffer_threshold=1_000_000)
+
+
+def unpack(payload: bytes) -> Any:
+    """Return what ``pack`` packed."""
+    if payload[:1] == b"\0":
+        return pickle.loads(memoryview(payload)[1:])  # noqa: S301 - Parsl's own trust: its worker's
+    from parsl.serialize import deserialize
+
+    return deserialize(payload[1:])
+
+
+def failure(error: BaseException) -> Any:
+    """Return an exception as Parsl carries one in place of a result."""
+    from parsl.app.errors import RemoteExceptionWrapper
+
+    return RemoteExceptionWrapper(type(error), error, error.__traceback__)
+
+
+def pack_failure(error: BaseException) -> bytes:
+    """Return a failure packed; an exception that cannot be pickled is replaced by its repr."""
+    try:
+        return pack(failure(error))
+    except Exception:  # the exception itself holds something that cannot be pickled
+        substitute = RuntimeError(f"{type(error).__qualname__} that cannot be pickled: {error!r}")
+        return pack(failure(substitute.with_traceback(sys.exc_info()[2])))

@@ -1,0 +1,186 @@
+"""
+What a user sets about forwarding: arguments of the hub, and OpenTelemetry's own variables.
+
+An argument wins over a variable. The variables are those of the OTLP exporter specification
+(https://opentelemetry.io/docs/specs/otel/protocol/exporter/).
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from difflib import get_close_matches
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from otel_parsl.errors import ConfigError
+
+SIGNALS = ("traces", "metrics", "logs")
+PROTOCOLS = ("grpc", "http/protobuf")
+TRACE_SCOPES = ("auto", "run", "task")
+_PORTS = {"grpc": 4317, "http/protobuf": 4318}
+
+
+@dataclass(frozen=True)
+class Destination:
+    """An OTLP endpoint to forward to."""
+
+    endpoint: str
+    """A URL; for http/protobuf the base that ``/v1/traces`` and its twins are appended to."""
+    protocol: str = "grpc"
+    """``grpc`` or ``http/protobuf``."""
+    headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+    """Sent with every request; never shown."""
+    certificate: str | None = None
+    """Path of the certificates to trust; the system's where there is none."""
+    compression: str = "none"
+    """``none`` or ``gzip``."""
+    timeout_s: float = 10.0
+    """For one request."""
+    signals: tuple[str, ...] = SIGNALS
+    """Which of traces, metrics and logs to send."""
+
+    def __post_init__(self) -> None:
+        parts = urlsplit(self.endpoint)
+        if parts.scheme not in ("http", "https") or not parts.netloc:
+            raise ConfigError(
+                f"endpoint: {self.endpoint!r}; expected a URL such as http://127.0.0.1:4317"
+            )
+        _one_of("protocol", self.protocol, PROTOCOLS)
+        _one_of("compression", self.compression, ("none", "gzip"))
+        for name in self.signals:
+            _one_of("signals", name, SIGNALS)
+
+    def as_settings(self) -> dict[str, Any]:
+        """Return the fields as plain values, for the agent's settings file."""
+        return asdict(self)
+
+
+def destinations(
+    *,
+    endpoint: str | None,
+    forward_to: Sequence[str | Mapping[str, Any]],
+    protocol: str | None,
+    headers: Mapping[str, str] | None,
+    certificate: str | None,
+    environment: Mapping[str, str] = os.environ,
+) -> list[Destination]:
+    """
+    Return where to forward to.
+
+    Args:
+        endpoint: The hub's argument; the variables name a destination where it is None.
+        forward_to: Further ones, each a URL or a mapping of a Destination's fields.
+        protocol: Of ``endpoint``.
+        headers: Of ``endpoint``.
+        certificate: Of ``endpoint``.
+        environment: The variables.
+
+    Raises:
+        ConfigError: A value cannot be used.
+    """
+    if environment.get("OTEL_SDK_DISABLED", "").lower() == "true":
+        return []
+    found = _from_environment(endpoint, protocol, headers, certificate, environment)
+    for further in forward_to:
+        found.append(
+            Destination(further) if isinstance(further, str) else _from_mapping(further)
+        )
+    return found
+
+
+def resource_attributes(
+    given: Mapping[str, str | int | float | bool] | None,
+    environment: Mapping[str, str] = os.environ,
+) -> dict[str, str | int | float | bool]:
+    """Return ``OTEL_RESOURCE_ATTRIBUTES`` and ``OTEL_SERVICE_NAME`` overlaid by the argument."""
+    found: dict[str, str | int | float | bool] = dict(
+        _pairs(environment.get("OTEL_RESOURCE_ATTRIBUTES", ""), "OTEL_RESOURCE_ATTRIBUTES")
+    )
+    if name := environment.get("OTEL_SERVICE_NAME"):
+        found["service.name"] = name
+    return {**found, **(given or {})}
+
+
+def _from_environment(
+    endpoint: str | None,
+    protocol: str | None,
+    headers: Mapping[str, str] | None,
+    certificate: str | None,
+    environment: Mapping[str, str],
+) -> list[Destination]:
+    """
+    Return the destination of each signal; signals that share all settings share one.
+
+    A variable of one signal names the whole URL for http/protobuf, so the signal's path is taken
+    off again where it is the usual one.
+    """
+    by_settings: dict[Destination, list[str]] = {}
+    for signal in SIGNALS:
+        if environment.get(f"OTEL_{signal.upper()}_EXPORTER") == "none":
+            continue
+
+        def variable(name: str, signal: str = signal) -> str | None:
+            own = environment.get(f"OTEL_EXPORTER_OTLP_{signal.upper()}_{name}")
+            return own or environment.get(f"OTEL_EXPORTER_OTLP_{name}") or None
+
+        url = endpoint or variable("ENDPOINT")
+        if url is None:
+            continue
+        of_protocol = protocol or variable("PROTOCOL") or _guess_protocol(url)
+        if of_protocol == "http/protobuf":
+            url = url.removesuffix(f"/v1/{signal}")
+        given = headers.items() if headers is not None else None
+        destination = Destination(
+            endpoint=url,
+            protocol=of_protocol,
+            headers=tuple(given or _pairs(variable("HEADERS") or "", "OTEL_EXPORTER_OTLP_HEADERS")),
+            certificate=certificate or variable("CERTIFICATE"),
+            compression=variable("COMPRESSION") or "none",
+            timeout_s=float(variable("TIMEOUT") or 10),
+        )
+        by_settings.setdefault(destination, []).append(signal)
+    return [
+        Destination(**{**destination.__dict__, "signals": tuple(signals)})
+        for destination, signals in by_settings.items()
+    ]
+
+
+def _guess_protocol(url: str) -> str:
+    """Return the protocol whose registered port a URL has; gRPC is OTLP's first."""
+    return "http/protobuf" if urlsplit(url).port == _PORTS["http/protobuf"] else "grpc"
+
+
+def _from_mapping(settings: Mapping[str, Any]) -> Destination:
+    known = set(Destination.__dataclass_fields__)
+    for name in settings:
+        if name not in known:
+            close = get_close_matches(name, known, n=1)
+            hint = f" Did you mean {close[0]!r}?" if close else ""
+            raise ConfigError(f"forward_to: unknown setting {name!r}.{hint}")
+    values = dict(settings)
+    if "headers" in values:
+        values["headers"] = tuple(dict(values["headers"]).items())
+    if "signals" in values:
+        values["signals"] = tuple(values["signals"])
+    if "endpoint" not in values:
+        raise ConfigError(f"forward_to: {settings!r} has no 'endpoint'")
+    values.setdefault("protocol", _guess_protocol(values["endpoint"]))
+    return Destination(**values)
+
+
+def _pairs(text: str, name: str) -> list[tuple[str, str]]:
+    """Return ``key=value,key=value`` as pairs; values are percent-encoded."""
+    found = []
+    for part in filter(None, (part.strip() for part in text.split(","))):
+        key, separator, value = part.partition("=")
+        if not separator:
+            raise ConfigError(f"{name}: {part!r}; expected key=value pairs joined by commas")
+        found.append((key.strip(), unquote(value.strip())))
+    return found
+
+
+def _one_of(name: str, value: str, allowed: Sequence[str]) -> None:
+    if value not in allowed:
+        raise ConfigError(f"{name}: {value!r}; expected one of {', '.join(allowed)}")

@@ -1,0 +1,230 @@
+"""
+From Parsl's queue to the spool: a thread of the submit process.
+
+Flow: message queue, carriers -> messages -> **drain** -> spool
+Putting a message costs the workflow an append to a deque; the rest happens here, in batches.
+Nothing is raised into Parsl: what cannot be read or written is counted and said.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from parsl.monitoring.message_type import MessageType
+
+from otel_parsl import __version__, messages, semconv, spool, wire
+from otel_parsl.identity import run_key
+from otel_parsl.rendezvous import SUBMIT
+from otel_parsl.samples import sample_from_message, sample_metrics
+from otel_parsl.spool import Place, SpoolWriter
+from otel_parsl.wire import LOGS, METRICS, Key
+
+logger = logging.getLogger(__name__)
+
+FLUSH_S = 0.05
+SYNC_S = 1.0
+"""How much of a run a power loss may take; a killed process loses only what was not yet flushed."""
+RECORDS_AT_ONCE = 1000
+WAITING_BYTES = 64 << 20
+"""What is kept in memory while the disk takes nothing; beyond that the oldest is dropped."""
+_WARN_EVERY_S = 60.0
+
+_EXECUTOR_TASK_ID = Key(semconv.EXECUTOR_TASK_ID)
+_SPECIFICATION = Key(semconv.RESOURCE_SPECIFICATION)
+_BLOCK_WORDS = (
+    ("message", Key(semconv.BLOCK_MESSAGE)),
+    ("stdout_path", Key(semconv.BLOCK_STDOUT)),
+    ("stderr_path", Key(semconv.BLOCK_STDERR)),
+)
+_BLOCK_EXIT_CODE = Key(semconv.BLOCK_EXIT_CODE)
+
+BlockStatuses = Callable[[str], Mapping[str, Any]]
+
+
+class Drain:
+    """
+    Spool what one run says.
+
+    Args:
+        directory: Of the spool.
+        scope: Which trace a task lives in.
+        block_statuses: Returns the JobStatus of each block of an executor, by block id.
+    """
+
+    def __init__(self, directory: Path, *, scope: str, block_statuses: BlockStatuses) -> None:
+        self._messages: deque[tuple[int, Any]] = deque()
+        self._blobs: deque[bytes] = deque()
+        self._submitted: dict[tuple[int, int], list[bytes]] = {}
+        self._scope = scope
+        self._block_statuses = block_statuses
+        self._writer = SpoolWriter(directory, SUBMIT)
+        self._waiting: list[bytes] = []
+        self._events: messages.RunEvents | None = None
+        self._resource = b""
+        self._scope_bytes = wire.scope(semconv.SCOPE, __version__)
+        self._warned_at = -_WARN_EVERY_S
+        self._synced_at = time.monotonic()
+        self._is_dirty = False
+        self._lock = threading.Lock()
+        self.unreadable = 0
+        self.dropped = 0
+
+    @property
+    def place(self) -> Place:
+        """The place behind all that was spooled."""
+        return self._writer.place
+
+    def begin(self, run_id: str, resource: tuple[bytes, ...]) -> None:
+        """Say whose messages they are; must come before the first flush that is to take any."""
+        self._resource = wire.resource(resource)
+        self._events = messages.RunEvents(run_key(run_id), scope=self._scope)
+
+    def put(self, message: Any) -> None:
+        """Take one of Parsl's messages; called by its threads."""
+        self._messages.append((time.time_ns(), message))
+
+    def put_frames(self, frames: bytes) -> None:
+        """Take the telemetry of a try; called by its executor's thread."""
+        self._blobs.append(frames)
+
+    def submitted(
+        self, task_id: int, try_id: int, executor_task_id: object, specification: Any
+    ) -> None:
+        """Take what only the submission of a try knows."""
+        attributes = []
+        if executor_task_id is not None:
+            attributes.append(_EXECUTOR_TASK_ID.text(str(executor_task_id)))
+        if specification:
+            attributes.append(_SPECIFICATION.text(json.dumps(specification, default=str)))
+        if attributes:
+            self._submitted[task_id, try_id] = attributes
+
+    def flush(self) -> None:
+        """Spool all that was put so far; safe to call from any thread."""
+        with self._lock:
+            frames = self._frames()
+            if frames or self._waiting:
+                self._append(frames)
+            if self._is_dirty and time.monotonic() - self._synced_at > SYNC_S:
+                self.sync()
+
+    def sync(self) -> None:
+        """Bring what was spooled to the disk's platter."""
+        try:
+            self._writer.sync()
+        except OSError as error:
+            self._warn("the spool cannot be synced: %s", error)
+        self._synced_at = time.monotonic()
+        self._is_dirty = False
+
+    def close(self) -> None:
+        """Flush and close the file."""
+        self.flush()
+        with self._lock:
+            self.sync()
+            self._writer.close()
+        if self._waiting:
+            logger.error(
+                "%d batches of telemetry could not be written and are lost", len(self._waiting)
+            )
+
+    def _frames(self) -> list[bytes]:
+        if self._events is None:
+            return []
+        records: list[bytes] = []
+        metrics: list[bytes] = []
+        while self._messages:
+            observed_ns, message = self._messages.popleft()
+            try:
+                self._encode(message, observed_ns, records, metrics)
+            except Exception as error:  # a border: a message must not end this thread
+                self.unreadable += 1
+                self._warn("a monitoring message could not be read: %r", error)
+        frames = [
+            self._frame(LOGS, records[start : start + RECORDS_AT_ONCE])
+            for start in range(0, len(records), RECORDS_AT_ONCE)
+        ]
+        if metrics:
+            frames.append(self._frame(METRICS, metrics))
+        while self._blobs:
+            frames.append(self._blobs.popleft())
+        return frames
+
+    def _frame(self, signal: int, items: list[bytes]) -> bytes:
+        request = wire.request(
+            self._resource, self._scope_bytes, items, schema_url=semconv.SCHEMA_URL
+        )
+        return spool.frame(signal, request)
+
+    def _encode(
+        self, tagged: Any, observed_ns: int, records: list[bytes], metrics: list[bytes]
+    ) -> None:
+        assert self._events is not None
+        kind, message = tagged
+        if kind is MessageType.TASK_INFO:
+            extra = ()
+            if message["task_status_name"] == "launched":
+                key = message["task_id"], message["try_id"]
+                extra = self._submitted.pop(key, ())  # type: ignore[assignment]
+            records.append(self._events.task(message, observed_ns, extra))
+        elif kind is MessageType.WORKFLOW_INFO:
+            is_start = "python_version" in message
+            encode = self._events.started if is_start else self._events.ended
+            records.append(encode(message, observed_ns))
+        elif kind is MessageType.BLOCK_INFO:
+            for change in message:
+                words = self._block_words(change["executor_label"], change["block_id"])
+                records.append(self._events.block(change, observed_ns, words))
+        elif kind is MessageType.WORKER_TASK_INFO:
+            records.append(self._events.worker(message, observed_ns))
+        elif kind is MessageType.RESOURCE_INFO:
+            sample = sample_from_message(message, messages.to_ns(message["timestamp"]))
+            metrics += sample_metrics(
+                sample,
+                task_id=message["task_id"],
+                try_id=message["try_id"],
+                interval_s=message["resource_monitoring_interval"],
+            )
+        else:
+            raise ValueError(f"unknown kind of message {kind!r}")
+
+    def _block_words(self, label: str, block_id: str) -> list[bytes]:
+        """Return what the provider says of a block, which Parsl's message leaves out."""
+        status = self._block_statuses(label).get(block_id)
+        if status is None:
+            return []
+        words = [
+            key.text(str(value))
+            for name, key in _BLOCK_WORDS
+            if (value := getattr(status, name, None)) is not None
+        ]
+        if (exit_code := getattr(status, "exit_code", None)) is not None:
+            words.append(_BLOCK_EXIT_CODE.integer(exit_code))
+        return words
+
+    def _append(self, frames: list[bytes]) -> None:
+        self._waiting += frames
+        try:
+            self._writer.append(self._waiting)
+        except OSError as error:
+            self._warn("the spool cannot be written: %s; keeping what fits in memory", error)
+            size = sum(map(len, self._waiting))
+            while size > WAITING_BYTES:
+                size -= len(self._waiting.pop(0))
+                self.dropped += 1
+        else:
+            self._waiting = []
+            self._is_dirty = True
+
+    def _warn(self, message: str, *arguments: object) -> None:
+        now = time.monotonic()
+        if now - self._warned_at >= _WARN_EVERY_S:
+            self._warned_at = now
+            logger.warning(message, *arguments)

@@ -1,0 +1,120 @@
+"""Start the agent of a run, keep it alive, and wait for it."""
+
+from __future__ import annotations
+
+import logging
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from otel_parsl import rendezvous
+from otel_parsl.spool import Place
+
+logger = logging.getLogger(__name__)
+
+_POLL_S = 0.02
+_RESTART_S = 1.0
+
+
+class EmbeddedAgent:
+    """
+    The agent's process, seen from the hub.
+
+    It is a plain subprocess, so a script needs no main guard, and in a session of its own, so that
+    Ctrl-C does not reach it.
+
+    Args:
+        directory: The run's spool, with the agent's settings in it.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._log = open(directory / rendezvous.LOG, "ab")  # noqa: SIM115 - open while it runs
+        self._process = self._start()
+        self._started_at = time.monotonic()
+
+    @property
+    def pid(self) -> int:
+        """The process that serves now."""
+        return self._process.pid
+
+    def revive(self) -> None:
+        """Start the agent again if it has died."""
+        code = self._process.poll()
+        if code is None or time.monotonic() - self._started_at < _RESTART_S:
+            return
+        logger.warning(
+            "the monitoring agent ended with code %s; starting it again (its log: %s)",
+            code,
+            self._directory / rendezvous.LOG,
+        )
+        self._process = self._start()
+        self._started_at = time.monotonic()
+
+    def listen(self, label: str, socket: dict[str, Any], *, timeout_s: float) -> int:
+        """
+        Have the agent listen for an executor's interchange, and return the port.
+
+        Raises:
+            TimeoutError: It did not answer in time.
+        """
+        sockets = rendezvous.read(self._directory, rendezvous.SOCKETS) or {}
+        sockets[label] = {**socket, "is_closed": False}
+        rendezvous.write(self._directory, rendezvous.SOCKETS, sockets)
+        deadline = time.monotonic() + timeout_s
+        while time.monotonic() < deadline:
+            self.revive()
+            ports = rendezvous.read(self._directory, rendezvous.PORTS) or {}
+            if label in ports:
+                port: int = ports[label]
+                return port
+            time.sleep(_POLL_S)
+        raise TimeoutError(
+            f"the monitoring agent did not answer in {timeout_s:.0f} s;"
+            f" see {self._directory / rendezvous.LOG}"
+        )
+
+    def stop_listening(self, label: str) -> None:
+        """Tell the agent that an executor's interchange is gone."""
+        sockets = rendezvous.read(self._directory, rendezvous.SOCKETS) or {}
+        if label in sockets:
+            sockets[label]["is_closed"] = True
+            rendezvous.write(self._directory, rendezvous.SOCKETS, sockets)
+
+    def finish(self, place: Place, *, timeout_s: float) -> str | None:
+        """
+        Tell the agent that nothing follows this place, and wait until the store has it all.
+
+        Returns:
+            None when it has, else what is left and why.
+        """
+        rendezvous.write(self._directory, rendezvous.CLOSING, {"place": place})
+        deadline = time.monotonic() + timeout_s
+        status: Any = None
+        while time.monotonic() < deadline:
+            status = rendezvous.read(self._directory, rendezvous.STATUS)
+            if status is not None and status["is_released"]:
+                self._log.close()
+                return None
+            self.revive()
+            time.sleep(_POLL_S)
+        self._log.close()
+        reason = (status or {}).get("store_error") or "it is still being written"
+        return f"{reason}; the agent (process {self.pid}) goes on"
+
+    def _start(self) -> subprocess.Popen[bytes]:
+        environment = dict(os.environ)
+        paths = [os.path.abspath(path) for path in sys.path if path]
+        environment["PYTHONPATH"] = os.pathsep.join(paths)
+        return subprocess.Popen(
+            [sys.executable, "-m", "otel_parsl_collector.agent", str(self._directory)],
+            cwd=self._directory,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=self._log,
+            stderr=self._log,
+            start_new_session=True,
+        )

@@ -1,0 +1,324 @@
+"""
+OTelMonitoringHub: what a user puts into a Parsl Config in MonitoringHub's place.
+
+It starts the run's agent, takes Parsl's messages and the telemetry of tries, spools them, and at
+the end waits until the store has them all.
+"""
+
+from __future__ import annotations
+
+import atexit
+import datetime
+import logging
+import os
+import threading
+import time
+import warnings
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import psutil
+from parsl.monitoring import MonitoringHub
+from parsl.monitoring.message_type import MessageType
+
+from otel_parsl import carrier, rendezvous, seam, semconv
+from otel_parsl.config import TRACE_SCOPES, destinations, resource_attributes
+from otel_parsl.drain import FLUSH_S, Drain
+from otel_parsl.embedded import EmbeddedAgent
+from otel_parsl.errors import ConfigError
+from otel_parsl.message_queue import MessageQueue
+from otel_parsl.messages import run_attributes
+from otel_parsl.time_zone import local_zone
+from otel_parsl.wire import Key
+from otel_parsl.worker import RunContext, Writer
+
+logger = logging.getLogger(__name__)
+
+_REVIVE_EVERY_S = 0.5
+_LISTEN_TIMEOUT_S = 120.0  # as long as Parsl waits for its own router
+_RETIRED = frozenset(
+    {"client_address", "client_port_range", "logdir", "logging_level", "hub_msg_port"}
+)
+"""Parameters that MonitoringHub once had."""
+
+
+class _Url(str):
+    """A database URL whose password is not shown by repr."""
+
+    def __repr__(self) -> str:
+        from sqlalchemy.engine import make_url
+
+        return repr(make_url(str(self)).render_as_string(hide_password=True))
+
+
+class _Headers(dict[str, str]):
+    """Headers whose values, often secrets, are not shown by repr."""
+
+    def __repr__(self) -> str:
+        return repr(dict.fromkeys(self, "…"))
+
+
+class OTelMonitoringHub(MonitoringHub):
+    """
+    Monitor a run: the rows that Parsl's MonitoringHub would write, and the same as OpenTelemetry.
+
+    Args:
+        hub_address: As MonitoringHub's: unused, and Parsl's own warning.
+        hub_port_range: Likewise.
+        hub_port: Likewise.
+        workflow_name: The workflow's name; the script's by default.
+        workflow_version: The workflow's version; the time it began by default.
+        logging_endpoint: The database as an SQLAlchemy URL; by default SQLite in the run directory
+            (``runinfo/monitoring.db``).
+        monitoring_debug: Write more to the logs.
+        resource_monitoring_enabled: Record what happens on the workers.
+        resource_monitoring_interval: Seconds between samples of a try that lasts; 0 takes none.
+        endpoint: An OTLP destination for the same telemetry, such as ``http://127.0.0.1:4317``.
+            ``OTEL_EXPORTER_OTLP_ENDPOINT`` and its kin name one where this is None.
+        protocol: ``grpc`` or ``http/protobuf``, for ``endpoint``.
+        headers: Sent to ``endpoint`` with every request.
+        certificate: Path of the certificates to trust for ``endpoint``.
+        forward_to: Further destinations, each a URL or a mapping of ``config.Destination``'s fields.
+        trace_scope: ``auto``: tasks below 1,000 share the run's trace, later ones have one each;
+            ``run`` and ``task`` force one or the other.
+        resource_attributes: Further attributes of the run, for the destinations.
+        shutdown_timeout: Seconds that cleanup may wait for the store.
+
+    Raises:
+        ConfigError: An argument or an ``OTEL_`` variable cannot be used.
+    """
+
+    def __init__(
+        self,
+        hub_address: Any = None,
+        hub_port_range: Any = None,
+        hub_port: Any = None,
+        workflow_name: str | None = None,
+        workflow_version: str | None = None,
+        logging_endpoint: str | None = None,
+        monitoring_debug: bool = False,
+        resource_monitoring_enabled: bool = True,
+        resource_monitoring_interval: float = 30,
+        *,
+        endpoint: str | None = None,
+        protocol: str | None = None,
+        headers: Mapping[str, str] | None = None,
+        certificate: str | None = None,
+        forward_to: Sequence[str | Mapping[str, Any]] = (),
+        trace_scope: str = "auto",
+        resource_attributes: Mapping[str, str | int | float | bool] | None = None,
+        shutdown_timeout: float = 30,
+        **retired: Any,
+    ) -> None:
+        _warn_of_retired(retired)
+        super().__init__(
+            hub_address=hub_address,
+            hub_port_range=hub_port_range,
+            hub_port=hub_port,
+            workflow_name=workflow_name,
+            workflow_version=workflow_version,
+            logging_endpoint=logging_endpoint,
+            monitoring_debug=monitoring_debug,
+            resource_monitoring_enabled=resource_monitoring_enabled,
+            resource_monitoring_interval=resource_monitoring_interval,
+        )
+        if logging_endpoint is not None:
+            self.logging_endpoint = _Url(logging_endpoint)
+        if trace_scope not in TRACE_SCOPES:
+            raise ConfigError(
+                f"trace_scope: {trace_scope!r}; expected one of {', '.join(TRACE_SCOPES)}"
+            )
+        if resource_monitoring_interval < 0:
+            raise ConfigError(
+                f"resource_monitoring_interval: {resource_monitoring_interval!r};"
+                " expected seconds, or 0 for no samples"
+            )
+        self.endpoint = endpoint
+        self.protocol = protocol
+        self.headers = None if headers is None else _Headers(headers)
+        self.certificate = certificate
+        self.forward_to = tuple(
+            further if isinstance(further, str) else _masked(further) for further in forward_to
+        )
+        self.trace_scope = trace_scope
+        self.resource_attributes = resource_attributes
+        self.shutdown_timeout = shutdown_timeout
+        self._destinations = destinations(
+            endpoint=endpoint,
+            forward_to=forward_to,
+            protocol=protocol,
+            headers=headers,
+            certificate=certificate,
+        )
+        self.monitoring_hub_active = False
+        self.late_messages = 0
+
+    def start(
+        self, dfk_run_dir: str, config_run_dir: str | os.PathLike[str], log_config: Any
+    ) -> None:
+        """
+        Start the agent; called by ``DataFlowKernel.__init__``.
+
+        Args:
+            dfk_run_dir: The run's own directory.
+            config_run_dir: The directory of all runs, which the database is in by default.
+            log_config: How Parsl's processes log; None for Parsl's default.
+        """
+        if self.logging_endpoint is None:
+            database = os.path.join(os.path.abspath(config_run_dir), "monitoring.db")
+            self.logging_endpoint = f"sqlite:///{database}"
+        self._directory = Path(os.path.abspath(dfk_run_dir)) / "otel-parsl"
+        self._directory.mkdir(parents=True, exist_ok=True)
+        rendezvous.write(self._directory, rendezvous.SETTINGS, self._agent_settings())
+        self.resource_msgs = MessageQueue(self, self._take)
+        self._context: RunContext | None = None
+        self._submit_writer: Writer | None = None
+        self._is_over = threading.Event()
+        self._drain = Drain(
+            self._directory, scope=self.trace_scope, block_statuses=seam.attach(self)
+        )
+        self._agent = EmbeddedAgent(self._directory)
+        self._thread = threading.Thread(target=self._serve, name="otel-parsl-drain", daemon=True)
+        self._thread.start()
+        self.monitoring_hub_active = True
+        atexit.register(self._close_uncleaned)
+        logger.info("monitoring goes to %r, by agent %d", self.logging_endpoint, self._agent.pid)
+
+    def close(self) -> None:
+        """Spool what is left and wait until the store has it; called by ``DataFlowKernel.cleanup``."""
+        if not self.monitoring_hub_active:
+            return
+        self.monitoring_hub_active = False
+        atexit.unregister(self._close_uncleaned)
+        self.resource_msgs.stop_reading()
+        self._is_over.set()
+        self._thread.join()
+        self._drain.close()
+        if self._context is not None:
+            carrier.unregister(self._context.run_id)
+        left = self._agent.finish(self._drain.place, timeout_s=self.shutdown_timeout)
+        if left is not None:
+            logger.warning(
+                "monitoring: after %.0f s not all is in %r: %s. What is left is in %s",
+                self.shutdown_timeout,
+                self.logging_endpoint,
+                left,
+                self._directory,
+            )
+        if self._drain.unreadable or self._drain.dropped:
+            logger.error(
+                "monitoring: %d messages could not be read, %d batches were dropped",
+                self._drain.unreadable,
+                self._drain.dropped,
+            )
+
+    def run_context(self) -> RunContext:
+        """Return what workers have to know of the run."""
+        assert self._context is not None, "the DataFlowKernel says who it is before it submits"
+        return self._context
+
+    def submit_writer(self) -> Writer:
+        """Return the writer for tries that run in the submit process."""
+        if self._submit_writer is None:
+            self._submit_writer = Writer(self.run_context(), in_submit_process=True)
+        return self._submit_writer
+
+    def take_frames(self, frames: bytes) -> None:
+        """Take the telemetry of a try."""
+        self._drain.put_frames(frames)
+
+    def submitted(
+        self, task_id: int, try_id: int, executor_task_id: object, specification: Any
+    ) -> None:
+        """Take what only the submission of a try knows."""
+        self._drain.submitted(task_id, try_id, executor_task_id, specification)
+
+    def listen(self, label: str, socket: dict[str, Any]) -> int:
+        """Have the agent listen for an executor's interchange and return the port."""
+        return self._agent.listen(label, socket, timeout_s=_LISTEN_TIMEOUT_S)
+
+    def stop_listening(self, label: str) -> None:
+        """Tell the agent that an executor's interchange is gone."""
+        self._agent.stop_listening(label)
+
+    def _take(self, message: Any) -> None:
+        if not self.monitoring_hub_active and self._is_over.is_set():
+            self.late_messages += 1
+            return
+        if message[0] is MessageType.WORKFLOW_INFO and "python_version" in message[1]:
+            self._begin(message[1])
+        self._drain.put(message)
+
+    def _begin(self, message: Mapping[str, Any]) -> None:
+        """Learn which run this is: the hub is started before Parsl has given it an id."""
+        attributes = run_attributes(message, zone=local_zone())
+        given = {"service.name": str(message["workflow_name"])}
+        given |= resource_attributes(self.resource_attributes)
+        resource = (*attributes, *(Key(name).any(value) for name, value in given.items()))
+        run_id = message["run_id"]
+        self._context = RunContext(
+            run_id, resource, self.trace_scope, float(self.resource_monitoring_interval)
+        )
+        own = (
+            Key(semconv.SERVICE_INSTANCE_ID).text(f"{message['host']}:{os.getpid()}"),
+            Key(semconv.HOST_NAME).text(str(message["host"])),
+            Key(semconv.PROCESS_PID).integer(os.getpid()),
+            Key(semconv.PYTHON_VERSION).text(message["python_version"]),
+        )
+        self._drain.begin(run_id, (*resource, *own))
+        carrier.register(run_id, self.take_frames)
+        rendezvous.write(
+            self._directory,
+            "run.json",
+            {"run_id": run_id, "resource": [attribute.hex() for attribute in resource]},
+        )
+
+    def _serve(self) -> None:
+        revived_at = time.monotonic()
+        while not self._is_over.wait(FLUSH_S):
+            self._drain.flush()
+            if time.monotonic() - revived_at > _REVIVE_EVERY_S:
+                self._agent.revive()
+                revived_at = time.monotonic()
+
+    def _close_uncleaned(self) -> None:
+        """Close a run whose DataFlowKernel is not cleaned up when Python ends: it is unfinished."""
+        if self._context is not None:
+            now = datetime.datetime.now()  # noqa: DTZ005 - Parsl's messages have naive local times
+            message = {
+                "time_completed": now,
+                "outcome": "unfinished",
+                "run_id": self._context.run_id,
+            }
+            self._drain.put((MessageType.WORKFLOW_INFO, message))
+        self.close()
+
+    def _agent_settings(self) -> dict[str, Any]:
+        process = psutil.Process()
+        return {
+            "database": str(self.logging_endpoint),
+            "destinations": [destination.as_settings() for destination in self._destinations],
+            "trace_scope": self.trace_scope,
+            "hub_pid": process.pid,
+            "hub_started": process.create_time(),
+            "debug": self.monitoring_debug,
+        }
+
+
+def _warn_of_retired(retired: Mapping[str, Any]) -> None:
+    for name in retired:
+        if name not in _RETIRED:
+            raise TypeError(f"OTelMonitoringHub has no argument {name!r}")
+        warnings.warn(
+            f"OTelMonitoringHub.{name} is unused, as it is in Parsl today",
+            DeprecationWarning,
+            stacklevel=3,
+        )
+
+
+def _masked(settings: Mapping[str, Any]) -> dict[str, Any]:
+    shown = dict(settings)
+    if "headers" in shown:
+        shown["headers"] = _Headers(shown["headers"])
+    return shown

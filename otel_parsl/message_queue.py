@@ -1,0 +1,72 @@
+"""
+The queue that Parsl puts its monitoring messages on.
+
+Parsl checks for a ``multiprocessing.queues.Queue``, so this is one; but in the DataFlowKernel's own
+process a ``put`` goes straight to the hub.
+A copy pickled into another process (a router of the user's own UDPRadio or FilesystemRadio) uses
+the real pipe, and from then on a thread here reads it.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import threading
+from collections.abc import Callable
+from multiprocessing.queues import Queue
+from queue import Empty
+from typing import Any
+
+_POLL_S = 0.1
+
+
+class MessageQueue(Queue):  # type: ignore[type-arg]  # not generic at run time
+    """
+    Collect the messages of one hub.
+
+    Args:
+        hub: The hub, for the seam to find.
+        take: Takes a message; called in the threads that put, so it may only append.
+    """
+
+    hub: Any = None
+    _home = 0  # a copy in another process keeps these two, and so uses the pipe
+
+    def __init__(self, hub: Any, take: Callable[[Any], None]) -> None:
+        super().__init__(ctx=multiprocessing.get_context("spawn"))
+        self.hub = hub
+        self._home = os.getpid()
+        self._take = take
+        self._pipe_thread: threading.Thread | None = None
+        self._is_closing = threading.Event()
+
+    def put(self, obj: Any, block: bool = True, timeout: float | None = None) -> None:
+        """Hand over in the hub's process, send through the pipe elsewhere."""
+        if self._home == os.getpid():
+            self._take(obj)
+        else:
+            super().put(obj, block, timeout)
+
+    def __getstate__(self) -> Any:
+        """Leave out what belongs to the hub's process, and begin to read the pipe."""
+        state = super().__getstate__()  # type: ignore[misc]  # refuses outside of spawning
+        if self._pipe_thread is None:
+            self._pipe_thread = threading.Thread(
+                target=self._read_pipe, name="otel-parsl-pipe", daemon=True
+            )
+            self._pipe_thread.start()
+        return state
+
+    def stop_reading(self) -> None:
+        """Take what is left in the pipe and end the thread that reads it."""
+        self._is_closing.set()
+        if self._pipe_thread is not None:
+            self._pipe_thread.join()
+
+    def _read_pipe(self) -> None:
+        while True:
+            try:
+                self._take(self.get(timeout=_POLL_S))
+            except Empty:
+                if self._is_closing.is_set():
+                    return

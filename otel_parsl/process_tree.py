@@ -1,0 +1,232 @@
+"""
+Add up what a process and its descendants use.
+
+Flow: proc_files -> **process_tree** -> sampling (in the worker), sampler_process (beside it)
+The kernel adds CPU time and I/O of a child that was waited for to its parent's, so that the total
+of the living is the total of all, and nothing is lost or counted twice when a child ends.
+Two things need care: context switches, which only the parent itself is told (``getrusage``), and
+processes whose parent ended first: they leave the tree, and are followed by their id.
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+import time
+
+from otel_parsl.proc_files import Process, ProcFiles, children_by_parent, memory_total_bytes
+from otel_parsl.process_usage import Reading, Usage, boot_clock_s, highest
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+# A process that ends while the tree is being read moves its counters to its parent: read again.
+_ATTEMPTS = 3
+# 0x40000000 is __WALL: children that end without SIGCHLD, too.
+_ANY_CHILD = os.WEXITED | os.WNOHANG | os.WNOWAIT | 0x40000000
+_TICKS_A_SECOND = os.sysconf("SC_CLK_TCK")
+
+
+class ProcessTree:
+    """
+    A process and its descendants; not for two threads at once.
+
+    Args:
+        pid: The process at the root.
+        proc: Where /proc is.
+        ignore_pids: Descendants to leave out.
+    """
+
+    def __init__(self, pid: int, *, proc: str = "/proc", ignore_pids: Iterable[int] = ()) -> None:
+        self.pid = pid
+        self.ignore_pids = set(ignore_pids)
+        self._proc = proc
+        self._is_own = proc == "/proc" and pid == os.getpid()
+        folder = "/proc/self" if self._is_own else f"{proc}/{pid}"
+        self._root = ProcFiles(folder, is_real=proc == "/proc", keep_open=True)
+        self._lists_children = os.path.exists(f"{folder}/task/{pid}/children")
+        self._memory_total_bytes = memory_total_bytes(proc)
+        self.restart()
+
+    def restart(self, at_s: float | None = None) -> None:
+        """
+        Forget what was seen of descendants: a try begins.
+
+        Args:
+            at_s: When it began, by ``boot_clock_s``; now by default.
+        """
+        self._began_ticks = int((boot_clock_s() if at_s is None else at_s) * _TICKS_A_SECOND)
+        self._known: dict[int, Process] = {}
+        self._lost: Usage | None = None
+        self._floor: Usage | None = None
+        self._peak_seen_bytes: int | None = None
+
+    def reset_peak(self) -> bool:
+        """Make the process's peak of resident memory start anew; return whether it could."""
+        return self._root.reset_peak()
+
+    def start_ticks(self) -> int | None:
+        """Return when the process at the root began, None when it has ended."""
+        try:
+            return self._root.read().start_ticks
+        except ProcessLookupError:
+            return None
+
+    def read(self) -> Reading:
+        """
+        Read the whole tree.
+
+        Raises:
+            ProcessLookupError: When the process at the root has ended.
+        """
+        root, look, hidden = self._settled()
+        tree = root.with_reaped()
+        for member in look.members.values():
+            tree += member.with_reaped()
+        if hidden:
+            tree += Usage()
+        if self._known or look.members:
+            self._retire(look.members)
+        if self._lost is not None:
+            tree += self._lost
+        if self._floor is not None:
+            tree.never_below(self._floor)
+        if look.members:
+            self._floor = tree
+        self._note_peak(tree, look.members)
+        reading = Reading()
+        reading.time_ns = time.time_ns()
+        reading.pid = self.pid
+        reading.process = root.usage
+        reading.tree = tree
+        reading.reaped_voluntary = root.reaped_voluntary
+        reading.reaped_involuntary = root.reaped_involuntary
+        reading.children_count = len(look.members) + len(hidden)
+        reading.memory_total_bytes = self._memory_total_bytes
+        reading.peak_bytes = root.peak_bytes
+        reading.peak_seen_bytes = self._peak_seen_bytes
+        reading.status = root.status
+        reading.cpu_num = root.cpu_num
+        return reading
+
+    def _settled(self) -> tuple[Process, _Look, set[int]]:
+        """
+        Read until nothing ends in between; also return the ids of what may not be read.
+
+        A process that is listed again after it could not be read has not ended: it is hidden.
+        """
+        missing_before: set[int] = set()
+        for _ in range(_ATTEMPTS):
+            look = _Look(self._proc, self.ignore_pids, lists_children=self._lists_children)
+            # Children are listed before their parent is read, and read after it: one that ends
+            # in between is missing or counted by its parent, never both.
+            children = look.children(self._root, self.pid) if self._has_children() else []
+            root = self._read_root()
+            look.follow(children)
+            look.follow_strays(self._known)
+            hidden = look.missing & missing_before
+            if look.missing == hidden:
+                break
+            missing_before = look.missing
+        return root, look, hidden
+
+    def _has_children(self) -> bool:
+        """Ask the kernel where it can be asked: listing takes 2 µs a thread."""
+        if not self._is_own:
+            return True
+        try:
+            os.waitid(os.P_ALL, 0, _ANY_CHILD)
+        except ChildProcessError:
+            return False
+        return True
+
+    def _read_root(self) -> Process:
+        root = self._root.read()
+        if self._is_own:
+            # To the microsecond, where /proc has hundredths of a second.
+            mine = resource.getrusage(resource.RUSAGE_SELF)
+            reaped = resource.getrusage(resource.RUSAGE_CHILDREN)
+            root.usage.cpu_user_s, root.usage.cpu_system_s = mine.ru_utime, mine.ru_stime
+            root.reaped_user_s, root.reaped_system_s = reaped.ru_utime, reaped.ru_stime
+            root.reaped_voluntary, root.reaped_involuntary = reaped.ru_nvcsw, reaped.ru_nivcsw
+        return root
+
+    def _retire(self, members: dict[int, Process]) -> None:
+        """Keep of descendants that have ended what no living process counts."""
+        for pid, before in self._known.items():
+            after = members.get(pid)
+            if after is not None and after.start_ticks == before.start_ticks:
+                continue
+            lost = before.with_reaped().without_held()
+            if not before.is_stray:
+                # Its parent has got its CPU time and I/O, and its switches if the parent is us.
+                if self._is_own:
+                    continue
+                lost.cpu_user_s = lost.cpu_system_s = lost.read_bytes = lost.write_bytes = 0
+            self._lost = lost if self._lost is None else self._lost + lost
+        self._known = members
+
+    def _note_peak(self, tree: Usage, members: Mapping[int, Process]) -> None:
+        peaks = [self._peak_seen_bytes, tree.memory_resident_bytes]
+        # The peak of a process that is older than the try may be older than the try.
+        peaks += [
+            member.peak_bytes
+            for member in members.values()
+            if member.start_ticks is not None and member.start_ticks >= self._began_ticks
+        ]
+        self._peak_seen_bytes = highest(*peaks)
+
+
+class _Look:
+    """One pass over the descendants of a process."""
+
+    def __init__(self, proc: str, ignore_pids: set[int], *, lists_children: bool) -> None:
+        self.members: dict[int, Process] = {}
+        self.missing: set[int] = set()
+        """Listed as children, but not to be read: ended or hidden."""
+        self._proc = proc
+        self._ignore_pids = ignore_pids
+        self._lists_children = lists_children
+        self._by_parent: dict[int, list[int]] | None = None
+
+    def children(self, files: ProcFiles, pid: int) -> list[int]:
+        """Return the ids of a process's children."""
+        if self._lists_children:
+            return files.children()
+        if self._by_parent is None:
+            self._by_parent = children_by_parent(self._proc)
+        return self._by_parent.get(pid, []).copy()
+
+    def follow(self, pids: list[int]) -> None:
+        """Read processes and all their descendants."""
+        waiting = pids
+        while waiting:
+            pid = waiting.pop()
+            if pid in self.members or pid in self.missing or pid in self._ignore_pids:
+                continue
+            files = self._files(pid)
+            children = self.children(files, pid)
+            try:
+                self.members[pid] = files.read()
+            except ProcessLookupError:
+                self.missing.add(pid)
+                continue
+            waiting += children
+
+    def follow_strays(self, known: Mapping[int, Process]) -> None:
+        """Read those known from before that live on outside the tree."""
+        for pid, before in known.items():
+            if pid in self.members or pid in self.missing:
+                continue
+            try:
+                is_same = self._files(pid).read().start_ticks == before.start_ticks
+            except ProcessLookupError:
+                continue
+            if is_same:
+                self.follow([pid])
+                if pid in self.members:
+                    self.members[pid].is_stray = True
+
+    def _files(self, pid: int) -> ProcFiles:
+        return ProcFiles(f"{self._proc}/{pid}", is_real=self._proc == "/proc")

@@ -1,0 +1,45 @@
+"""
+What hub and agent tell each other: small files in the spool's directory.
+
+Files outlive either side, so a new agent finds what the one before it was asked for.
+Every file is replaced whole, and only its owner may read it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+SETTINGS = "agent.json"
+"""Hub to agent: the run, the database, the destinations."""
+SOCKETS = "sockets.json"
+"""Hub to agent: the monitoring channels to listen on, by executor label."""
+PORTS = "ports.json"
+"""Agent to hub: the port of each channel, by executor label."""
+CLOSING = "closing.json"
+"""Hub to agent: the run is over; the place behind its last event."""
+STATUS = "status.json"
+"""Agent to hub: how far it has come."""
+LOG = "agent.log"
+
+SUBMIT, AGENT, DERIVED = "submit", "agent", "derived"
+"""The streams: what the hub appends, what the agent receives, the spans that it derives."""
+
+
+def write(directory: Path, name: str, content: Any) -> None:
+    """Replace a file whole."""
+    temporary = directory / f"{name}.{os.getpid()}"
+    fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(fd, "w") as file:
+        json.dump(content, file)
+    os.replace(temporary, directory / name)
+
+
+def read(directory: Path, name: str) -> Any:
+    """Return a file's content; None while it is not there."""
+    try:
+        return json.loads((directory / name).read_text())
+    except FileNotFoundError:
+        return None

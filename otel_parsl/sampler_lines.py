@@ -1,0 +1,93 @@
+"""
+The lines that a worker and its helper process write to each other.
+
+Flow: sampler_client -> **begin, end** -> sampler_process -> **readings** -> sampler_client
+The helper knows nothing of tries: what the worker wants to be told of one travels as a tag that
+the helper sends back as it is, with every reading.
+The helper loads this file, and so ``json`` is loaded by the worker's end alone.
+"""
+
+from __future__ import annotations
+
+from otel_parsl.process_usage import Reading, Usage
+
+LINE_BYTES = 4096
+"""Longest line: what a pipe takes whole or not at all (PIPE_BUF on Linux)."""
+
+END = b"end\n"
+"""No try is running."""
+
+_FIELDS = (
+    "time_ns",
+    "pid",
+    "reaped_voluntary",
+    "reaped_involuntary",
+    "children_count",
+    "memory_total_bytes",
+    "peak_bytes",
+    "peak_seen_bytes",
+    "cpu_num",
+)
+
+
+class Begun:
+    """A try that runs: when it began (by ``boot_clock_s``), the interval and the tag."""
+
+    __slots__ = ("began_s", "interval_s", "tag")
+
+    def __init__(self, *, interval_s: float, began_s: float, tag: str) -> None:
+        self.interval_s = interval_s
+        self.began_s = began_s
+        self.tag = tag
+
+
+def begin_line(begun: Begun) -> bytes:
+    """Return the line that says that a try runs; the tag is JSON without a newline."""
+    return f"begin {begun.interval_s!r} {begun.began_s!r} {begun.tag}\n".encode()
+
+
+def parse_state(line: bytes) -> Begun | None:
+    """Return the try that runs, or None for the end of one."""
+    words = line.decode().split(" ", 3)
+    if words[0] != "begin":
+        return None
+    return Begun(interval_s=float(words[1]), began_s=float(words[2]), tag=words[3])
+
+
+def reading_line(tag: str, reading: Reading, dropped: int) -> bytes:
+    """
+    Return a reading as a line of JSON.
+
+    Args:
+        tag: The tag of the try, JSON already.
+        reading: What was read.
+        dropped: How many readings had to be given up so far.
+    """
+    fields = ",".join([_json(getattr(reading, name)) for name in _FIELDS])
+    used = ",".join([_json(value) for value in reading.tree.values()])
+    status = _json(None) if reading.status is None else f'"{reading.status}"'
+    return f"[{tag},{dropped},[{fields}],[{used}],{status}]\n".encode()
+
+
+def parse_reading(line: bytes) -> tuple[object, Reading, int]:
+    """
+    Return the tag, the reading and the number given up so far.
+
+    Raises:
+        ValueError: When it is no such line.
+    """
+    import json
+
+    tag, dropped, fields, used, status = json.loads(line)
+    reading = Reading()
+    for name, value in zip(_FIELDS, fields, strict=True):
+        setattr(reading, name, value)
+    # The worker reads its own process itself.
+    reading.process = Usage()
+    reading.tree = Usage(tuple(used))
+    reading.status = status
+    return tag, reading, dropped
+
+
+def _json(value: float | None) -> str:
+    return "null" if value is None else repr(value)

@@ -1,0 +1,344 @@
+"""
+Where we hold on to Parsl: the one file that touches its internals.
+
+Everything is done on instances (an executor's ``submit``, a DataFlowKernel's ``add_executors``),
+so a DataFlowKernel with Parsl's own hub beside ours is left alone; the one module name replaced,
+``start_zmq_receiver`` in HTEX's executor module, acts for our queue alone.
+``tests/contracts/test_parsl_surface.py`` fails when Parsl no longer has what is used here.
+"""
+
+from __future__ import annotations
+
+import inspect
+import logging
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future
+from multiprocessing.queues import Queue
+from typing import Any, Protocol
+
+import parsl.executors.high_throughput.executor as htex
+from parsl.dataflow.dflow import DataFlowKernel
+from parsl.executors.base import ParslExecutor
+from parsl.executors.high_throughput.executor import HighThroughputExecutor, HTEXFuture
+from parsl.executors.threads import ThreadPoolExecutor
+from parsl.monitoring.radios.base import (
+    MonitoringRadioReceiver,
+    MonitoringRadioSender,
+    RadioConfig,
+)
+from parsl.monitoring.radios.filesystem import FilesystemRadio
+from parsl.monitoring.radios.htex import HTEXRadio
+from parsl.monitoring.radios.multiprocessing import MultiprocessingQueueRadio
+from parsl.serialize import pack_apply_message
+from parsl.serialize.errors import SerializationError
+
+from otel_parsl import carrier
+from otel_parsl.errors import ParslMismatch
+from otel_parsl.message_queue import MessageQueue
+from otel_parsl.worker import RunContext, TracedFunction, TryContext, Writer, call_here
+
+logger = logging.getLogger(__name__)
+
+_TASK, _TRY = "_parsl_monitoring_task_id", "_parsl_monitoring_try_id"
+_WORKER_ENTRY = "otel_parsl.worker.execute_task"
+_BUFFER_THRESHOLD = 1 << 20  # as HighThroughputExecutor.submit
+
+
+class Hub(Protocol):
+    """What the seam needs of a hub."""
+
+    resource_msgs: MessageQueue
+
+    def run_context(self) -> RunContext:
+        """Return what workers have to know of the run."""
+
+    def submit_writer(self) -> Writer:
+        """Return the writer for tries that run in the submit process."""
+
+    def take_frames(self, frames: bytes) -> None:
+        """Take the telemetry of a try."""
+
+    def submitted(
+        self, task_id: int, try_id: int, executor_task_id: object, specification: Any
+    ) -> None:
+        """Take what only the submission of a try knows."""
+
+    def listen(self, label: str, socket: dict[str, Any]) -> int:
+        """Listen for an executor's interchange and return the port."""
+
+    def stop_listening(self, label: str) -> None:
+        """Stop to listen for an executor's interchange."""
+
+
+class CarriedRadio(RadioConfig):
+    """The radio of an executor whose tries report with their results: it sends nothing."""
+
+    def create_receiver(self, *, run_dir: str, resource_msgs: Queue[Any]) -> _NoReceiver:
+        """Return a receiver of nothing."""
+        return _NoReceiver()
+
+    def create_sender(self) -> MonitoringRadioSender:
+        """
+        Refuse: nothing that we trace asks for a sender.
+
+        Raises:
+            ParslMismatch: Parsl's own wrapper reached a worker.
+        """
+        raise ParslMismatch("a try reached a worker with Parsl's own monitoring wrapper around it")
+
+    def __repr__(self) -> str:
+        return "CarriedRadio()"
+
+
+class _NoReceiver(MonitoringRadioReceiver):
+    def shutdown(self) -> None:
+        """Do nothing: there is nothing to shut down."""
+
+
+def attach(hub: Hub) -> Callable[[str], Mapping[str, Any]]:
+    """
+    Hold on to the executors of the DataFlowKernel that is starting this hub.
+
+    Returns:
+        A function from an executor's label to the JobStatus of each of its blocks.
+
+    Raises:
+        ParslMismatch: ``MonitoringHub.start`` was not called by ``DataFlowKernel.__init__``.
+    """
+    kernel = _starting_kernel(hub)
+    add_executors = kernel.add_executors
+
+    def add(executors: Any) -> None:
+        for executor in executors:
+            _trace(executor, hub)
+        add_executors(executors)
+
+    kernel.add_executors = add  # type: ignore[method-assign]
+    _replace_start_zmq_receiver()
+
+    def block_statuses(label: str) -> Mapping[str, Any]:
+        executor = getattr(kernel, "executors", {}).get(label)
+        return getattr(executor, "status_facade", {})
+
+    return block_statuses
+
+
+def _starting_kernel(hub: Hub) -> DataFlowKernel:
+    frame = inspect.currentframe()
+    while frame is not None:
+        owner = frame.f_locals.get("self")
+        if isinstance(owner, DataFlowKernel) and owner.monitoring is hub:
+            return owner
+        frame = frame.f_back
+    raise ParslMismatch(
+        "OTelMonitoringHub.start: not called by a DataFlowKernel that has this hub as its"
+        " monitoring; pass the hub to parsl.config.Config(monitoring=...)"
+    )
+
+
+def _trace(executor: ParslExecutor, hub: Hub) -> None:
+    if not _has_default_radio(executor):
+        radio = executor.remote_monitoring_radio
+        logger.warning(
+            "executor %s keeps its own %s: its tries are monitored by Parsl's wrapper. That radio"
+            " may start a process by multiprocessing, which needs an"
+            " 'if __name__ == \"__main__\":' in your script; without the radio nothing does",
+            executor.label,
+            type(radio).__name__,
+        )
+        return
+    executor.remote_monitoring_radio = CarriedRadio()
+    if isinstance(executor, HighThroughputExecutor):
+        submit = _htex_submit(executor, hub)
+    elif isinstance(executor, ThreadPoolExecutor):
+        submit = _thread_submit(executor, hub)
+    else:
+        submit = _wrapping_submit(executor, hub)
+    executor.submit = submit  # type: ignore[method-assign]
+
+
+def _has_default_radio(executor: ParslExecutor) -> bool:
+    """Tell whether an executor's radio is the one its constructor puts in place of None."""
+    radio = executor.remote_monitoring_radio
+    if radio is None:
+        return True
+    if isinstance(executor, HighThroughputExecutor):
+        return type(radio) is HTEXRadio
+    if isinstance(executor, ThreadPoolExecutor):
+        return type(radio) is MultiprocessingQueueRadio
+    return type(radio) is FilesystemRadio
+
+
+Submit = Callable[..., "Future[Any]"]
+
+
+def _htex_submit(executor: HighThroughputExecutor, hub: Hub) -> Submit:
+    original = executor.submit
+    monitors = bool(executor.monitor_resources())
+    label = executor.label
+
+    def submit(
+        func: Callable[..., Any], resource_specification: dict[str, Any], *args: Any, **kwargs: Any
+    ) -> Future[Any]:
+        if _TASK not in kwargs:
+            return original(func, resource_specification, *args, **kwargs)
+        task_id, try_id = kwargs.pop(_TASK), kwargs.pop(_TRY)
+        func = _bare(func)
+        executor.validate_resource_spec(resource_specification)
+        try:
+            buffer = pack_apply_message(func, args, kwargs, buffer_threshold=_BUFFER_THRESHOLD)
+        except TypeError as error:
+            raise SerializationError(func.__name__) from error
+        plain: dict[str, Any] = {}
+        if resource_specification:
+            plain["resource_spec"] = resource_specification
+        which = (task_id, try_id, func.__name__, label, monitors)
+        traced = {
+            **plain,
+            "task_executor": {"f": _WORKER_ENTRY, "a": (tuple(hub.run_context()), which)},
+        }
+        inner = executor.submit_payload(traced, buffer)
+        hub.submitted(task_id, try_id, inner.parsl_executor_task_id, resource_specification)
+        outer = HTEXFuture(inner.parsl_executor_task_id)
+        _settle(outer, inner, label, lambda: executor.submit_payload(plain, buffer))
+        return outer
+
+    return submit
+
+
+def _thread_submit(executor: ThreadPoolExecutor, hub: Hub) -> Submit:
+    original = executor.submit
+    label = executor.label
+
+    def submit(
+        func: Callable[..., Any], resource_specification: dict[str, Any], *args: Any, **kwargs: Any
+    ) -> Future[Any]:
+        if _TASK not in kwargs:
+            return original(func, resource_specification, *args, **kwargs)
+        task_id, try_id = kwargs.pop(_TASK), kwargs.pop(_TRY)
+        func = _bare(func)
+        which = TryContext(task_id, try_id, func.__name__, label, False)
+        writer = hub.submit_writer()
+        return original(
+            call_here, resource_specification, func, args, kwargs, writer, which, hub.take_frames
+        )
+
+    return submit
+
+
+def _wrapping_submit(executor: ParslExecutor, hub: Hub) -> Submit:
+    """Trace on any other executor: the function is wrapped, as Parsl's own monitoring does."""
+    original = executor.submit
+    monitors = bool(executor.monitor_resources())
+    label = executor.label
+
+    def submit(
+        func: Callable[..., Any], resource_specification: dict[str, Any], *args: Any, **kwargs: Any
+    ) -> Future[Any]:
+        if _TASK not in kwargs:
+            return original(func, resource_specification, *args, **kwargs)
+        task_id, try_id = kwargs.pop(_TASK), kwargs.pop(_TRY)
+        func = _bare(func)
+        which = TryContext(task_id, try_id, func.__name__, label, monitors)
+        traced = TracedFunction(func, hub.run_context(), which)
+        inner = original(traced, resource_specification, *args, **kwargs)
+        executor_task_id = getattr(inner, "parsl_executor_task_id", None)
+        hub.submitted(task_id, try_id, executor_task_id, resource_specification)
+        outer: Future[Any] = Future()
+        if executor_task_id is not None:
+            outer.parsl_executor_task_id = executor_task_id  # type: ignore[attr-defined]
+        _settle(
+            outer, inner, label, lambda: original(func, resource_specification, *args, **kwargs)
+        )
+        return outer
+
+    return submit
+
+
+def _bare(func: Callable[..., Any]) -> Callable[..., Any]:
+    """Return the user's function from inside Parsl's ``monitor_wrapper``."""
+    bare: Callable[..., Any] = func.__wrapped__  # type: ignore[attr-defined]
+    return bare
+
+
+_untraced: set[str] = set()
+
+
+def _settle(
+    outer: Future[Any], inner: Future[Any], label: str, run_untraced: Callable[[], Future[Any]]
+) -> None:
+    """
+    Give an executor's future to Parsl, by one of ours.
+
+    A worker whose environment has no otel_parsl, or another version of it, fails before anything
+    of the user's has run: then the task is sent again as it is, and no retry is counted.
+    """
+
+    def settle(done: Future[Any]) -> None:
+        error = done.exception()
+        if error is None:
+            result = done.result()
+            if isinstance(result, carrier.Carried):  # from an executor that pickles no results
+                result = carrier.deliver(carrier.VERSION, result.blob, result.payload)
+            outer.set_result(result)
+        elif _lacks_us(error):
+            _say_untraced(label, error)
+            try:
+                run_untraced().add_done_callback(settle)
+            except Exception as again:  # whatever the executor raises is the task's failure
+                outer.set_exception(again)
+        else:
+            outer.set_exception(error)
+
+    inner.add_done_callback(settle)
+
+
+def _lacks_us(error: BaseException) -> bool:
+    return isinstance(error, ImportError) and (error.name or "").startswith("otel_parsl")
+
+
+def _say_untraced(label: str, error: BaseException) -> None:
+    if label not in _untraced:
+        _untraced.add(label)
+        logger.warning(
+            "executor %s: its workers cannot import otel_parsl (%s), so what its tasks do there is"
+            " not recorded. In the workers' environment run: pip install otel-parsl",
+            label,
+            error,
+        )
+
+
+class _AgentReceiver:
+    """Stands in for Parsl's ZMQRadioReceiver: the agent listens in its place."""
+
+    process = None
+
+    def __init__(self, hub: Hub, label: str, port: int) -> None:
+        self._hub = hub
+        self._label = label
+        self.port = port
+
+    def close(self) -> None:
+        """Stop listening."""
+        self._hub.stop_listening(self._label)
+
+
+def _replace_start_zmq_receiver() -> None:
+    original = htex.start_zmq_receiver
+    if getattr(original, "acts_for_otel_parsl", False):
+        return
+
+    def start_zmq_receiver(*, monitoring_messages: Any, **settings: Any) -> Any:
+        hub = getattr(monitoring_messages, "hub", None)
+        if hub is None:
+            return original(monitoring_messages=monitoring_messages, **settings)
+        label = settings["logdir"]
+        socket = {
+            "address": settings["loopback_address"],
+            "port_range": settings["port_range"],
+            "cert_dir": settings["cert_dir"],
+        }
+        return _AgentReceiver(hub, label, hub.listen(label, socket))
+
+    start_zmq_receiver.acts_for_otel_parsl = True  # type: ignore[attr-defined]
+    htex.start_zmq_receiver = start_zmq_receiver

@@ -1,0 +1,244 @@
+"""
+Finished spans of tasks, tries, blocks and the run, made from the hub's events.
+
+Flow: events -> **spans** -> any OTLP destination
+Pure: the same events in any order give the same bytes. Run by the agent, so that it costs the
+workflow nothing.
+A try's span carries the events of its state changes whole, so a backend or a store that takes no
+logs still has every fact; the spans of tasks and of the run are what a person looks at.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from otel_parsl import semconv as names
+from otel_parsl import wire
+from otel_parsl.identity import RUN_TRACE_TASKS, run_key, span_id, task_trace_id
+from otel_parsl.wire import Key, sized
+
+MAX_LINKS = 128
+
+_TASK_ID = Key(names.TASK_ID)
+_TRY_ID = Key(names.TRY_ID)
+_APP = Key(names.APP_NAME)
+_OUTCOME = Key(names.OUTCOME)
+_DEPENDENCY_COUNT = Key(names.DEPENDENCY_COUNT)
+_RUN_ID = Key(names.RUN_ID)
+_SCOPE = Key(names.TRACE_SCOPE)
+_ELSEWHERE = Key(names.TASKS_ELSEWHERE)
+_SHARED = frozenset(
+    {names.TASK_ID, names.TRY_ID, names.APP_NAME, names.EXECUTOR_LABEL, names.TASK_MEMOIZE}
+)
+_ON_TASK = frozenset(
+    {
+        names.TASK_DEPENDS,
+        names.TASK_INPUTS,
+        names.TASK_OUTPUTS,
+        names.TASK_STDIN,
+        names.TASK_STDOUT,
+        names.TASK_STDERR,
+        names.TASK_HASHSUM,
+        names.TASK_FAIL_COUNT,
+        names.TASK_FAIL_COST,
+        names.TASK_MEMOIZE,
+    }
+)
+_OUTCOMES = {
+    "exec_done": "success",
+    "memo_done": "success",
+    "failed": "failure",
+    "dep_fail": "failure",
+    "fail_retryable": "retried",
+}
+
+
+class Event:
+    """
+    One event of the hub, read as far as spans need it.
+
+    Args:
+        record: A LogRecord.
+    """
+
+    __slots__ = ("attributes", "encoded", "name", "sequence", "time_ns")
+
+    def __init__(self, record: Any) -> None:
+        self.name: str = record.event_name
+        self.time_ns: int = record.time_unix_nano
+        self.attributes: dict[str, Any] = {}
+        self.encoded: dict[str, bytes] = {}
+        for pair in record.attributes:
+            kind = pair.value.WhichOneof("value")
+            if kind is not None:
+                self.attributes[pair.key] = getattr(pair.value, kind)
+                self.encoded[pair.key] = sized(pair.SerializeToString())
+        self.sequence: int = self.attributes.get(names.SEQUENCE, 0)
+
+    def span_event(self) -> bytes:
+        """Return the event as it rides on a span, without what the span says for all of them."""
+        rest = (data for key, data in self.encoded.items() if key not in _SHARED)
+        return wire.span_event(sized(wire.utf8(self.name)), self.time_ns, rest)
+
+
+class RunSpans:
+    """
+    Make the spans of one run.
+
+    Args:
+        run_id: Parsl's run id.
+        scope: Which trace a task lives in: see ``identity.task_trace_id``.
+    """
+
+    def __init__(self, run_id: str, *, scope: str = "auto") -> None:
+        self._run_id = run_id
+        self._run = run_key(run_id)
+        self._scope = scope
+
+    def of_try(self, events: Iterable[Event], *, lost_ns: int | None = None) -> bytes:
+        """
+        Return the span of a try, from its state changes.
+
+        Args:
+            events: At least one.
+            lost_ns: When what ran the try was found dead; None when the try ended by itself.
+        """
+        ordered = sorted(events, key=lambda event: event.sequence)
+        last = ordered[-1]
+        task_id, try_id = last.attributes[names.TASK_ID], last.attributes[names.TRY_ID]
+        end_ns = lost_ns or last.attributes.get(names.TRY_TIME_RETURNED) or last.time_ns
+        outcome = "lost" if lost_ns else _OUTCOMES.get(last.attributes[names.TASK_STATE], "success")
+        attributes = [last.encoded[key] for key in sorted(_SHARED) if key in last.encoded]
+        attributes.append(_OUTCOME.text(outcome))
+        error = None
+        if outcome != "success":
+            error = last.attributes.get(names.TRY_FAIL_HISTORY, outcome)[:1024]
+        return wire.span(
+            self._trace(task_id),
+            span_id(self._run, "try", task_id, try_id),
+            span_id(self._run, "task", task_id),
+            last.attributes[names.APP_NAME],
+            wire.PRODUCER,
+            ordered[0].time_ns,
+            max(end_ns, last.time_ns),
+            attributes,
+            events=[event.span_event() for event in ordered],
+            error=error,
+        )
+
+    def of_task(self, events: Iterable[Event], *, lost_ns: int | None = None) -> bytes:
+        """
+        Return the span of a task, from its first and last state changes.
+
+        Args:
+            events: The first event, which says what never changes, and the last one.
+            lost_ns: When the run was found dead; None when the task ended by itself.
+        """
+        ordered = sorted(events, key=lambda event: event.sequence)
+        first, last = ordered[0], ordered[-1]
+        task_id = last.attributes[names.TASK_ID]
+        said = {**first.encoded, **last.encoded}
+        attributes = [said[key] for key in sorted(_ON_TASK) if key in said]
+        outcome = "lost" if lost_ns else _OUTCOMES.get(last.attributes[names.TASK_STATE], "lost")
+        attributes += (
+            _TASK_ID.integer(task_id),
+            _APP.text(last.attributes[names.APP_NAME]),
+            _OUTCOME.text(outcome),
+        )
+        linked = _ids(first.attributes.get(names.TASK_DEPENDS))
+        if linked:
+            attributes.append(_DEPENDENCY_COUNT.integer(len(linked)))
+        for joins in (event.attributes.get(names.TRY_JOINS) for event in ordered):
+            linked += [task for task in _ids(joins) if task not in linked]
+        links = [self._link(task) for task in linked[:MAX_LINKS]]
+        trace_id = self._trace(task_id)
+        of_run = span_id(self._run, "run")
+        if trace_id != self._run:
+            links.insert(0, wire.span_link(self._run, of_run))
+        error = None
+        if outcome in ("failure", "lost"):
+            error = last.attributes.get(names.TRY_FAIL_HISTORY, outcome)[:1024]
+        return wire.span(
+            trace_id,
+            span_id(self._run, "task", task_id),
+            of_run if trace_id == self._run else None,
+            last.attributes[names.APP_NAME],
+            wire.PRODUCER,
+            first.attributes.get(names.TASK_TIME_INVOKED, first.time_ns),
+            lost_ns or last.attributes.get(names.TASK_TIME_RETURNED) or last.time_ns,
+            attributes,
+            links=links,
+            dropped_links=max(0, len(linked) - MAX_LINKS),
+            error=error,
+        )
+
+    def of_block(self, events: Iterable[Event], *, end_ns: int) -> bytes:
+        """Return the span of a block, from its changes of status, when it or its run ends."""
+        ordered = sorted(events, key=lambda event: event.sequence)
+        last = ordered[-1]
+        label, block_id = last.attributes[names.EXECUTOR_LABEL], last.attributes[names.BLOCK_ID]
+        status = last.attributes[names.BLOCK_STATUS]
+        has_failed = status in ("FAILED", "TIMEOUT", "MISSING", "HELD")
+        return wire.span(
+            self._run,
+            span_id(self._run, "block", label, block_id),
+            span_id(self._run, "run"),
+            f"block {label}",
+            wire.INTERNAL,
+            ordered[0].time_ns,
+            max(end_ns, last.time_ns),
+            [last.encoded[key] for key in sorted(last.encoded) if key != names.SEQUENCE],
+            events=[event.span_event() for event in ordered],
+            error=last.attributes.get(names.BLOCK_MESSAGE, status) if has_failed else None,
+        )
+
+    def of_run(self, events: Sequence[Event], *, name: str, tasks: int) -> bytes:
+        """
+        Return the span of the run, from its start and its end.
+
+        Args:
+            events: The run's own events; the last says how it ended.
+            name: The workflow's name.
+            tasks: How many tasks it had.
+        """
+        ordered = sorted(events, key=lambda event: event.sequence)
+        last = ordered[-1]
+        outcome = last.attributes.get(names.OUTCOME, "success")
+        elsewhere = 0
+        if self._scope != "run":
+            elsewhere = max(0, tasks - (RUN_TRACE_TASKS if self._scope == "auto" else 0))
+        attributes = [
+            _RUN_ID.text(self._run_id),
+            _OUTCOME.text(outcome),
+            _SCOPE.text(self._scope),
+            _ELSEWHERE.integer(elsewhere),
+        ]
+        attributes += (
+            last.encoded[key]
+            for key in (names.TASKS_COMPLETED, names.TASKS_FAILED)
+            if key in last.encoded
+        )
+        return wire.span(
+            self._run,
+            span_id(self._run, "run"),
+            None,
+            name,
+            wire.INTERNAL,
+            ordered[0].time_ns,
+            last.time_ns,
+            attributes,
+            events=[event.span_event() for event in ordered],
+            error=outcome if outcome == "lost" else None,
+        )
+
+    def _trace(self, task_id: int) -> bytes:
+        return task_trace_id(self._run, task_id, scope=self._scope)
+
+    def _link(self, task_id: int) -> bytes:
+        of_task = span_id(self._run, "task", task_id)
+        return wire.span_link(self._trace(task_id), of_task, (_TASK_ID.integer(task_id),))
+
+
+def _ids(text: str | None) -> list[int]:
+    return [int(part) for part in (text or "").split(",") if part.isdecimal()]

@@ -1,0 +1,237 @@
+"""
+A spool: OTLP requests on disk, appended by one process and tailed by another.
+
+Flow: hub (or a receiver of the collector) -> **spool** -> collector
+
+A stream is a row of segment files ``<stream>-000001.spool``; a new segment says that the one
+before it is finished.
+A frame is magic (2 bytes), signal (1), a spare byte (0), length (4), CRC-32 of the payload (4, all
+little-endian) and the payload: an Export*ServiceRequest.
+Whole frames are appended by single writes, so a killed writer leaves at most one torn frame, at
+the end, where a reader sees it by its length or checksum.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import zlib
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from struct import Struct
+from typing import NamedTuple
+
+_HEADER = Struct("<2sBxII")
+_MAGIC = b"oP"
+SEGMENT_BYTES = 16 << 20
+"""A segment is finished when it has grown past this."""
+
+_NAME = re.compile(r"^(?P<stream>[a-z]+)-(?P<number>\d{6,})\.spool$")
+
+
+class Place(NamedTuple):
+    """A place in a stream: everything before it has been dealt with."""
+
+    segment: int = 1
+    offset: int = 0
+
+
+class Frame(NamedTuple):
+    """One request, and the place behind it."""
+
+    signal: int
+    payload: bytes
+    end: Place
+
+
+class CorruptFrame(NamedTuple):
+    """Bytes that are no frame: from ``start`` to the end of their segment."""
+
+    start: Place
+    path: Path
+    bytes_lost: int
+
+
+def frame(signal: int, payload: bytes) -> bytes:
+    """Return a payload framed for a spool."""
+    return _HEADER.pack(_MAGIC, signal, len(payload), zlib.crc32(payload)) + payload
+
+
+def segments(directory: Path, stream: str) -> list[int]:
+    """Return the numbers of a stream's segments on disk, in order."""
+    try:
+        names = os.listdir(directory)
+    except FileNotFoundError:
+        return []
+    matches = (_NAME.match(name) for name in names)
+    return sorted(int(m["number"]) for m in matches if m and m["stream"] == stream)
+
+
+def segment_path(directory: Path, stream: str, number: int) -> Path:
+    """Return the path of one segment."""
+    return directory / f"{stream}-{number:06d}.spool"
+
+
+class SpoolWriter:
+    """
+    Append frames to a stream.
+
+    One writer a stream; it always begins a segment of its own, so that what an earlier writer left
+    torn stays where it is.
+
+    Raises:
+        OSError: From ``append`` when the disk is full or a quota is reached. What was written of
+            the frame has been cut off again; nothing of it is in the stream.
+    """
+
+    def __init__(self, directory: Path, stream: str, *, segment_bytes: int = SEGMENT_BYTES) -> None:
+        self._directory = directory
+        self._stream = stream
+        self._segment_bytes = segment_bytes
+        self._number = max(segments(directory, stream), default=0)
+        self._fd = -1
+        self._size = 0
+        self._next_segment()
+
+    @property
+    def place(self) -> Place:
+        """The place behind everything appended so far."""
+        return Place(self._number, self._size)
+
+    def append(self, frames: Iterable[bytes]) -> Place:
+        """Append frames, as ``frame`` made them, and return the place behind them."""
+        data = b"".join(frames)
+        if self._size and self._size + len(data) > self._segment_bytes:
+            self._next_segment()
+        try:
+            self._write(data)
+        except OSError:
+            os.ftruncate(self._fd, self._size)
+            raise
+        self._size += len(data)
+        return self.place
+
+    def sync(self) -> None:
+        """Bring what was appended to the disk's platter (fdatasync)."""
+        os.fdatasync(self._fd)
+
+    def close(self) -> None:
+        """Close the file; safe to call twice."""
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+
+    def _write(self, data: bytes) -> None:
+        view = memoryview(data)
+        while view:
+            view = view[os.write(self._fd, view) :]
+
+    def _next_segment(self) -> None:
+        path = segment_path(self._directory, self._stream, self._number + 1)
+        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o600)
+        if self._fd >= 0:
+            os.fdatasync(self._fd)
+        self.close()
+        self._fd, self._number, self._size = fd, self._number + 1, 0
+
+
+class SpoolReader:
+    """Read a stream from a place on; it never changes the files."""
+
+    def __init__(self, directory: Path, stream: str, place: Place = Place()) -> None:
+        self._directory = directory
+        self._stream = stream
+        self.place = place
+
+    def read(self, limit_bytes: int = 4 << 20) -> Iterator[Frame | CorruptFrame]:
+        """
+        Yield the whole frames that are there now, and advance ``place`` past each.
+
+        Ends when the stream has no further whole frame or ``limit_bytes`` were read.
+        Damage is yielded as a ``CorruptFrame``, once, and reading goes on at the next sound frame;
+        a torn end of the last segment is taken as still being written.
+        """
+        first = self.place
+        while self.place.segment == first.segment and self.place.offset - first.offset < limit_bytes:
+            data = self._data(limit_bytes)
+            begin = self.place
+            for signal, start, end in _whole_frames(data):
+                self.place = Place(begin.segment, begin.offset + end)
+                yield Frame(signal, data[start:end], self.place)
+            if self.place != begin:
+                continue
+            following = self._following()
+            rest = self._data(_ALL)  # read again: what follows was begun after the last write here
+            sound = _next_sound(rest)
+            if sound == 0 and rest:
+                continue
+            if sound is not None:
+                yield self._skip_to(Place(begin.segment, begin.offset + sound), sound)
+            elif following is None:
+                return
+            elif rest:
+                yield self._skip_to(Place(following, 0), len(rest))
+            else:
+                self.place = Place(following, 0)
+            first = self.place
+
+    def at_end(self) -> bool:
+        """Tell whether no byte is left behind the place."""
+        return not self._data(1) and self._following() is None
+
+    def _data(self, limit: int) -> bytes:
+        path = segment_path(self._directory, self._stream, self.place.segment)
+        try:
+            with open(path, "rb") as file:
+                file.seek(self.place.offset)
+                data = file.read(limit)
+                need = _bytes_needed(data)
+                if limit >= 0 and need > len(data):
+                    data += file.read(need - len(data))
+                return data
+        except FileNotFoundError:
+            return b""
+
+    def _following(self) -> int | None:
+        later = [n for n in segments(self._directory, self._stream) if n > self.place.segment]
+        return later[0] if later else None
+
+    def _skip_to(self, place: Place, bytes_lost: int) -> CorruptFrame:
+        start, self.place = self.place, place
+        path = segment_path(self._directory, self._stream, start.segment)
+        return CorruptFrame(start, path, bytes_lost)
+
+
+_ALL = -1
+
+
+def _bytes_needed(data: bytes) -> int:
+    """Return how many bytes the first frame has in all, as far as its header tells."""
+    if len(data) < _HEADER.size:
+        return 0
+    magic, _, length, _ = _HEADER.unpack_from(data)
+    return _HEADER.size + length if magic == _MAGIC else 0
+
+
+def _next_sound(data: bytes) -> int | None:
+    """Return where the first whole, sound frame begins; None where there is none."""
+    position = data.find(_MAGIC)
+    while position >= 0:
+        if next(_whole_frames(data[position:]), None) is not None:
+            return position
+        position = data.find(_MAGIC, position + 1)
+    return None
+
+
+def _whole_frames(data: bytes) -> Iterator[tuple[int, int, int]]:
+    """Yield signal, start and end of the payload of each whole, sound frame from the front."""
+    position = 0
+    view = memoryview(data)
+    while position + _HEADER.size <= len(data):
+        magic, signal, length, checksum = _HEADER.unpack_from(data, position)
+        start = position + _HEADER.size
+        end = start + length
+        if magic != _MAGIC or end > len(data) or zlib.crc32(view[start:end]) != checksum:
+            return
+        yield signal, start, end
+        position = end

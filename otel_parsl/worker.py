@@ -1,0 +1,301 @@
+"""
+What runs where a try runs: the execution's span, its totals and its last sample.
+
+Flow: seam (submit side) -> executor -> **worker** -> carrier -> hub
+HTEX calls ``execute_task`` in place of Parsl's function of the same name
+(``HighThroughputExecutor.submit_payload``), so the user's function is pickled unchanged; other
+executors get the function wrapped in a ``TracedFunction``.
+Workers import this module: nothing here may load more than the standard library.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import time
+import traceback
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from otel_parsl import __version__, carrier, live, semconv, spool, wire
+from otel_parsl.identity import run_key, span_id, task_trace_id
+from otel_parsl.samples import sample_metrics
+from otel_parsl.sampling import Sample, TrySampler
+from otel_parsl.wire import METRICS, TRACES, Key
+
+STACKTRACE_BYTES = 16 << 10
+
+
+class RunContext(NamedTuple):
+    """What a worker has to know of the run; plain values, since it travels with every try."""
+
+    run_id: str
+    resource: tuple[bytes, ...]
+    """Sized attributes: the workflow's columns, for the Resource of every request."""
+    scope: str
+    """Which trace a task lives in: see ``identity.task_trace_id``."""
+    interval_s: float
+    """The sampling interval; 0 takes no samples."""
+
+
+class TryContext(NamedTuple):
+    """Which try it is; plain values."""
+
+    task_id: int
+    try_id: int
+    app: str
+    executor: str
+    monitor_resources: bool
+    """Whether the executor's tries may be sampled (``ParslExecutor.monitor_resources``)."""
+
+
+_TASK_ID = Key(semconv.TASK_ID)
+_TRY_ID = Key(semconv.TRY_ID)
+_APP = Key(semconv.APP_NAME)
+_EXECUTOR = Key(semconv.EXECUTOR_LABEL)
+_HOST = Key(semconv.HOST_NAME)
+_CPU_USER = Key(semconv.EXECUTION_CPU_USER)
+_CPU_SYSTEM = Key(semconv.EXECUTION_CPU_SYSTEM)
+_MEMORY_PEAK = Key(semconv.EXECUTION_MEMORY_PEAK)
+_DISK_READ = Key(semconv.EXECUTION_DISK_READ)
+_DISK_WRITE = Key(semconv.EXECUTION_DISK_WRITE)
+_EXIT_CODE = Key(semconv.EXECUTION_EXIT_CODE)
+_ERROR_TYPE = Key(semconv.ERROR_TYPE)
+_EXCEPTION_TYPE = Key(semconv.EXCEPTION_TYPE)
+_EXCEPTION_MESSAGE = Key(semconv.EXCEPTION_MESSAGE)
+_EXCEPTION_STACKTRACE = Key(semconv.EXCEPTION_STACKTRACE)
+_EXCEPTION = wire.sized(semconv.EVENT_EXCEPTION.encode())
+
+
+class Writer:
+    """
+    Write the telemetry of one run's tries in one process.
+
+    Args:
+        context: The run.
+        in_submit_process: True for threads, whose process is not the try's own: totals of the
+            process would be those of all its threads, so none are taken.
+    """
+
+    def __init__(self, context: RunContext, *, in_submit_process: bool = False) -> None:
+        self.run = run_key(context.run_id)
+        self.context = context
+        self.pid = os.getpid()
+        self.host = platform.node()
+        self.sampler = None if in_submit_process else TrySampler()
+        self._scope = wire.scope(semconv.SCOPE, __version__)
+        own = (
+            Key(semconv.SERVICE_INSTANCE_ID).text(f"{self.host}:{self.pid}"),
+            _HOST.text(self.host),
+            Key(semconv.PROCESS_PID).integer(self.pid),
+            Key(semconv.PYTHON_VERSION).text(platform.python_version()),
+        )
+        self._resource = wire.resource((*context.resource, *own))
+        self._place = self._place_attributes()
+
+    def frame(self, signal: int, items: Sequence[bytes]) -> bytes:
+        """Return sized Spans, Metrics or LogRecords as one spool frame."""
+        request = wire.request(
+            self._resource, self._scope, items, schema_url=semconv.SCHEMA_URL
+        )
+        return spool.frame(signal, request)
+
+    def execution(
+        self, which: TryContext, start_ns: int, end_ns: int, error: BaseException | None
+    ) -> bytes:
+        """Return the frames of a try that has just ended here."""
+        attributes = self.try_attributes(which)
+        frames = []
+        if self.sampler is not None:
+            sample = self.sampler.sample()
+            attributes += _totals(sample)
+            if which.monitor_resources and self.context.interval_s > 0:
+                frames.append(self.sample(which, sample))
+        events = []
+        if error is not None:
+            attributes.append(_ERROR_TYPE.text(_type_name(error)))
+            if isinstance(code := getattr(error, "exitcode", None), int):
+                attributes.append(_EXIT_CODE.integer(code))
+            events.append(_exception_event(error, end_ns))
+        task_id, try_id = which.task_id, which.try_id
+        span = wire.span(
+            task_trace_id(self.run, task_id, scope=self.context.scope),
+            span_id(self.run, "execution", task_id, try_id, self.host, self.pid, start_ns),
+            span_id(self.run, "try", task_id, try_id),
+            which.app,
+            wire.CONSUMER,
+            start_ns,
+            end_ns,
+            attributes,
+            events=events,
+            error=None if error is None else str(error)[:1024],
+        )
+        frames.append(self.frame(TRACES, (span,)))
+        return b"".join(frames)
+
+    def sample(self, which: TryContext, sample: Sample) -> bytes:
+        """Return the frame of one sample."""
+        metrics = sample_metrics(
+            sample,
+            task_id=which.task_id,
+            try_id=which.try_id,
+            interval_s=self.context.interval_s,
+        )
+        return self.frame(METRICS, metrics)
+
+    def try_attributes(self, which: TryContext) -> list[bytes]:
+        """Return the attributes that say which try it is, and where it runs."""
+        return [
+            _TASK_ID.integer(which.task_id),
+            _TRY_ID.integer(which.try_id),
+            _APP.text(which.app),
+            _EXECUTOR.text(which.executor),
+            *self._place,
+        ]
+
+    def _place_attributes(self) -> tuple[bytes, ...]:
+        named = (
+            (semconv.BLOCK_ID, "PARSL_WORKER_BLOCK_ID"),
+            (semconv.WORKER_RANK, "PARSL_WORKER_RANK"),
+            (semconv.MANAGER_UID, "PARSL_WORKER_POOL_ID"),
+        )
+        found = [_HOST.text(self.host)]
+        for name, variable in named:
+            if (value := os.environ.get(variable)) is not None:
+                found.append(Key(name).text(value))
+        return tuple(found)
+
+
+_writers: dict[str, Writer] = {}
+
+
+def writer(context: RunContext) -> Writer:
+    """Return this process's writer for a run; a forked child gets its own."""
+    found = _writers.get(context.run_id)
+    if found is None or found.pid != os.getpid():
+        found = _writers[context.run_id] = Writer(context)
+    return found
+
+
+def execute_task(buffer: bytes, context: tuple[Any, ...], which: tuple[Any, ...]) -> Any:
+    """
+    Run a task's buffer as Parsl's ``execute_task`` does, and return its result carried.
+
+    What the user's function raises, or a result that cannot be pickled, is returned as Parsl's
+    RemoteExceptionWrapper, which Parsl treats as the exception, so that the telemetry of a failure
+    has a carrier too.
+    """
+    from parsl.executors.execute_task import execute_task as run
+
+    return _traced(RunContext(*context), TryContext(*which), lambda: run(buffer))
+
+
+class TracedFunction:
+    """A user's function that traces its call; picklable wherever the function is."""
+
+    def __init__(
+        self, function: Callable[..., Any], context: RunContext, which: TryContext
+    ) -> None:
+        self._function = function
+        self._context = context
+        self._which = which
+        self.__name__ = which.app
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return _traced(self._context, self._which, lambda: self._function(*args, **kwargs))
+
+
+def call_here(
+    function: Callable[..., Any],
+    args: Sequence[Any],
+    kwargs: Mapping[str, Any],
+    writer: Writer,
+    which: TryContext,
+    sink: Callable[[bytes], None],
+) -> Any:
+    """Call a function in the submit process (threads and join apps) and trace the call."""
+    start_ns = now_ns()
+    error: BaseException | None = None
+    try:
+        result = function(*args, **kwargs)
+        error = _returned_failure(result)
+        return result
+    except BaseException as raised:
+        error = raised
+        raise
+    finally:
+        sink(writer.execution(which, start_ns, now_ns(), error))
+
+
+def now_ns() -> int:
+    """Return the time in UTC nanoseconds, to the microsecond: as fine as Parsl's tables."""
+    return time.time_ns() // 1000 * 1000
+
+
+def _traced(context: RunContext, which: TryContext, call: Callable[[], Any]) -> Any:
+    of_run = writer(context)
+    start_ns = now_ns()
+    if of_run.sampler is not None:
+        of_run.sampler.begin()
+    trace_id = task_trace_id(of_run.run, which.task_id, scope=context.scope)
+    parent = span_id(
+        of_run.run, "execution", which.task_id, which.try_id, of_run.host, of_run.pid, start_ns
+    )
+    os.environ["TRACEPARENT"] = f"00-{trace_id.hex()}-{parent.hex()}-01"
+    live.began(of_run, which, start_ns)
+    error: BaseException | None = None
+    payload = None
+    try:
+        result = call()
+        error = _returned_failure(result)
+        end_ns = now_ns()
+        payload = carrier.pack(result)
+    except Exception as raised:  # a border: every failure of a try is the try's result
+        error = raised
+        end_ns = now_ns()
+    finally:
+        live.ended()
+    if payload is None:
+        assert error is not None
+        payload = carrier.pack_failure(error)
+    frames = of_run.execution(which, start_ns, end_ns, error)
+    return carrier.Carried(context.run_id.encode() + b"\0" + frames, payload)
+
+
+def _returned_failure(result: Any) -> BaseException | None:
+    """Return the exception inside a failure that Parsl's apps return as a value."""
+    if type(result).__name__ != "RemoteExceptionWrapper":
+        return None
+    error: BaseException = result.get_exception()
+    return error
+
+
+def _totals(sample: Sample) -> list[bytes]:
+    values = (
+        (_CPU_USER.double, sample.cpu_user_s),
+        (_CPU_SYSTEM.double, sample.cpu_system_s),
+        (_MEMORY_PEAK.integer, sample.memory_peak_bytes),
+        (_DISK_READ.integer, sample.read_bytes),
+        (_DISK_WRITE.integer, sample.write_bytes),
+    )
+    return [encode(value) for encode, value in values if value is not None]
+
+
+def _type_name(error: BaseException) -> str:
+    kind = type(error)
+    if kind.__module__ == "builtins":
+        return kind.__qualname__
+    return f"{kind.__module__}.{kind.__qualname__}"
+
+
+def _exception_event(error: BaseException, time_ns: int) -> bytes:
+    stacktrace = "".join(traceback.format_exception(error))
+    return wire.span_event(
+        _EXCEPTION,
+        time_ns,
+        (
+            _EXCEPTION_TYPE.text(_type_name(error)),
+            _EXCEPTION_MESSAGE.text(str(error)[:STACKTRACE_BYTES]),
+            _EXCEPTION_STACKTRACE.text(stacktrace[-STACKTRACE_BYTES:]),
+        ),
+    )
