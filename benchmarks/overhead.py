@@ -101,9 +101,12 @@ def _memory(psutil) -> float:
     for process in _processes(psutil):
         try:
             command = " ".join(process.cmdline())
-            if process.pid == os.getpid() or "otel_parsl_collector" in command:
-                total += process.memory_info().rss
-            elif "multiprocessing" in command or "monitoring" in process.name():
+            if (
+                process.pid == os.getpid()
+                or "otel_parsl_collector" in command
+                or "multiprocessing" in command
+                or "monitoring" in process.name()
+            ):
                 total += process.memory_info().rss
         except psutil.NoSuchProcess:
             continue
@@ -125,17 +128,25 @@ def main() -> None:
     for _ in range(arguments.rounds):
         for name in arguments.only:
             tasks = arguments.tasks // SLOW.get(name, 1)
-            command = [sys.executable, os.path.abspath(__file__), "--run", name, "--tasks", str(tasks)]
+            command = [
+                sys.executable,
+                os.path.abspath(__file__),
+                "--run",
+                name,
+                "--tasks",
+                str(tasks),
+            ]
             with tempfile.TemporaryDirectory() as directory:
                 done = subprocess.run(command, cwd=directory, capture_output=True, text=True)
             if done.returncode:
                 sys.exit(f"{name}: {done.stderr[-2000:]}")
             results[name].append(json.loads(done.stdout.splitlines()[-1]))
     base = results.get("none")
-    print(f"{'setting':14} {'tasks/s':>9} {'ratio':>6} {'cpu ms/task':>12} {'MB':>6} {'cleanup s':>10}")
+    print("setting          tasks/s  ratio  cpu ms/task     MB  cleanup s")
     for name, rows in results.items():
         rate = statistics.median(row["tasks_per_s"] for row in rows)
-        ratios = [r["tasks_per_s"] / b["tasks_per_s"] for r, b in zip(rows, base)] if base else [0]
+        pairs = zip(rows, base or rows, strict=True)
+        ratios = [row["tasks_per_s"] / unmonitored["tasks_per_s"] for row, unmonitored in pairs]
         print(
             f"{name:14} {rate:9.0f} {statistics.median(ratios):6.2f}"
             f" {statistics.median(row['cpu_ms_per_task'] for row in rows):12.2f}"

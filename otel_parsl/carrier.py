@@ -59,12 +59,12 @@ def deliver(version: int, blob: bytes, payload: bytes) -> Any:
             undelivered += 1
         else:
             sink(frames)
-    except Exception:  # a border: nothing may be raised into Parsl's result thread
+    except Exception:
         undelivered += 1
         logger.debug("a try's telemetry could not be read", exc_info=True)
     try:
         return unpack(payload)
-    except Exception as error:  # a border, as above: the task fails, the executor lives on
+    except Exception as error:  # noqa: BLE001 - a border, as above: the task fails, the executor lives on
         return failure(error)
 
 
@@ -118,6 +118,6 @@ def pack_failure(error: BaseException) -> bytes:
     """Return a failure packed; an exception that cannot be pickled is replaced by its repr."""
     try:
         return pack(failure(error))
-    except Exception:  # the exception itself holds something that cannot be pickled
+    except Exception:  # noqa: BLE001 - the exception itself holds something that cannot be pickled
         substitute = RuntimeError(f"{type(error).__qualname__} that cannot be pickled: {error!r}")
         return pack(failure(substitute.with_traceback(sys.exc_info()[2])))

@@ -7,7 +7,9 @@ Pure: no clock, no I/O.
 
 from __future__ import annotations
 
+import functools
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
@@ -18,8 +20,9 @@ _TASK: Final = re.compile(r"(?:DataFuture from )?task (\d{1,18})\b")
 _OLD_TASK: Final = re.compile(r"\d{1,18}")
 
 _PROPAGATED: Final = ("DependencyError(", "JoinError(")
+# A string that is never closed goes on to the end: to look for its end again and again is slow.
 _TOKEN: Final = re.compile(
-    r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"|\b(?:DependencyError|JoinError)\(|[()\[\]{}]""",
+    r"""'(?:[^'\\]|\\(?:.|\Z))*(?:'|\Z)|"(?:[^"\\]|\\(?:.|\Z))*(?:"|\Z)|\b(?:DependencyError|JoinError)\(|[()\[\]{}]""",
     re.DOTALL,
 )
 # What is left to go by where an exception's own repr() has unpaired quotes or brackets.
@@ -54,18 +57,21 @@ def cause_of_dependency(message: str | None) -> tuple[int, ...]:
     _, old, listed = message.partition(_OLD_LIST)
     if old:
         return tuple(int(found) for found in _OLD_TASK.findall(listed.partition("]")[0]))
-    if message.lstrip().startswith(_PROPAGATED):
-        return _task_ids(chain_of_history(message))
+    text = message.strip()
+    if text.startswith(_PROPAGATED):
+        return _task_ids(chain_of_history(text))
     return ()
 
 
-def chain_of_history(text: str) -> list[str]:
+# Asked for twice for each failure: for the message, and for the tasks.
+@functools.lru_cache(maxsize=16)
+def chain_of_history(text: str) -> tuple[str, ...]:
     """Describe the failed futures in the ``repr()`` of a propagated error, as Parsl's str() does."""
     chain = _chain_of_nested(text)
-    return chain or _DESCRIPTION.findall(text)[::-1]
+    return tuple(chain or _DESCRIPTION.findall(text)[::-1])
 
 
-def _task_ids(descriptions: list[str]) -> tuple[int, ...]:
+def _task_ids(descriptions: Iterable[str]) -> tuple[int, ...]:
     return tuple(int(found[1]) for found in map(_TASK.match, descriptions) if found)
 
 

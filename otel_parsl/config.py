@@ -84,9 +84,7 @@ def destinations(
         return []
     found = _from_environment(endpoint, protocol, headers, certificate, environment)
     for further in forward_to:
-        found.append(
-            Destination(further) if isinstance(further, str) else _from_mapping(further)
-        )
+        found.append(Destination(further) if isinstance(further, str) else _from_mapping(further))
     return found
 
 

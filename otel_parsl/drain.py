@@ -144,7 +144,7 @@ class Drain:
             observed_ns, message = self._messages.popleft()
             try:
                 self._encode(message, observed_ns, records, metrics)
-            except Exception as error:  # a border: a message must not end this thread
+            except Exception as error:  # noqa: BLE001 - a border: a message must not end this thread
                 self.unreadable += 1
                 self._warn("a monitoring message could not be read: %r", error)
         frames = [

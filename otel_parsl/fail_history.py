@@ -54,11 +54,19 @@ def failure_from_history(fail_history: str) -> ToldFailure:
         >>> failure_from_history("BashExitFailure('align', 1)").message
         'bash_app align failed with unix exit code 1'
     """
-    return _read(fail_history[:_HISTORY_LIMIT])
+    if len(fail_history) <= _HISTORY_LIMIT:
+        return _read_and_kept(fail_history)
+    # The tasks that a failed dependency goes back to stand at the end.
+    is_propagated = fail_history.startswith(("DependencyError(", "JoinError("))
+    return _read(fail_history if is_propagated else fail_history[:_HISTORY_LIMIT])
 
 
 # Every task of a failed executor has the same text, of several kilobytes.
 @functools.lru_cache(maxsize=256)
+def _read_and_kept(text: str) -> ToldFailure:
+    return _read(text)
+
+
 def _read(text: str) -> ToldFailure:
     call = _CALL.match(text)
     if call is None:
@@ -89,20 +97,19 @@ def _evaluated(literal: str) -> _Argument:
     if literal[-1] not in "'\"":
         # Python refuses to convert integers beyond a few thousand digits.
         return int(literal) if len(literal) < 1000 else literal
-    if literal[0] in "bB":
-        return ast.literal_eval(literal) if _is_plain_bytes(literal) else literal
-    if "\\" not in literal:
-        return literal[1:-1]
-    if _UNKNOWN_ESCAPE.search(literal) or "\n" in literal or "\0" in literal:
-        return literal[1:-1]
+    quoted = literal.lstrip("bB")
+    if ("\\" not in literal and quoted is literal) or not _is_written_by_repr(quoted):
+        return quoted[1:-1]
     try:
-        return str(ast.literal_eval(literal))
+        value = ast.literal_eval(literal)
     except (SyntaxError, ValueError):
-        return literal[1:-1]
+        return quoted[1:-1]
+    return value if isinstance(value, bytes) else str(value)
 
 
-def _is_plain_bytes(literal: str) -> bool:
-    return literal.isascii() and literal.isprintable() and "\\" not in literal
+def _is_written_by_repr(quoted: str) -> bool:
+    # Anything else would make Python's parser fail, or warn.
+    return quoted.isprintable() and _UNKNOWN_ESCAPE.search(quoted) is None
 
 
 def _str_of_builtin(name: str, inside: str) -> str | None:
@@ -117,7 +124,7 @@ def _str_of_builtin(name: str, inside: str) -> str | None:
             return None
     if not arguments:
         return ""
-    return str(arguments[0]) if len(arguments) == 1 else None
+    return str(arguments[0]) if len(arguments) == 1 else f"({inside})"
 
 
 def _bash_exit(_name: str, inside: str) -> str | None:

@@ -115,7 +115,6 @@ _BY_REASON: Final = (
     ("task ran for more than the specified time", Fate.WALLTIME),
     ("cannot load result from result file", Fate.SERIALISATION),
     ("result file was not transfered", Fate.WORKER_LOST),
-    ("task execution raises an exception", Fate.APP_EXCEPTION),
 )
 
 # str() of Parsl's exceptions, for a message that came without its type.
@@ -129,6 +128,8 @@ _BY_BEGINNING: Final = (
     ("Failed to deserialize objects", Fate.SERIALISATION),
     ("Failed to load deserializer plugin", Fate.SERIALISATION),
 )
+
+_WRAPPING: Final = "'Task execution raises an exception', "
 
 _PICKLE_TYPES: Final = frozenset({"PicklingError", "UnpicklingError", "PickleError"})
 _PICKLE_TEXTS: Final = ("cannot pickle ", "can't pickle ", "can't get attribute ")
@@ -178,7 +179,7 @@ def _fate_of_type(exception_type: str, text: str, stacktrace: str | None) -> Fat
         if name in _OF_PARSL:
             return _OF_PARSL[name]
         if name in ("WorkQueueTaskFailure", "TaskVineTaskFailure"):
-            return _fate_by(_BY_REASON, text.lower()) or Fate.UNKNOWN
+            return _fate_of_queue(text)
     if name in _ANYWHERE:
         return _ANYWHERE[name]
     lowered = text.lower()
@@ -189,6 +190,13 @@ def _fate_of_type(exception_type: str, text: str, stacktrace: str | None) -> Fat
     if name == "AppException" and "exited abnormally: returned " in text:
         return _fate_of_exit_code(text, Fate.WORKER_LOST)
     return _fate_by(_BY_TEXT, lowered) or Fate.APP_EXCEPTION
+
+
+def _fate_of_queue(text: str) -> Fate:
+    _, wrapping, inner = text.partition(_WRAPPING)
+    if wrapping:
+        return classify(exception_type=None, message=None, fail_history=inner.removesuffix(")"))
+    return _fate_by(_BY_REASON, text.lower()) or Fate.UNKNOWN
 
 
 def _fate_of_text(text: str, *, otherwise: Fate) -> Fate:

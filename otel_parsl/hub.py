@@ -79,7 +79,7 @@ class OTelMonitoringHub(MonitoringHub):
         protocol: ``grpc`` or ``http/protobuf``, for ``endpoint``.
         headers: Sent to ``endpoint`` with every request.
         certificate: Path of the certificates to trust for ``endpoint``.
-        forward_to: Further destinations, each a URL or a mapping of ``config.Destination``'s fields.
+        forward_to: Further destinations: URLs, or mappings of ``config.Destination``'s fields.
         trace_scope: ``auto``: tasks below 1,000 share the run's trace, later ones have one each;
             ``run`` and ``task`` force one or the other.
         resource_attributes: Further attributes of the run, for the destinations.
@@ -89,7 +89,7 @@ class OTelMonitoringHub(MonitoringHub):
         ConfigError: An argument or an ``OTEL_`` variable cannot be used.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - MonitoringHub's parameters, and ours
         self,
         hub_address: Any = None,
         hub_port_range: Any = None,
@@ -186,7 +186,7 @@ class OTelMonitoringHub(MonitoringHub):
         logger.info("monitoring goes to %r, by agent %d", self.logging_endpoint, self._agent.pid)
 
     def close(self) -> None:
-        """Spool what is left and wait until the store has it; called by ``DataFlowKernel.cleanup``."""
+        """Spool what is left and wait for the store; called by ``DataFlowKernel.cleanup``."""
         if not self.monitoring_hub_active:
             return
         self.monitoring_hub_active = False
@@ -253,7 +253,7 @@ class OTelMonitoringHub(MonitoringHub):
     def _begin(self, message: Mapping[str, Any]) -> None:
         """Learn which run this is: the hub is started before Parsl has given it an id."""
         attributes = run_attributes(message, zone=local_zone())
-        given = {"service.name": str(message["workflow_name"])}
+        given: dict[str, str | int | float | bool] = {"service.name": str(message["workflow_name"])}
         given |= resource_attributes(self.resource_attributes)
         resource = (*attributes, *(Key(name).any(value) for name, value in given.items()))
         run_id = message["run_id"]

@@ -119,5 +119,3 @@ def _channel() -> _Send | None:
     info = sys.modules.get("parsl.executors.high_throughput.monitoring_info")
     queue = getattr(info, "result_queue", None)
     return None if queue is None else _Send(queue)
-
-

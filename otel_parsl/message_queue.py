@@ -49,7 +49,7 @@ class MessageQueue(Queue):  # type: ignore[type-arg]  # not generic at run time
 
     def __getstate__(self) -> Any:
         """Leave out what belongs to the hub's process, and begin to read the pipe."""
-        state = super().__getstate__()  # type: ignore[misc]  # refuses outside of spawning
+        state = super().__getstate__()  # refuses outside of spawning
         if self._pipe_thread is None:
             self._pipe_thread = threading.Thread(
                 target=self._read_pipe, name="otel-parsl-pipe", daemon=True

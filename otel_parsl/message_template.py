@@ -45,7 +45,7 @@ def template(message: str) -> str:
 @functools.lru_cache(maxsize=1024)
 def _template(text: str) -> str:
     if len(text) > _MESSAGE_LIMIT:
-        text = _UNCLOSED.sub("", text[:_MESSAGE_LIMIT])
+        text = _without_torn_end(text[:_MESSAGE_LIMIT])
     return _settled(_replaced(text))
 
 
@@ -64,13 +64,15 @@ def _replaced(text: str) -> str:
     text = " ".join(text.split())
     if _FILE_OBJECT in text:
         text = _FILE.sub("<path>", text)
+    if _COMMAND_LIST in text:
+        text = _COMMAND.sub("<quoted>", text)
     if _ANY_QUOTE.search(text):
         text = _QUOTED.sub(_quoted, text)
     if "/" in text or "\\" in text:
         text = _without_paths(text)
     if "host" in text or "node" in text:
         text = _AFTER_HOST.sub(r"\1<host>", text)
-    if "." in text:
+    if _DOT_AND_LETTER.search(text) or "localhost:" in text:
         text = _DOTTED.sub(_dotted, text)
     if _ANY_DIGIT.search(text):
         text = _without_digits(text)
@@ -84,13 +86,22 @@ def _replaced(text: str) -> str:
 _FILE_OBJECT: Final = "<File at 0x"
 _FILE: Final = re.compile(r"<File at 0x[0-9a-f]+ [^<>]*>")
 
+# Quotes within quotes: subprocess shows a command that is a list.
+_COMMAND_LIST: Final = "Command '["
+_COMMAND: Final = re.compile(r"(?<=Command )'\[.*\]'(?= (?:returned|died|timed) )")
+
 _ANY_QUOTE: Final = re.compile("['\"`\u2018\u201c]")
 # An apostrophe within a word neither opens nor closes.
 _QUOTED: Final = re.compile(
     r"""(?<![^\W_])[bB]?(?:'(?:[^'\\]|\\.|'(?=\w))*'(?!\w)|"(?:[^"\\]|\\.)*"|`[^`]+`)"""
     "|\u2018[^\u2019]*\u2019|\u201c[^\u201d]*\u201d"
 )
-_UNCLOSED: Final = re.compile(r"\S*\Z")
+_OPEN_QUOTE: Final = re.compile("(?<![^\\W_])[bB]?['\"`\u2018\u201c].*", re.DOTALL)
+
+
+def _without_torn_end(text: str) -> str:
+    whole_words = re.sub(r"\S*\Z", "", text) or text
+    return _OPEN_QUOTE.sub("<quoted>", _QUOTED.sub(_quoted, whole_words))
 
 
 def _quoted(found: re.Match[str]) -> str:
@@ -126,6 +137,7 @@ _AFTER_HOST: Final = re.compile(
     r"\b((?:(?:on|from|to) (?:host|node)|(?:host|node)(?:name)?[=:]|hostname) ?)[\w.:-]*\w"
 )
 _DOTTED: Final = re.compile(r"(?<![\w./<>%+-])[\w-]+(?:\.[\w-]+)+(?::\d{1,5})?|\blocalhost:\d{1,5}")
+_DOT_AND_LETTER: Final = re.compile(r"\.[A-Za-z]")
 _HOST_ENDINGS: Final = frozenset(
     "com org net edu gov mil local localdomain lan internal intranet cluster hpc arpa cloud".split()
 )
@@ -163,22 +175,21 @@ def _looks_made_up(stem: str) -> bool:
 
 
 _ANY_DIGIT: Final = re.compile("[0-9]")
-_DIGITS: Final = re.compile(
-    r"""(?<![A-Za-z0-9])(?:
+_KEPT: Final = r"""
     (?P<kept>(?i:(?:exit|return|status|error)[ _]?(?:code|status)|returncode|errno|http[ ]error)
-        [ :=]{0,2}-?[0-9]{1,3}(?![0-9A-Za-z.]))
-    |(?P<uuid>[0-9A-Fa-f]{8}-(?:[0-9A-Fa-f]{4}-){3}[0-9A-Fa-f]{12})(?![A-Za-z0-9])
+        [ :=]{0,2}-?[0-9]{1,3}(?![0-9A-Za-z]|\.[0-9])|Signals\.SIG[A-Z]+:[ ][0-9]{1,2}\b)|"""
+_VARYING: Final = r"""
+    (?P<uuid>[0-9A-Fa-f]{8}-(?:[0-9A-Fa-f]{4}-){3}[0-9A-Fa-f]{12})(?![A-Za-z0-9])
     |(?P<time>(?:[0-9]{4}-[0-9]{2}-[0-9]{2}[T ])?[0-9]{1,2}:[0-9]{2}:[0-9]{2}(?:[.,][0-9]+)?
         (?:Z|[+-][0-9]{2}:?[0-9]{2})?|[0-9]{4}-[0-9]{2}-[0-9]{2})(?![A-Za-z0-9])
     |(?P<host>(?:[0-9]{1,3}\.){3}[0-9]{1,3}(?::[0-9]{1,5})?)(?![A-Za-z0-9.])
     |(?P<hex>0[xX][0-9A-Fa-f]+)(?![A-Za-z0-9])
     |(?:(?<![\w.)\]>-])[-+])?[0-9]+(?:,[0-9]{3})*(?:\.[0-9]+)*(?:[eE][-+]?[0-9]+)?
-        (?:\.(?=[ ][A-Za-z]))?
-        (?:(?P<size>[ ]?[KMGTPE]i?B\b)|(?P<number>(?![A-Za-z0-9])))
-    |(?P<piece>[A-Za-z]*[0-9][A-Za-z0-9]*)
-    )""",
-    re.VERBOSE,
-)
+        (?:(?P<size>\.?[ ]?[KMGTPE]i?B\b)|(?P<number>(?![A-Za-z0-9])))
+    |(?P<piece>[A-Za-z]*[0-9][A-Za-z0-9]*)"""
+_DIGITS: Final = re.compile(rf"(?<![A-Za-z0-9])(?:{_VARYING})", re.VERBOSE)
+_DIGITS_AND_KEPT: Final = re.compile(rf"(?<![A-Za-z0-9])(?:{_KEPT}{_VARYING})", re.VERBOSE)
+_MAY_BE_KEPT: Final = re.compile("code|Code|CODE|tatus|TATUS|rrno|RRNO|Signals|HTTP|http")
 _PREFIXED: Final = re.compile("[A-Za-z]+(?=[0-9]+$)")
 _SUFFIXED: Final = re.compile("^[0-9]+(?=[A-Za-z]+$)")
 _HEXADECIMAL: Final = re.compile("[0-9a-f]{8,}|[0-9A-F]{8,}")
@@ -193,7 +204,9 @@ _WORDS: Final = frozenset(
 
 
 def _without_digits(text: str) -> str:
-    text = _DIGITS.sub(_digits, text)
+    # Looking for what is kept costs as much as all the rest.
+    digits = _DIGITS_AND_KEPT if _MAY_BE_KEPT.search(text) else _DIGITS
+    text = digits.sub(_digits, text)
     return _JOINED.sub(_joined, text) if "<hex>" in text or "<id>" in text else text
 
 
@@ -226,13 +239,14 @@ def _joined(found: re.Match[str]) -> str:
 
 _VIA: Final = re.compile(r"(?<=The representative cause is via ).+")
 _LIST: Final = re.compile(
-    rf"([\[({{]*{PLACEHOLDER}(?:: ?{PLACEHOLDER})?[\])}}]*)(?:(?:, ?|,? and | )\1)+"
+    rf"([\[({{]{{0,4}}{PLACEHOLDER}(?:: ?{PLACEHOLDER})?[\])}}]{{0,4}})(?:(?:, ?|,? and | )\1)+"
 )
+_ENUMERATION: Final = re.compile(r">[\])}]*(?:,| <| and )")
 _BLOCK_ERROR: Final = "Error <number>: "
 
 
 def _without_lists(text: str) -> str:
-    if text.count("<") > 1:
+    if _ENUMERATION.search(text):
         text = _LIST.sub(r"\1", text)
     if "representative cause" in text:
         text = _VIA.sub("<cause>", text)

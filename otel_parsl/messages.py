@@ -28,9 +28,7 @@ _TASK_ID = Key(semconv.TASK_ID)
 _TRY_ID = Key(semconv.TRY_ID)
 _APP = Key(semconv.APP_NAME)
 _STATE = {state: Key(semconv.TASK_STATE).text(state) for state in STATES}
-_MEMOIZE = {
-    value: Key(semconv.TASK_MEMOIZE).boolean(value=value) for value in (False, True)
-}
+_MEMOIZE = {value: Key(semconv.TASK_MEMOIZE).boolean(value=value) for value in (False, True)}
 _EXECUTOR = Key(semconv.EXECUTOR_LABEL)
 _COMPLETED = Key(semconv.TASKS_COMPLETED)
 _FAILED = Key(semconv.TASKS_FAILED)
@@ -50,6 +48,12 @@ _FIRST = (
     ("task_stdin", Key(semconv.TASK_STDIN)),
     ("task_stdout", Key(semconv.TASK_STDOUT)),
     ("task_stderr", Key(semconv.TASK_STDERR)),
+)
+_TEXTS = (("task_hashsum", _HASHSUM), ("task_joins", _JOINS))
+_TIMES = (
+    ("task_try_time_launched", _TIME_LAUNCHED),
+    ("task_try_time_returned", _TRY_RETURNED),
+    ("task_time_returned", _TIME_RETURNED),
 )
 _TIME_COMPLETED = Key(semconv.TIME_COMPLETED)
 _OUTCOME = Key(semconv.OUTCOME)
@@ -127,9 +131,7 @@ class RunEvents:
             extra.append(_OUTCOME.text(message["outcome"]))
         return self._of_run(_RUN_ENDED, time_ns, observed_ns, message, extra)
 
-    def task(
-        self, message: Message, observed_ns: int, extra: Iterable[bytes] = ()
-    ) -> bytes:
+    def task(self, message: Message, observed_ns: int, extra: Iterable[bytes] = ()) -> bytes:
         """
         Return the event of a TASK_INFO: a task took a new state.
 
@@ -154,30 +156,12 @@ class RunEvents:
             _FAILED.integer(message["tasks_failed_count"]),
             *extra,
         ]
-        add = attributes.append
-        if message["task_inputs"] != "None":
-            add(_INPUTS.text(message["task_inputs"]))
-        if (hashsum := message["task_hashsum"]) is not None:
-            add(_HASHSUM.text(hashsum))
-        if message["task_fail_count"]:
-            add(_FAIL_COUNT.integer(message["task_fail_count"]))
-        if message["task_fail_cost"]:
-            add(_FAIL_COST.double(message["task_fail_cost"]))
-        if (time := message["task_try_time_launched"]) is not None:
-            add(_TIME_LAUNCHED.integer(to_ns(time)))
-        if (time := message["task_try_time_returned"]) is not None:
-            add(_TRY_RETURNED.integer(to_ns(time)))
-        if (time := message["task_time_returned"]) is not None:
-            add(_TIME_RETURNED.integer(to_ns(time)))
-        if message["task_fail_history"]:
-            add(_FAIL_HISTORY.text(message["task_fail_history"]))
-        if message["task_joins"] is not None:
-            add(_JOINS.text(message["task_joins"]))
+        _add_known(attributes, message)
         if state == "pending" and try_id == 0:
-            add(_TIME_INVOKED.integer(to_ns(message["task_time_invoked"])))
+            attributes.append(_TIME_INVOKED.integer(to_ns(message["task_time_invoked"])))
             for column, key in _FIRST:
                 if (value := message[column]) is not None:
-                    add(key.text(str(value)))
+                    attributes.append(key.text(str(value)))
         return wire.log_record(
             _TASK_STATE,
             to_ns(message["timestamp"]),
@@ -251,6 +235,25 @@ class RunEvents:
         return _SEQUENCE.integer(self._sequence)
 
 
+def _add_known(attributes: list[bytes], message: Message) -> None:
+    """Add what may change of a task and is known now: what is absent has its default."""
+    add = attributes.append
+    if message["task_inputs"] != "None":
+        add(_INPUTS.text(message["task_inputs"]))
+    if message["task_fail_count"]:
+        add(_FAIL_COUNT.integer(message["task_fail_count"]))
+    if message["task_fail_cost"]:
+        add(_FAIL_COST.double(message["task_fail_cost"]))
+    if message["task_fail_history"]:
+        add(_FAIL_HISTORY.text(message["task_fail_history"]))
+    for column, key in _TEXTS:
+        if (text := message[column]) is not None:
+            add(key.text(text))
+    for column, key in _TIMES:
+        if (time := message[column]) is not None:
+            add(key.integer(to_ns(time)))
+
+
 _MANAGER_METRICS = (
     ("worker_count", wire.Metric(semconv.MANAGER_WORKERS, "{worker}", is_integer=True)),
     ("cpu_count", wire.Metric(semconv.MANAGER_CPUS, "{cpu}", is_integer=True)),
@@ -279,14 +282,18 @@ def manager_metrics(reports: Iterable[Message]) -> list[bytes]:
     metrics = [
         metric.of(
             metric.point(b"", 0, time_ns, report[column])
-            for time_ns, report in zip(times, reports)
+            for time_ns, report in zip(times, reports, strict=True)
         )
         for column, metric in _MANAGER_METRICS
     ]
     heartbeats = (to_ns(report["last_heartbeat"]) for report in reports)
     metrics.append(
-        _HEARTBEAT.of(_HEARTBEAT.point(b"", 0, t, beat) for t, beat in zip(times, heartbeats))
+        _HEARTBEAT.of(
+            _HEARTBEAT.point(b"", 0, t, beat) for t, beat in zip(times, heartbeats, strict=True)
+        )
     )
     held = (len(report["tasks"]) for report in reports)
-    metrics.append(_TASKS.of(_TASKS.point(b"", 0, t, count) for t, count in zip(times, held)))
+    metrics.append(
+        _TASKS.of(_TASKS.point(b"", 0, t, count) for t, count in zip(times, held, strict=True))
+    )
     return metrics

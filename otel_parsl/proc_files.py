@@ -36,7 +36,7 @@ _STATUS_WORDS = {
 }
 # Places in /proc/pid/stat, counted from the word after the name.
 _STATE, _PARENT, _UTIME, _STIME, _CUTIME, _CSTIME = 0, 1, 11, 12, 13, 14
-_THREADS, _START, _VIRTUAL, _RESIDENT, _PROCESSOR = 17, 19, 20, 21, 36
+_THREADS, _START, _PROCESSOR = 17, 19, 36
 
 
 class Process:
@@ -80,6 +80,37 @@ class Process:
         return usage
 
 
+class _KeptFile:
+    """
+    A file of /proc that stays open in a process that is not ours.
+
+    The user's program may close it (``os.closerange``) and get its number for a file of its own.
+    """
+
+    __slots__ = ("_fd", "_identity", "_start")
+
+    def __init__(self, fd: int, data: bytes) -> None:
+        self._fd = fd
+        self._start = data[:_START_BYTES]
+        self._identity = _identity(fd)
+
+    def read(self, size: int) -> bytes:
+        """Return what it holds now, nothing when the process has ended or it is another file."""
+        try:
+            data = os.pread(self._fd, size, 0)
+        except OSError:
+            return b""
+        return data if data.startswith(self._start) else b""
+
+    def close(self) -> None:
+        """Close it unless it is another file."""
+        try:
+            if _identity(self._fd) == self._identity:
+                os.close(self._fd)
+        except OSError:
+            return
+
+
 class ProcFiles:
     """
     The files of one process under /proc.
@@ -94,7 +125,7 @@ class ProcFiles:
         self.folder = folder
         self._is_real = is_real
         self._keep_open = keep_open
-        self._kept: dict[str, tuple[int, bytes]] = {}
+        self._kept: dict[str, _KeptFile] = {}
 
     def read(self) -> Process:
         """
@@ -105,6 +136,7 @@ class ProcFiles:
         """
         process = Process()
         _take_stat(process, self._contents("stat", _LINE_BYTES))
+        _take_memory(process.usage, self._contents("statm", _LINE_BYTES))
         _take_status(process, self._contents("status", _STATUS_BYTES))
         _take_io(process.usage, self._contents("io", _LINE_BYTES))
         process.usage.fd_count = self._fd_count()
@@ -140,6 +172,14 @@ class ProcFiles:
             os.close(fd)
         return True
 
+    def close(self) -> None:
+        """Close what is kept open; the next reading opens it again."""
+        kept, self._kept = self._kept, {}
+        for one in kept.values():
+            one.close()
+
+    __del__ = close
+
     def _contents(self, name: str, size: int) -> bytes:
         """
         Return a file's contents, empty where they are refused or missing.
@@ -147,16 +187,11 @@ class ProcFiles:
         Raises:
             ProcessLookupError: When the process has ended.
         """
-        if name in self._kept:
-            fd, start = self._kept[name]
-            try:
-                data = os.pread(fd, size, 0)
-            except OSError:
-                data = b""
-            if start and data.startswith(start):
+        if (kept := self._kept.get(name)) is not None:
+            if data := kept.read(size):
                 return data
-            # Ended, or closed under us and its number in use for a file that is not ours to close.
             del self._kept[name]
+            kept.close()
         try:
             return self._opened(name, size)
         except (FileNotFoundError, ProcessLookupError):
@@ -168,16 +203,16 @@ class ProcFiles:
 
     def _opened(self, name: str, size: int) -> bytes:
         fd = os.open(f"{self.folder}/{name}", os.O_RDONLY)
-        is_kept = False
         try:
             data = os.pread(fd, size, 0)
-            if self._keep_open:
-                self._kept[name] = (fd, data[:_START_BYTES])
-                is_kept = True
-            return data
-        finally:
-            if not is_kept:
-                os.close(fd)
+        except OSError:
+            os.close(fd)
+            raise
+        if self._keep_open and data:
+            self._kept[name] = _KeptFile(fd, data)
+        else:
+            os.close(fd)
+        return data
 
     def _fd_count(self) -> int | None:
         folder = f"{self.folder}/fd"
@@ -190,6 +225,11 @@ class ProcFiles:
             return None
         # A process that lists its own folder finds the descriptor it lists with.
         return count - 1 if self._is_real and self.folder == "/proc/self" else count
+
+
+def _identity(fd: int) -> tuple[int, int]:
+    found = os.fstat(fd)
+    return found.st_dev, found.st_ino
 
 
 def children_by_parent(proc: str) -> dict[int, list[int]]:
@@ -238,12 +278,20 @@ def _take_stat(process: Process, stat: bytes) -> None:
         process.reaped_user_s = int(words[_CUTIME]) / _TICKS_A_SECOND
         process.reaped_system_s = int(words[_CSTIME]) / _TICKS_A_SECOND
         usage.thread_count = int(words[_THREADS])
-        usage.memory_virtual_bytes = int(words[_VIRTUAL])
-        usage.memory_resident_bytes = int(words[_RESIDENT]) * _PAGE_BYTES
         process.start_ticks = int(words[_START])
         process.status = _STATUS_WORDS.get(words[_STATE])
         process.cpu_num = int(words[_PROCESSOR])
     except (ValueError, IndexError):
+        return
+
+
+def _take_memory(usage: Usage, statm: bytes) -> None:
+    # Exact, where the same figure in stat may be off by some pages for each processor.
+    try:
+        virtual, resident, _ = statm.split(None, 2)
+        usage.memory_virtual_bytes = int(virtual) * _PAGE_BYTES
+        usage.memory_resident_bytes = int(resident) * _PAGE_BYTES
+    except ValueError:
         return
 
 

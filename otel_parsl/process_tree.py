@@ -19,12 +19,12 @@ from otel_parsl.process_usage import Reading, Usage, boot_clock_s, highest
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping, Set
 
 # A process that ends while the tree is being read moves its counters to its parent: read again.
 _ATTEMPTS = 3
-# 0x40000000 is __WALL: children that end without SIGCHLD, too.
-_ANY_CHILD = os.WEXITED | os.WNOHANG | os.WNOWAIT | 0x40000000
+# __WALL: children that end without SIGCHLD, too.
+_WALL = 0x40000000
 _TICKS_A_SECOND = os.sysconf("SC_CLK_TCK")
 
 
@@ -38,9 +38,11 @@ class ProcessTree:
         ignore_pids: Descendants to leave out.
     """
 
-    def __init__(self, pid: int, *, proc: str = "/proc", ignore_pids: Iterable[int] = ()) -> None:
+    def __init__(
+        self, pid: int, *, proc: str = "/proc", ignore_pids: Set[int] = frozenset()
+    ) -> None:
         self.pid = pid
-        self.ignore_pids = set(ignore_pids)
+        self._ignore_pids = ignore_pids
         self._proc = proc
         self._is_own = proc == "/proc" and pid == os.getpid()
         folder = "/proc/self" if self._is_own else f"{proc}/{pid}"
@@ -118,7 +120,7 @@ class ProcessTree:
         """
         missing_before: set[int] = set()
         for _ in range(_ATTEMPTS):
-            look = _Look(self._proc, self.ignore_pids, lists_children=self._lists_children)
+            look = _Look(self._proc, self._ignore_pids, lists_children=self._lists_children)
             # Children are listed before their parent is read, and read after it: one that ends
             # in between is missing or counted by its parent, never both.
             children = look.children(self._root, self.pid) if self._has_children() else []
@@ -136,7 +138,7 @@ class ProcessTree:
         if not self._is_own:
             return True
         try:
-            os.waitid(os.P_ALL, 0, _ANY_CHILD)
+            os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT | _WALL)
         except ChildProcessError:
             return False
         return True
@@ -181,7 +183,7 @@ class ProcessTree:
 class _Look:
     """One pass over the descendants of a process."""
 
-    def __init__(self, proc: str, ignore_pids: set[int], *, lists_children: bool) -> None:
+    def __init__(self, proc: str, ignore_pids: Set[int], *, lists_children: bool) -> None:
         self.members: dict[int, Process] = {}
         self.missing: set[int] = set()
         """Listed as children, but not to be read: ended or hidden."""

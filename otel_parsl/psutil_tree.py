@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import resource
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Set
 from typing import Any
 
 import psutil
@@ -31,9 +31,9 @@ class PsutilTree:
         ignore_pids: Descendants to leave out.
     """
 
-    def __init__(self, pid: int, *, ignore_pids: Iterable[int] = ()) -> None:
+    def __init__(self, pid: int, *, ignore_pids: Set[int] = frozenset()) -> None:
         self.pid = pid
-        self.ignore_pids = set(ignore_pids)
+        self._ignore_pids = ignore_pids
         try:
             self._root = psutil.Process(pid)
         except psutil.NoSuchProcess:
@@ -63,7 +63,7 @@ class PsutilTree:
         own = _usage(self._root)
         reaped = self._reaped()
         tree = own + reaped
-        members = [one for one in self._descendants() if one.pid not in self.ignore_pids]
+        members = [one for one in self._descendants() if one.pid not in self._ignore_pids]
         for member in members:
             usage = _usage(member)
             # What has ended in between cannot be read, and is told by the parent once waited for.

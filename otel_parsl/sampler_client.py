@@ -10,13 +10,14 @@ nobody.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import subprocess
 import sys
 import threading
 
-from otel_parsl.process_tree import ProcessTree
+from otel_parsl.proc_files import ProcFiles
 from otel_parsl.sampler_lines import END, LINE_BYTES, Begun, begin_line, parse_reading
 from otel_parsl.sampling import Baseline, Sample, TrySampler, sample_since
 
@@ -107,9 +108,9 @@ class SamplerProcess:
                 self._close()
 
     def _start(self) -> None:
-        start_ticks = ProcessTree(self._worker_pid).start_ticks()
-        if start_ticks is None:
-            raise ProcessLookupError(f"no /proc/{self._worker_pid}")
+        if not sys.executable:
+            raise FileNotFoundError("this Python does not say where its executable is")
+        worker = ProcFiles(f"/proc/{self._worker_pid}", is_real=True).read()
         # An instrumented worker (LD_PRELOAD) is no reason to instrument the helper.
         environment = {key: value for key, value in os.environ.items() if key != "LD_PRELOAD"}
         script = os.path.join(os.path.dirname(os.path.abspath(__file__)), "sampler_process.py")
@@ -121,7 +122,7 @@ class SamplerProcess:
         self._letter_box, self._readings = (box_read, box_write), readings_read
         try:
             starter = subprocess.Popen(
-                [*command, str(self._worker_pid), str(start_ticks)],
+                [*command, str(self._worker_pid), str(worker.start_ticks)],
                 stdin=box_read,
                 stdout=readings_write,
                 stderr=subprocess.DEVNULL,
@@ -147,17 +148,17 @@ class SamplerProcess:
         if baseline is None:
             self._own_sampler = self._own_sampler or TrySampler(self._worker_pid)
             baseline = self._own_sampler.begin()
-        tag = json.dumps((token, baseline))
+        tag = json.dumps((token, baseline.seen_from_beside()))
         return begin_line(Begun(interval_s=interval_s, began_s=baseline.began_s, tag=tag))
 
     def _post(self, line: bytes) -> None:
         if self._letter_box is None:
             return
         try:
-            os.read(self._letter_box[0], _READ_BYTES)
-        except BlockingIOError:
-            pass
-        os.write(self._letter_box[1], line)
+            _empty(self._letter_box[0])
+            os.write(self._letter_box[1], line)
+        except OSError as error:
+            self._fail(f"cannot be told: {error}")
 
     def _arrived(self) -> bytes:
         parts = []
@@ -167,6 +168,8 @@ class SamplerProcess:
             self._fail("ended by itself")
         except BlockingIOError:
             pass
+        except OSError as error:
+            self._fail(f"cannot be heard: {error}")
         return b"".join(parts)
 
     def _parse(self, line: bytes) -> tuple[str, Sample] | None:
@@ -189,5 +192,11 @@ class SamplerProcess:
     def _close(self) -> None:
         if self._letter_box is not None:
             for fd in (*self._letter_box, self._readings):
-                os.close(fd)
+                with contextlib.suppress(OSError):
+                    os.close(fd)
         self._letter_box, self._readings = None, -1
+
+
+def _empty(fd: int) -> None:
+    with contextlib.suppress(BlockingIOError):
+        os.read(fd, _READ_BYTES)

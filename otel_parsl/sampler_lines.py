@@ -11,6 +11,10 @@ from __future__ import annotations
 
 from otel_parsl.process_usage import Reading, Usage
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
 LINE_BYTES = 4096
 """Longest line: what a pipe takes whole or not at all (PIPE_BUF on Linux)."""
 
@@ -69,7 +73,7 @@ def reading_line(tag: str, reading: Reading, dropped: int) -> bytes:
     return f"[{tag},{dropped},[{fields}],[{used}],{status}]\n".encode()
 
 
-def parse_reading(line: bytes) -> tuple[object, Reading, int]:
+def parse_reading(line: bytes) -> tuple[Any, Reading, int]:
     """
     Return the tag, the reading and the number given up so far.
 

@@ -2,8 +2,8 @@
 Sample a worker's tries from beside it: a process that no C code in the worker can stop.
 
 Flow: worker -> sampler_client -> **sampler_process** -> sampler_client -> worker
-Run by path, ``python -I -S sampler_process.py PID START``: it loads four small files of ours and not the
-package, and holds under 10 MB.
+Run by path, ``python -I -S sampler_process.py PID START``: it loads four small files of ours and
+not the package, and holds 8 MB.
 What the worker says on stdin is a state, not a queue: only the newest line counts, and while a try
 runs it is looked at once a second, so that thousands of short tries cost this process nothing.
 """

@@ -63,9 +63,7 @@ _PID, _STATUS, _CPU_NUM = (
 _FIELDS = tuple((Sample._fields.index(field), metric) for field, _, metric in _METRICS)
 
 
-def sample_metrics(
-    sample: Sample, *, task_id: int, try_id: int, interval_s: float
-) -> list[bytes]:
+def sample_metrics(sample: Sample, *, task_id: int, try_id: int, interval_s: float) -> list[bytes]:
     """
     Return the sized Metrics of one sample; a value that could not be measured is left out.
 
@@ -85,7 +83,7 @@ def sample_metrics(
     time_ns = sample.time_ns
     metrics = [_SAMPLE.of((_SAMPLE.point(point_attributes(key), 0, time_ns, interval_s),))]
     for index, metric in _FIELDS:
-        value = sample[index]
+        value: Any = sample[index]
         if value is not None:
             metrics.append(metric.of((metric.point(attributes, 0, time_ns, value),)))
     return metrics

@@ -86,8 +86,19 @@ class Baseline(NamedTuple):
     write_bytes: int | None
     voluntary: int | None
     involuntary: int | None
+    reaped_voluntary: int
+    """Those that came with children waited for, which no other process can know."""
+    reaped_involuntary: int
     peak_bytes: int | None
     """The process's peak so far where it could not be reset, else 0."""
+
+    def seen_from_beside(self) -> Baseline:
+        """Return where the counters stood for another process that reads this one."""
+        voluntary, involuntary = self.voluntary, self.involuntary
+        return self._replace(
+            voluntary=None if voluntary is None else voluntary - self.reaped_voluntary,
+            involuntary=None if involuntary is None else involuntary - self.reaped_involuntary,
+        )
 
 
 class TrySampler:
@@ -114,6 +125,7 @@ class TrySampler:
         self._pid = os.getpid() if pid is None else pid
         self._proc = proc
         self.ignore_pids = set(ignore_pids)
+        """May be added to at any time."""
         self._attach()
 
     def begin(self) -> Baseline:
@@ -184,6 +196,8 @@ class TrySampler:
             used.write_bytes,
             used.voluntary,
             used.involuntary,
+            reading.reaped_voluntary,
+            reading.reaped_involuntary,
             0 if peak_starts_anew else reading.peak_bytes,
         )
         self._seen = None

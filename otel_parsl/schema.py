@@ -248,6 +248,7 @@ otel_failure = Table(
     _text("fingerprint", nullable=False),
     _text("exception_type"),
     _text("message"),
+    _text("template"),
     _text("frame"),
     _text("stacktrace"),
     _text("app"),

@@ -113,7 +113,7 @@ def attach(hub: Hub) -> Callable[[str], Mapping[str, Any]]:
             _trace(executor, hub)
         add_executors(executors)
 
-    kernel.add_executors = add  # type: ignore[method-assign]
+    kernel.add_executors = add
     _replace_start_zmq_receiver()
 
     def block_statuses(label: str) -> Mapping[str, Any]:
@@ -154,7 +154,7 @@ def _trace(executor: ParslExecutor, hub: Hub) -> None:
         submit = _thread_submit(executor, hub)
     else:
         submit = _wrapping_submit(executor, hub)
-    executor.submit = submit  # type: ignore[method-assign]
+    executor.submit = submit
 
 
 def _has_default_radio(executor: ParslExecutor) -> bool:
@@ -285,7 +285,7 @@ def _settle(
             _say_untraced(label, error)
             try:
                 run_untraced().add_done_callback(settle)
-            except Exception as again:  # whatever the executor raises is the task's failure
+            except Exception as again:  # noqa: BLE001 - whatever the executor raises is the task's failure
                 outer.set_exception(again)
         else:
             outer.set_exception(error)

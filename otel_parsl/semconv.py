@@ -89,9 +89,7 @@ TIME_ZONE = _term(
     " Parsl's tables hold its naive local times",
 )
 PARSL_VERSION = _term("resource", "parsl.version", "the submit side's Parsl", source=_PARSL)
-PYTHON_VERSION = _term(
-    "resource", "process.runtime.version", "the process's Python", source=_OTEL
-)
+PYTHON_VERSION = _term("resource", "process.runtime.version", "the process's Python", source=_OTEL)
 
 # What something is about.
 TASK_ID = _term("attribute", "parsl.task.id", "task.task_id", source=_PARSL)
@@ -151,7 +149,9 @@ RESOURCE_SPECIFICATION = _term(
     source=_PARSL,
 )
 DEPENDENCY_COUNT = _term(
-    "attribute", "parsl.task.dependency_count", "how many tasks a task waited for: links stop at 128"
+    "attribute",
+    "parsl.task.dependency_count",
+    "how many tasks a task waited for: links stop at 128",
 )
 OUTCOME = _term(
     "attribute",
@@ -186,7 +186,9 @@ EXECUTION_EXIT_CODE = _term(
     "attribute", "parsl.execution.exit_code", "the exit code of a bash app that failed"
 )
 WORKER_RANK = _term("attribute", "parsl.worker.rank", "the worker's number on its node")
-MANAGER_UID = _term("attribute", "parsl.manager.uid", "node.uid: the pool of workers", source=_PARSL)
+MANAGER_UID = _term(
+    "attribute", "parsl.manager.uid", "node.uid: the pool of workers", source=_PARSL
+)
 
 # The facts of a run.
 TASKS_COMPLETED = _term(

@@ -36,6 +36,9 @@ class Place(NamedTuple):
     offset: int = 0
 
 
+BEGINNING = Place()
+
+
 class Frame(NamedTuple):
     """One request, and the place behind it."""
 
@@ -138,7 +141,7 @@ class SpoolWriter:
 class SpoolReader:
     """Read a stream from a place on; it never changes the files."""
 
-    def __init__(self, directory: Path, stream: str, place: Place = Place()) -> None:
+    def __init__(self, directory: Path, stream: str, place: Place = BEGINNING) -> None:
         self._directory = directory
         self._stream = stream
         self.place = place
@@ -152,7 +155,9 @@ class SpoolReader:
         a torn end of the last segment is taken as still being written.
         """
         first = self.place
-        while self.place.segment == first.segment and self.place.offset - first.offset < limit_bytes:
+        while (
+            self.place.segment == first.segment and self.place.offset - first.offset < limit_bytes
+        ):
             data = self._data(limit_bytes)
             begin = self.place
             for signal, start, end in _whole_frames(data):

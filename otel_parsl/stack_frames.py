@@ -31,6 +31,8 @@ _MACHINERY_PACKAGES: Final = frozenset(
 # A notebook's cells are files named by a hash that changes with every edit.
 _NOTEBOOK_CELL: Final = re.compile(r"/ipykernel_\d+/[^/]+$|^<ipython-input-")
 _KEY_LIMIT: Final = 200
+# Workers send the last 16 KiB; the cache below must not hold more of what others send.
+_STACK_LIMIT: Final = 32_768
 
 
 class UserFrame(NamedTuple):
@@ -52,11 +54,15 @@ def last_user_frame(stacktrace: str | None) -> str | None:
     Name the innermost frame in the user's code, as ``file.py:function``.
 
     See :func:`find_user_frame` for what counts as the user's.
+    Where nothing of it is left, the innermost frame is named, whose ever it is.
 
     Returns:
         None where the text has no frame at all.
     """
     frame = find_user_frame(stacktrace)
+    if frame is None and stacktrace:
+        innermost = next(_frames_from_last(stacktrace), None)
+        frame = None if innermost is None else _user_frame(innermost)
     return None if frame is None else frame.key
 
 
@@ -66,49 +72,55 @@ def find_user_frame(stacktrace: str | None) -> UserFrame | None:
 
     Frames of Parsl, of this package, of pickling, of the standard library and of installed
     packages are passed over; those of the last exception go before those of its causes.
-    Where nothing else is left, an app that is itself an installed package counts as the user's,
-    and at the very last the innermost frame is taken, whose ever it is.
+    Where nothing else is left, an app that is itself an installed package counts as the user's.
 
     Returns:
-        None where the text has no frame at all.
+        None where no frame is the user's.
     """
-    if not stacktrace:
-        return None
+    return _find_user_frame(_without_message(stacktrace)) if stacktrace else None
+
+
+# The failures of a group share their stack, but for the message at its end.
+@functools.lru_cache(maxsize=256)
+def _find_user_frame(stack: str) -> UserFrame | None:
     passed = []
-    for frame in _frames_from_last(stacktrace):
+    for frame in _frames_from_last(stack):
         if _is_users(frame[1]):
             return _user_frame(frame)
         passed.append(frame)
-    if not passed:
-        return None
-    start = stacktrace.rfind(_BLOCK)
-    of_last_exception = [frame for frame in passed if frame.start() > start] or passed
-    return _user_frame(_innermost_of_the_app(of_last_exception) or of_last_exception[0])
+    innermost = _innermost_of_the_app(passed)
+    return None if innermost is None else _user_frame(innermost)
 
 
-def app_frame(stacktrace: str | None) -> str | None:
+def _without_message(stacktrace: str) -> str:
+    stacktrace = stacktrace[-_STACK_LIMIT:]
+    end = stacktrace.find("\n", stacktrace.rfind('File "'))
+    return stacktrace if end < 0 else stacktrace[:end]
+
+
+def find_app_frame(stacktrace: str | None) -> UserFrame | None:
     """
-    Name the outermost frame in the user's code: the app's function.
+    Find the outermost frame in the user's code: the app's function.
 
     An app that ran out of time may have been anywhere; this is the same wherever it was.
+
+    Returns:
+        None where no frame is the user's.
     """
     if not stacktrace:
         return None
-    start = stacktrace.rfind(_BLOCK)
-    users = [
-        frame
-        for frame in _frames_from_last(stacktrace)
-        if frame.start() > start and _is_users(frame[1])
-    ]
-    return _user_frame(users[-1]).key if users else last_user_frame(stacktrace)
+    users = [frame for frame in _frames_of_last_exception(stacktrace) if _is_users(frame[1])]
+    return _user_frame(users[-1]) if users else find_user_frame(stacktrace)
 
 
 def has_user_frame(stacktrace: str) -> bool:
     """Tell whether the last exception of a stack trace went through the user's own code."""
+    return any(_is_users(frame[1]) for frame in _frames_of_last_exception(stacktrace))
+
+
+def _frames_of_last_exception(stacktrace: str) -> Iterator[re.Match[str]]:
     start = stacktrace.rfind(_BLOCK)
-    return any(
-        _is_users(frame[1]) for frame in _frames_from_last(stacktrace) if frame.start() > start
-    )
+    return (frame for frame in _frames_from_last(stacktrace) if frame.start() > start)
 
 
 def _frames_from_last(stacktrace: str) -> Iterator[re.Match[str]]:

@@ -20,9 +20,7 @@ TRACES, METRICS, LOGS = 1, 2, 3
 _fixed64 = Struct("<Q").pack
 _double = Struct("<d").pack
 _signed64 = Struct("<q").pack
-_SMALL = tuple(
-    bytes([n]) if n < 128 else bytes([n & 127 | 128, n >> 7]) for n in range(1 << 12)
-)
+_SMALL = tuple(bytes([n]) if n < 128 else bytes([n & 127 | 128, n >> 7]) for n in range(1 << 12))
 _UINT64 = (1 << 64) - 1
 
 
@@ -179,7 +177,7 @@ INTERNAL, SERVER, CLIENT, PRODUCER, CONSUMER = 1, 2, 3, 4, 5
 """SpanKind."""
 
 
-def span(
+def span(  # noqa: PLR0913 - a span's fields
     trace_id: bytes,
     span_id: bytes,
     parent_id: bytes | None,

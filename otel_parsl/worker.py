@@ -95,9 +95,7 @@ class Writer:
 
     def frame(self, signal: int, items: Sequence[bytes]) -> bytes:
         """Return sized Spans, Metrics or LogRecords as one spool frame."""
-        request = wire.request(
-            self._resource, self._scope, items, schema_url=semconv.SCHEMA_URL
-        )
+        request = wire.request(self._resource, self._scope, items, schema_url=semconv.SCHEMA_URL)
         return spool.frame(signal, request)
 
     def execution(
@@ -250,7 +248,7 @@ def _traced(context: RunContext, which: TryContext, call: Callable[[], Any]) -> 
         error = _returned_failure(result)
         end_ns = now_ns()
         payload = carrier.pack(result)
-    except Exception as raised:  # a border: every failure of a try is the try's result
+    except Exception as raised:  # noqa: BLE001 - every failure of a try is the try's result
         error = raised
         end_ns = now_ns()
     finally:
@@ -271,7 +269,7 @@ def _returned_failure(result: Any) -> BaseException | None:
 
 
 def _totals(sample: Sample) -> list[bytes]:
-    values = (
+    values: tuple[tuple[Callable[[Any], bytes], float | None], ...] = (
         (_CPU_USER.double, sample.cpu_user_s),
         (_CPU_SYSTEM.double, sample.cpu_system_s),
         (_MEMORY_PEAK.integer, sample.memory_peak_bytes),

@@ -105,7 +105,7 @@ class Agent:
             places = {stream: Place() for stream in (SUBMIT, AGENT)} | store.places()
         except (StoreError, OperationalError) as error:
             if str(error) != self._store_error:
-                logger.error("the store cannot be opened: %s; trying again", error)
+                logger.warning("the store cannot be opened: %s; trying again", error)
             self._store_error = str(error)
             time.sleep(_STORE_DELAY_S)
             return
@@ -139,9 +139,7 @@ class Agent:
     def _forwarder(self, number: int, exporter: OtlpExporter) -> Pump:
         name = f"forward-{number}.json"
         saved = rendezvous.read(self._directory, name) or {}
-        places = {
-            stream: Place(*saved.get(stream, Place())) for stream in (SUBMIT, AGENT, DERIVED)
-        }
+        places = {stream: Place(*saved.get(stream, Place())) for stream in (SUBMIT, AGENT, DERIVED)}
 
         def consume(frames: list[Frame], behind: Mapping[str, Place]) -> None:
             exporter.consume(frames, behind)

@@ -121,4 +121,3 @@ class Pump:
             damage.bytes_lost,
             damage.start.offset,
         )
-

@@ -138,9 +138,7 @@ class Lifecycle:
             spans += self._close_run(ended_run)
         return spans
 
-    def _task(
-        self, key: Key, before: list[Event], new: list[tuple[Event, bytes]]
-    ) -> list[bytes]:
+    def _task(self, key: Key, before: list[Event], new: list[tuple[Event, bytes]]) -> list[bytes]:
         known = _merge(before, new)
         spans = []
         ending = [event for event, _ in new if _ends(event)]
@@ -187,8 +185,8 @@ class Lifecycle:
                 chunk = names[start : start + _KEYS_AT_ONCE]
                 marks = ",".join("?" * len(chunk))
                 query = (
-                    "SELECT key, record FROM event WHERE kind = ?"
-                    f" AND key IN ({marks}) ORDER BY key, sequence"  # noqa: S608 - marks only
+                    "SELECT key, record FROM event WHERE kind = ?"  # noqa: S608 - only marks
+                    f" AND key IN ({marks}) ORDER BY key, sequence"
                 )
                 for key, record in self._database.execute(query, [kind, *chunk]):
                     found[kind, key].append(Event(LogRecord.FromString(record)))

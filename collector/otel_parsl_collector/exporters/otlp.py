@@ -81,9 +81,7 @@ class OtlpExporter:
         self.last_error: str | None = None
         self._refused_path = refused_path
         self._send = _transport(destination)
-        self._off = {
-            number for name, number in SIGNALS.items() if name not in destination.signals
-        }
+        self._off = {number for name, number in SIGNALS.items() if name not in destination.signals}
         self._delay_s = 0.0
 
     def consume(self, frames: Iterable[Frame], places: Mapping[str, Place]) -> None:
@@ -102,7 +100,7 @@ class OtlpExporter:
         self._delay_s = min(max(self._delay_s * 2, _FIRST_DELAY_S), _MAX_DELAY_S)
         if error.retry_after_s is not None:
             return error.retry_after_s
-        return self._delay_s * random.uniform(0.5, 1.5)  # noqa: S311 - not for secrets
+        return self._delay_s * random.uniform(0.5, 1.5)
 
     def _send_one(self, signal: int, payload: bytes, count: int) -> None:
         try:
@@ -118,7 +116,7 @@ class OtlpExporter:
         except Refused as error:
             self.refused += count
             self.last_error = str(error)
-            logger.error(
+            logger.error(  # noqa: TRY400 - the traceback says nothing more
                 "%s refused %d requests of %s: %s; they are kept in %s",
                 self.destination.endpoint,
                 count,
@@ -177,7 +175,9 @@ class _Grpc:
         target = parts.netloc or destination.endpoint
         options = [("grpc.max_send_message_length", -1)]
         if parts.scheme == "https":
-            trusted = Path(destination.certificate).read_bytes() if destination.certificate else None
+            trusted = (
+                Path(destination.certificate).read_bytes() if destination.certificate else None
+            )
             self._channel = grpc.secure_channel(
                 target, grpc.ssl_channel_credentials(trusted), options
             )
@@ -260,9 +260,7 @@ class _Http:
             raise Unavailable(reason, float(after) if after.isdecimal() else None)
         raise Refused(reason)
 
-    def _post(
-        self, path: str, payload: bytes, headers: dict[str, str]
-    ) -> http.client.HTTPResponse:
+    def _post(self, path: str, payload: bytes, headers: dict[str, str]) -> http.client.HTTPResponse:
         if self._connection is None:
             self._connection = self._connect()
         self._connection.request("POST", path, payload, headers)
@@ -274,4 +272,3 @@ class _Http:
             return http.client.HTTPConnection(host, timeout=timeout_s)
         context = ssl.create_default_context(cafile=self._destination.certificate)
         return http.client.HTTPSConnection(host, timeout=timeout_s, context=context)
-

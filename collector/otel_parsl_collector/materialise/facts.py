@@ -178,5 +178,6 @@ class Facts:
         known = self.run_states.get(state.run_id)
         if known is not None:
             older, newer = sorted((known, state), key=lambda item: item.sequence)
-            state = RunState(*(old if new is None else new for old, new in zip(older, newer)))
+            said = {name: value for name, value in newer._asdict().items() if value is not None}
+            state = older._replace(**said)
         self.run_states[state.run_id] = state

@@ -46,17 +46,7 @@ def add(metrics: Iterable[Any], resource: Attributes, run: Run | None, facts: Fa
         name = metric.name
         column = _COLUMN.get(name)
         if column is not None:
-            for point in metric.gauge.data_points:
-                key = keys.of(point)
-                if key is None:
-                    facts.incomplete += 1
-                    continue
-                row = samples.get(key)
-                if row is None:
-                    row = samples[key] = [None] * (len(SAMPLE_METRICS) + 3)
-                row[column] = _value(point)
-                if column == 0:
-                    row[-3:] = keys.texts(point)
+            facts.incomplete += _add_points(metric.gauge.data_points, column, keys, samples)
         elif name.startswith("parsl.manager."):
             manager[name] = {p.time_unix_nano: _value(p) for p in metric.gauge.data_points}
         else:
@@ -68,6 +58,28 @@ def add(metrics: Iterable[Any], resource: Attributes, run: Run | None, facts: Fa
         )
     if manager:
         _add_manager(manager, resource, run.run_id, facts)
+
+
+def _add_points(
+    points: Iterable[Any],
+    column: int,
+    keys: _PointKeys,
+    samples: dict[tuple[int, int, int], list[Any]],
+) -> int:
+    """Put one metric's points into the rows of their samples; return how many have no key."""
+    keyless = 0
+    for point in points:
+        key = keys.of(point)
+        if key is None:
+            keyless += 1
+            continue
+        row = samples.get(key)
+        if row is None:
+            row = samples[key] = [None] * (len(SAMPLE_METRICS) + 3)
+        row[column] = _value(point)
+        if column == 0:
+            row[-3:] = keys.texts(point)
+    return keyless
 
 
 def _value(point: Any) -> float:

@@ -142,9 +142,7 @@ class HtexReceiver:
         if frames:
             self._spool(frames)
 
-    def _manager_frames(
-        self, reports: list[Any], resource: tuple[bytes, ...]
-    ) -> Iterable[bytes]:
+    def _manager_frames(self, reports: list[Any], resource: tuple[bytes, ...]) -> Iterable[bytes]:
         by_manager: dict[tuple[bytes, ...], list[Any]] = defaultdict(list)
         for report in reports:
             try:

@@ -29,7 +29,18 @@ logger = logging.getLogger(__name__)
 BUSY_S = 5
 """How long SQLite waits for a lock before the writer's own, longer retries."""
 
-_NETWORK_FILESYSTEMS = ("nfs", "lustre", "gpfs", "beegfs", "ceph", "fuse", "cifs", "smb", "9p", "afs")
+_NETWORK_FILESYSTEMS = (
+    "nfs",
+    "lustre",
+    "gpfs",
+    "beegfs",
+    "ceph",
+    "fuse",
+    "cifs",
+    "smb",
+    "9p",
+    "afs",
+)
 
 
 def open_store(url: str) -> Engine:
@@ -131,9 +142,7 @@ def _create_tables(engine: Engine) -> None:
                     " Use the otel-parsl version that wrote it, or another database"
                 )
         was_parsls = {table.name for table in PARSL_TABLES} <= present
-        metadata.create_all(
-            connection, tables=[*PARSL_TABLES, *OTEL_TABLES], checkfirst=True
-        )
+        metadata.create_all(connection, tables=[*PARSL_TABLES, *OTEL_TABLES], checkfirst=True)
         indexes = {index["name"] for index in inspect(connection).get_indexes("task")}
         if not was_parsls:
             for index in PAGE_INDEXES:

@@ -11,7 +11,7 @@ from otel_parsl_collector.store.upsert import Row
 
 _STATES = FAILED_STATES | {"fail_retryable"}
 _KEY = "run_id task_id try_id"
-_WHY = "fate fingerprint exception_type message frame caused_by"
+_WHY = "fate fingerprint exception_type message template frame caused_by"
 _COLUMNS = f"{_KEY} {_WHY} stacktrace app time_ns is_final"
 
 
@@ -78,6 +78,7 @@ def _row(
         failure.fingerprint,
         failure.exception_type,
         failure.message,
+        failure.template,
         failure.frame,
         ",".join(map(str, failure.caused_by)) or None,
         stacktrace,

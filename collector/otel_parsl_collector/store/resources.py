@@ -77,9 +77,9 @@ def write_managers(facts: Facts, session: Session) -> None:
 def _write_latest(report: ManagerReport, first_ns: int, session: Session) -> None:
     is_it = (otel_manager.c.run_id == report.run_id) & (otel_manager.c.uid == report.uid)
     known = session.connection.execute(
-        otel_manager.select().with_only_columns(
-            otel_manager.c.first_seen_ns, otel_manager.c.last_seen_ns
-        ).where(is_it)
+        otel_manager.select()
+        .with_only_columns(otel_manager.c.first_seen_ns, otel_manager.c.last_seen_ns)
+        .where(is_it)
     ).first()
     if known is not None:
         first_ns = min(first_ns, known.first_seen_ns)
@@ -145,7 +145,9 @@ def write_blocks(facts: Facts, session: Session) -> None:
 def _write_latest_block(change: BlockStatus, session: Session) -> None:
     table = otel_block.c
     known = session.connection.execute(
-        otel_block.select().with_only_columns(table.sequence).where(
+        otel_block.select()
+        .with_only_columns(table.sequence)
+        .where(
             table.run_id == change.run_id,
             table.executor_label == change.executor,
             table.block_id == change.block_id,

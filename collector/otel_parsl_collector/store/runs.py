@@ -60,6 +60,4 @@ def _write_state(state: RunState, run: Run, session: Session) -> None:
     if state.completed_ns is not None:
         columns["time_completed"] = session.datetimes[run.run_id](state.completed_ns)
     if columns:
-        connection.execute(
-        workflow.update().where(workflow.c.run_id == run.run_id).values(columns)
-    )
+        connection.execute(workflow.update().where(workflow.c.run_id == run.run_id).values(columns))

@@ -29,9 +29,7 @@ class Session:
         self.connection = connection
         self._dialect = connection.dialect.name
         as_text = self._dialect == "sqlite"
-        self.times = {
-            run_id: LocalTimes(run.zone, as_text=as_text) for run_id, run in runs.items()
-        }
+        self.times = {run_id: LocalTimes(run.zone, as_text=as_text) for run_id, run in runs.items()}
         self.datetimes = {
             run_id: LocalTimes(run.zone, as_text=False) for run_id, run in runs.items()
         }

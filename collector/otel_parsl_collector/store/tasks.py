@@ -32,9 +32,7 @@ def write_tasks(facts: Facts, session: Session) -> None:
     _write_edges(facts, session)
 
 
-def _write_run(
-    run_id: str, states: dict[int, TaskState], facts: Facts, session: Session
-) -> None:
+def _write_run(run_id: str, states: dict[int, TaskState], facts: Facts, session: Session) -> None:
     before = {
         row.task_id: row
         for row in session.existing(
@@ -42,7 +40,10 @@ def _write_run(
         )
     }
     moved: Counter[tuple[str, str]] = Counter()
-    whole, changed, born_late, current = [], [], [], []
+    whole: list[Row] = []
+    changed: list[Row] = []
+    born_late: list[Row] = []
+    current: list[Row] = []
     for task_id, state in states.items():
         old = before.get(task_id)
         born = facts.born.get((run_id, task_id))
@@ -108,6 +109,4 @@ def _edges(run_id: str, task_id: int, ids: str | None, kind: str) -> Iterable[Ro
     """Return a row for each of the ids in Parsl's comma-separated text."""
     if not ids:
         return ()
-    return [
-        (run_id, task_id, int(other), kind) for other in ids.split(",") if other.isdecimal()
-    ]
+    return [(run_id, task_id, int(other), kind) for other in ids.split(",") if other.isdecimal()]

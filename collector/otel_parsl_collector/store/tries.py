@@ -91,9 +91,7 @@ class _RunTries:
         )
         return {(row.task_id, row.try_id): row for row in rows}
 
-    def _write_rows(
-        self, states: dict[TryKey, TaskState], running: dict[TryKey, Running]
-    ) -> None:
+    def _write_rows(self, states: dict[TryKey, TaskState], running: dict[TryKey, Running]) -> None:
         run_id, time = self._run_id, self._time
         whole, of_state, of_worker, ownerless = [], [], [], []
         for (task_id, try_id), state in states.items():
@@ -182,8 +180,14 @@ class _RunTries:
         )
         found = {
             (row.task_id, row.try_id): Running(
-                self._run_id, row.task_id, row.try_id, None, row.hostname, row.block_id,
-                row.running_ns, None,
+                self._run_id,
+                row.task_id,
+                row.try_id,
+                None,
+                row.hostname,
+                row.block_id,
+                row.running_ns,
+                None,
             )
             for row in rows
             if (row.task_id, row.try_id) in states
@@ -235,10 +239,7 @@ class _RunTries:
         upsert(
             otel_try,
             f"{_KEY} {_TOTALS}",
-            [
-                (run_id, *key, *execution[4:15])
-                for key, execution in executions.items()
-            ],
+            [(run_id, *key, *execution[4:15]) for key, execution in executions.items()],
             update=_TOTALS,
         )
 

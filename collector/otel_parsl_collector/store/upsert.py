@@ -14,8 +14,11 @@ from sqlalchemy import Connection, Table
 from sqlalchemy.dialects import postgresql, sqlite
 
 _DIALECTS: dict[str, tuple[Any, Any]] = {
-    "sqlite": (sqlite.insert, sqlite.dialect(paramstyle="qmark")),
-    "postgresql": (postgresql.insert, postgresql.dialect(paramstyle="format")),
+    "sqlite": (sqlite.insert, sqlite.base.SQLiteDialect(paramstyle="qmark")),
+    "postgresql": (
+        postgresql.insert,
+        postgresql.base.PGDialect(paramstyle="format"),  # type: ignore[no-untyped-call]
+    ),
 }
 
 Row = tuple[Any, ...]
@@ -42,7 +45,7 @@ class Upsert:
         add: Sequence[str] = (),
     ) -> None:
         insert, compiler = _DIALECTS[dialect]
-        statement = insert(table).values({name: None for name in columns})
+        statement = insert(table).values(dict.fromkeys(columns))
         changed = {name: statement.excluded[name] for name in update}
         changed |= {name: table.c[name] + statement.excluded[name] for name in add}
         if changed:

@@ -36,9 +36,9 @@ class StoreWriter:
 
     def places(self) -> dict[str, Place]:
         """Return how far each stream has been stored."""
-        query = select(
-            otel_place.c.stream, otel_place.c.segment, otel_place.c.position
-        ).where(otel_place.c.spool == self._spool)
+        query = select(otel_place.c.stream, otel_place.c.segment, otel_place.c.position).where(
+            otel_place.c.spool == self._spool
+        )
         with self._engine.connect() as connection:
             return {row[0]: Place(row[1], row[2]) for row in connection.execute(query)}
 

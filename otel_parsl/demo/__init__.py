@@ -1,0 +1,1 @@
+"""A small real workflow that shows what monitoring sees: ``otel-parsl demo``."""

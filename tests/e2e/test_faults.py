@@ -1,0 +1,170 @@
+"""What dies is survived, or closed and marked as such."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import socket
+from collections import Counter
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.support.programs import Program, query, run, until
+
+
+def _agent_pid(program: Program) -> int | None:
+    try:
+        pid: int = json.loads((program.spool / "status.json").read_text())["pid"]
+    except FileNotFoundError:
+        return None
+    return pid
+
+
+def test_agent_killed_ten_times_loses_nothing_and_writes_nothing_twice(tmp_path: Path) -> None:
+    """An agent killed at ten random moments is started again and the store is complete."""
+    program = Program(
+        tmp_path,
+        """
+        with parsl.load(Config(executors=[htex()], retries=0,
+                               monitoring=OTelMonitoringHub(resource_monitoring_interval=1))):
+            futures = [sleep(0.03) for _ in range(1200)]
+            for future in futures:
+                future.result()
+        """,
+    )
+    killed: set[int] = set()
+    moments = random.Random(7)
+    while len(killed) < 10:
+        pid = until(lambda: (p := _agent_pid(program)) not in killed and p)
+        assert pid is not None
+        # The moment is random, not the number of kills: that is what the test is about.
+        until(_after(moments.uniform(0.1, 1.2)))
+        os.kill(pid, signal.SIGKILL)
+        killed.add(pid)
+    program.wait()
+
+    states = dict(
+        query(program.database, "select task_status_name, count(*) from status group by 1")
+    )
+
+    assert states == dict.fromkeys(
+        ("pending", "launched", "running", "running_ended", "exec_done"), 1200
+    )
+    assert [(1200,)] == query(program.database, "select count(*) from task")
+    assert [(1200,)] == query(
+        program.database, "select count(*) from try where hostname is not null"
+    )
+    assert [(1200,)] == query(program.database, "select sum(ended) from otel_bucket")
+    assert [("exec_done", 1200)] == query(
+        program.database, "select state, sum(tasks) from otel_count where tasks != 0 group by 1"
+    )
+    assert [] == query(
+        program.database,
+        "select uid, timestamp from node group by run_id, uid, timestamp having count(*) > 1",
+    )
+
+
+def _after(seconds: float):
+    import time
+
+    end = time.monotonic() + seconds
+    return lambda: time.monotonic() > end
+
+
+def test_killed_submit_process_has_its_run_closed_as_lost(tmp_path: Path) -> None:
+    """Within a minute of a SIGKILL the run has an end, and nothing says running for ever."""
+    program = Program(
+        tmp_path,
+        """
+        parsl.load(Config(executors=[htex()], monitoring=OTelMonitoringHub()))
+        [future.result() for future in [sleep(0) for _ in range(5)]]
+        sleep(1000)
+        print("ready", flush=True)
+        time.sleep(1000)
+        """,
+    )
+    try:
+        program.until_printed("ready")
+        until(
+            lambda: query(
+                program.database, "select 1 from status where task_status_name = 'running'"
+                " and task_id = 5"
+            )
+        )
+        pid = _agent_pid(program)
+    finally:
+        left = psutil.Process(program.process.pid).children(recursive=True)
+        program.process.kill()
+    until(lambda: query(program.database, "select 1 from otel_run where outcome = 'lost'"))
+    assert [(5, 1)] == query(
+        program.database, "select tasks_completed_count, time_completed is not null from workflow"
+    )
+    until(lambda: pid is None or not psutil.pid_exists(pid))
+    for process in left:
+        if process.is_running():
+            process.kill()
+
+
+def test_program_that_never_cleans_up_leaves_its_run_unfinished(tmp_path: Path) -> None:
+    """A DataFlowKernel that is not cleaned up gives a run that is unfinished, not lost."""
+    program = run(
+        tmp_path,
+        """
+        parsl.load(Config(executors=[ThreadPoolExecutor()], monitoring=OTelMonitoringHub()))
+        nothing().result()
+        """,
+    )
+
+    assert [("unfinished",)] == query(program.database, "select outcome from otel_run")
+    assert [(1,)] == query(program.database, "select time_completed is not null from workflow")
+    assert [("exec_done",)] == query(program.database, "select state from otel_task")
+
+
+def test_refusing_destination_neither_slows_nor_loses_the_run(tmp_path: Path) -> None:
+    """A destination that is not there for the whole run leaves run and store unaffected."""
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        port = closed.getsockname()[1]
+        program = run(
+            tmp_path,
+            f"""
+            with parsl.load(Config(
+                executors=[ThreadPoolExecutor()],
+                monitoring=OTelMonitoringHub(endpoint="http://127.0.0.1:{port}"),
+            )):
+                [future.result() for future in [nothing() for _ in range(50)]]
+                began = time.monotonic()
+            assert time.monotonic() - began < 5, "cleanup waited for the destination"
+            """,
+        )
+
+        assert [(50,)] == query(
+            program.database, "select count(*) from status where task_status_name = 'exec_done'"
+        )
+        assert list(program.spool.glob("*.spool")), "what was not sent stays in the spool"
+        os.kill(until(lambda: _agent_pid(program)), signal.SIGKILL)
+
+
+@pytest.mark.parametrize("repetition", range(10))
+def test_last_tasks_before_cleanup_are_all_there(tmp_path: Path, repetition: int) -> None:
+    """5,000 no-op tasks followed at once by cleanup leave 5,000 running_ended rows."""
+    program = run(
+        tmp_path,
+        """
+        with parsl.load(Config(executors=[htex()], strategy="none",
+                               monitoring=OTelMonitoringHub(resource_monitoring_interval=30))):
+            futures = [nothing() for _ in range(5000)]
+            [future.result() for future in futures]
+        """,
+    )
+
+    found = Counter(
+        dict(query(program.database, "select task_status_name, count(*) from status group by 1"))
+    )
+    assert Counter(
+        dict.fromkeys(("pending", "launched", "running", "running_ended", "exec_done"), 5000)
+    ) == found
