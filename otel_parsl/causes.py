@@ -22,7 +22,8 @@ _OLD_TASK: Final = re.compile(r"\d{1,18}")
 _PROPAGATED: Final = ("DependencyError(", "JoinError(")
 # A string that is never closed goes on to the end: to look for its end again and again is slow.
 _TOKEN: Final = re.compile(
-    r"""'(?:[^'\\]|\\(?:.|\Z))*(?:'|\Z)|"(?:[^"\\]|\\(?:.|\Z))*(?:"|\Z)|\b(?:DependencyError|JoinError)\(|[()\[\]{}]""",
+    r"""'(?:[^'\\]|\\(?:.|\Z))*(?:'|\Z)|"(?:[^"\\]|\\(?:.|\Z))*(?:"|\Z)"""
+    r"""|\b(?:DependencyError|JoinError)\(|[()\[\]{}]""",
     re.DOTALL,
 )
 # What is left to go by where an exception's own repr() has unpaired quotes or brackets.
@@ -66,7 +67,7 @@ def cause_of_dependency(message: str | None) -> tuple[int, ...]:
 # Asked for twice for each failure: for the message, and for the tasks.
 @functools.lru_cache(maxsize=16)
 def chain_of_history(text: str) -> tuple[str, ...]:
-    """Describe the failed futures in the ``repr()`` of a propagated error, as Parsl's str() does."""
+    """List the failed futures in the ``repr()`` of a propagated error as its ``str()`` does."""
     chain = _chain_of_nested(text)
     return tuple(chain or _DESCRIPTION.findall(text)[::-1])
 

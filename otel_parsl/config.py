@@ -84,7 +84,7 @@ def destinations(
         return []
     found = _from_environment(endpoint, protocol, headers, certificate, environment)
     for further in forward_to:
-        found.append(Destination(further) if isinstance(further, str) else _from_mapping(further))
+        found.append(_from_mapping({"endpoint": further} if isinstance(further, str) else further))
     return found
 
 
@@ -129,11 +129,11 @@ def _from_environment(
         of_protocol = protocol or variable("PROTOCOL") or _guess_protocol(url)
         if of_protocol == "http/protobuf":
             url = url.removesuffix(f"/v1/{signal}")
-        given = headers.items() if headers is not None else None
+        given = _pairs(variable("HEADERS") or "", "OTEL_EXPORTER_OTLP_HEADERS")
         destination = Destination(
             endpoint=url,
             protocol=of_protocol,
-            headers=tuple(given or _pairs(variable("HEADERS") or "", "OTEL_EXPORTER_OTLP_HEADERS")),
+            headers=tuple(given if headers is None else headers.items()),
             certificate=certificate or variable("CERTIFICATE"),
             compression=variable("COMPRESSION") or "none",
             timeout_s=float(variable("TIMEOUT") or 10),
@@ -163,7 +163,7 @@ def _from_mapping(settings: Mapping[str, Any]) -> Destination:
     if "signals" in values:
         values["signals"] = tuple(values["signals"])
     if "endpoint" not in values:
-        raise ConfigError(f"forward_to: {settings!r} has no 'endpoint'")
+        raise ConfigError(f"forward_to: a destination of {sorted(settings)} has no 'endpoint'")
     values.setdefault("protocol", _guess_protocol(values["endpoint"]))
     return Destination(**values)
 
@@ -174,7 +174,8 @@ def _pairs(text: str, name: str) -> list[tuple[str, str]]:
     for part in filter(None, (part.strip() for part in text.split(","))):
         key, separator, value = part.partition("=")
         if not separator:
-            raise ConfigError(f"{name}: {part!r}; expected key=value pairs joined by commas")
+            found_text = "a part without '='" if name.endswith("HEADERS") else repr(part)
+            raise ConfigError(f"{name}: {found_text}; expected key=value pairs joined by commas")
         found.append((key.strip(), unquote(value.strip())))
     return found
 

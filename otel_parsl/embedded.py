@@ -32,7 +32,7 @@ class EmbeddedAgent:
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
-        self._log = open(directory / rendezvous.LOG, "ab")  # noqa: SIM115 - open while it runs
+        self._log = open(directory / rendezvous.OUTPUT, "ab")  # noqa: SIM115 - open while it runs
         self._process = self._start()
         self._started_at = time.monotonic()
 
@@ -49,7 +49,7 @@ class EmbeddedAgent:
         logger.warning(
             "the monitoring agent ended with code %s; starting it again (its log: %s)",
             code,
-            self._directory / rendezvous.LOG,
+            self._directory.parent / rendezvous.LOG,
         )
         self._process = self._start()
         self._started_at = time.monotonic()
@@ -74,7 +74,8 @@ class EmbeddedAgent:
             time.sleep(_POLL_S)
         raise TimeoutError(
             f"the monitoring agent did not answer in {timeout_s:.0f} s;"
-            f" see {self._directory / rendezvous.LOG}"
+            f" see {self._directory.parent / rendezvous.LOG} and"
+            f" {self._directory / rendezvous.OUTPUT}"
         )
 
     def stop_listening(self, label: str) -> None:

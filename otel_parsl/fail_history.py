@@ -131,7 +131,7 @@ def _bash_exit(_name: str, inside: str) -> str | None:
     arguments = _arguments(inside)
     if arguments is None or len(arguments) != 2:
         return None
-    return f"bash_app {arguments[0]} failed with unix exit code {arguments[1]}"
+    return f"bash_app {arguments[0]!s} failed with unix exit code {arguments[1]!s}"
 
 
 def _lost(name: str, inside: str) -> str | None:
@@ -149,14 +149,14 @@ def _missing_outputs(_name: str, inside: str) -> str | None:
     reason = _LITERAL.match(inside)
     if reason is None:
         return None
-    return f"Missing Outputs: {inside[reason.end() :]}, Reason: {_evaluated(reason[1])}"
+    return f"Missing Outputs: {inside[reason.end() :]}, Reason: {_evaluated(reason[1])!s}"
 
 
 def _bad_specification(_name: str, inside: str) -> str | None:
     keys, brace, rest = inside.rpartition("}")
     arguments = _arguments(rest.removeprefix(", "))
     explanation = arguments[0] if arguments else ""
-    return f"Invalid Resource Specification Supplied: {keys}{brace}. {explanation}"
+    return f"Invalid Resource Specification Supplied: {keys}{brace}. {explanation!s}"
 
 
 def _called_process(_name: str, inside: str) -> str | None:
@@ -191,9 +191,7 @@ def _propagated(name: str, inside: str) -> str | None:
     if not chain or not task.isdecimal():
         return None
     what = "Join" if name == "JoinError" else "Dependency"
-    return (
-        f"{what} failure for task {task}. The representative cause is via {' <- '.join(chain)}"
-    )
+    return f"{what} failure for task {task}. The representative cause is via {' <- '.join(chain)}"
 
 
 def _with(beginning: str, ending: str = "") -> Callable[[str, str], str | None]:
@@ -201,7 +199,7 @@ def _with(beginning: str, ending: str = "") -> Callable[[str, str], str | None]:
         arguments = _arguments(inside)
         if arguments is None or len(arguments) != 1:
             return None
-        return f"{beginning}{arguments[0]}{ending}"
+        return f"{beginning}{arguments[0]!s}{ending}"
 
     return rebuild
 

@@ -134,40 +134,44 @@ def _relative(found: re.Match[str]) -> str:
 
 
 _AFTER_HOST: Final = re.compile(
-    r"\b((?:(?:on|from|to) (?:host|node)|(?:host|node)(?:name)?[=:]|hostname) ?)[\w.:-]*\w"
+    r"\b((?:(?:on|from|to) (?:host|node)|hostname|nodename)(?: |[=:] ?)|(?:host|node)[=:] ?)"
+    r"[\w.:-]*\w"
 )
 _DOTTED: Final = re.compile(r"(?<![\w./<>%+-])[\w-]+(?:\.[\w-]+)+(?::\d{1,5})?|\blocalhost:\d{1,5}")
+
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
 _DOT_AND_LETTER: Final = re.compile(r"\.[A-Za-z]")
-_HOST_ENDINGS: Final = frozenset(
-    "com org net edu gov mil local localdomain lan internal intranet cluster hpc arpa cloud".split()
+_HOST_ENDINGS: Final = _words(
+    "com org net edu gov mil local localdomain lan internal intranet cluster hpc arpa cloud"
 )
-_COUNTRIES: Final = frozenset(
+_COUNTRIES: Final = _words(
     "ac ar at au be br ca ch cl cn cz de dk es eu fi fr gr hu ie il in it jp kr mx nl no nz pl pt"
-    " ro ru sa se sg tr tw uk us za".split()
+    " ro ru sa se sg tr tw uk us za"
 )
-_DATA_FILES: Final = frozenset(
+_DATA_FILES: Final = _words(
     "txt csv tsv fits fit fz gz bz2 xz zst zip tar tgz h5 hdf5 hdf nc nc4 npy npz pkl pickle"
     " parquet feather json jsonl yaml yml xml html ini cfg toml conf dat png jpg jpeg tif tiff gif"
     " pdf bam sam cram fastq fq fasta fa vcf bcf gff gtf pdb mol2 sdf cif xyz gro trr xtc dcd inp"
-    " tmp lock sqlite sqlite3 db root tfrecord pt pth onnx safetensors lhe hepmc".split()
+    " tmp lock sqlite sqlite3 db root tfrecord pt pth onnx safetensors lhe hepmc"
 )
 # As often the name of an attribute or a function as the ending of a file.
-_MAYBE_FILES: Final = frozenset("log out err bin bed sh".split())
+_MAYBE_FILES: Final = _words("log out err bin bed sh")
 
 
 def _dotted(found: re.Match[str]) -> str:
     name = found[0]
-    stem, _, ending = name.rpartition(":")[0].rpartition(".") if ":" in name else _split(name)
-    ending = ending.lower()
+    if name.startswith("localhost:"):
+        return "<host>"
+    stem, _, ending = name.partition(":")[0].lower().rpartition(".")
     if ending in _DATA_FILES or (ending in _MAYBE_FILES and _looks_made_up(stem)):
         return "<path>"
     if ending in _HOST_ENDINGS or (ending in _COUNTRIES and "." in stem):
         return "<host>"
     return name
-
-
-def _split(name: str) -> tuple[str, str, str]:
-    return ("", "", "com") if name.startswith("localhost") else name.rpartition(".")
 
 
 def _looks_made_up(stem: str) -> bool:
@@ -185,6 +189,7 @@ _VARYING: Final = r"""
     |(?P<host>(?:[0-9]{1,3}\.){3}[0-9]{1,3}(?::[0-9]{1,5})?)(?![A-Za-z0-9.])
     |(?P<hex>0[xX][0-9A-Fa-f]+)(?![A-Za-z0-9])
     |(?:(?<![\w.)\]>-])[-+])?[0-9]+(?:,[0-9]{3})*(?:\.[0-9]+)*(?:[eE][-+]?[0-9]+)?
+        (?:\.(?=[\])},]|[ ]-?[0-9]))?
         (?:(?P<size>\.?[ ]?[KMGTPE]i?B\b)|(?P<number>(?![A-Za-z0-9])))
     |(?P<piece>[A-Za-z]*[0-9][A-Za-z0-9]*)"""
 _DIGITS: Final = re.compile(rf"(?<![A-Za-z0-9])(?:{_VARYING})", re.VERBOSE)
@@ -194,12 +199,12 @@ _PREFIXED: Final = re.compile("[A-Za-z]+(?=[0-9]+$)")
 _SUFFIXED: Final = re.compile("^[0-9]+(?=[A-Za-z]+$)")
 _HEXADECIMAL: Final = re.compile("[0-9a-f]{8,}|[0-9A-F]{8,}")
 # Names of types, formats and programs: the number in them is part of the word.
-_WORDS: Final = frozenset(
+_WORDS: Final = _words(
     "int8 int16 int32 int64 int128 uint8 uint16 uint32 uint64 float16 float32 float64 float128"
     " bfloat16 complex64 complex128 datetime64 timedelta64 utf8 utf16 utf32 base64 ascii85 latin1"
     " md5 sha1 sha256 sha512 blake2b blake2s crc32 ipv4 ipv6 http2 python2 python3 py3 x86 x64"
     " i386 amd64 arm64 aarch64 ppc64le h5py h5 hdf5 netcdf4 sqlite3 psycopg2 boto3 urllib3 jinja2"
-    " log2 log10 log1p expm1 arctan2 atan2 bz2 lz4 mp3 mp4 s3 gs2 v2 k8s".split()
+    " log2 log10 log1p expm1 arctan2 atan2 bz2 lz4 mp3 mp4 s3 gs2 v2 k8s"
 )
 
 
@@ -239,9 +244,9 @@ def _joined(found: re.Match[str]) -> str:
 
 _VIA: Final = re.compile(r"(?<=The representative cause is via ).+")
 _LIST: Final = re.compile(
-    rf"([\[({{]{{0,4}}{PLACEHOLDER}(?:: ?{PLACEHOLDER})?[\])}}]{{0,4}})(?:(?:, ?|,? and | )\1)+"
+    rf"([\[({{]{{0,4}}{PLACEHOLDER}(?:: ?{PLACEHOLDER})?[\])}}]{{0,4}})(?:(?:, ?| )\1)+"
 )
-_ENUMERATION: Final = re.compile(r">[\])}]*(?:,| <| and )")
+_ENUMERATION: Final = re.compile(r">[\])}]*(?:,| [\[({]*<)")
 _BLOCK_ERROR: Final = "Error <number>: "
 
 

@@ -22,18 +22,28 @@ CLOSING = "closing.json"
 """Hub to agent: the run is over; the place behind its last event."""
 STATUS = "status.json"
 """Agent to hub: how far it has come."""
-LOG = "agent.log"
+LOG_CONFIG = "log_config.pickle"
+"""Hub to agent: Parsl's LogConfig, where the user has set one."""
+LOG = "database_manager.log"
+"""In the run's own directory: the name that Parsl gives the log of what keeps the database."""
+OUTPUT = "agent.out"
+"""What the agent's process prints: empty, unless it could not begin to log."""
 
 SUBMIT, AGENT, DERIVED = "submit", "agent", "derived"
 """The streams: what the hub appends, what the agent receives, the spans that it derives."""
 
 
 def write(directory: Path, name: str, content: Any) -> None:
+    """Replace a file whole, by JSON."""
+    write_bytes(directory, name, json.dumps(content).encode())
+
+
+def write_bytes(directory: Path, name: str, content: bytes) -> None:
     """Replace a file whole."""
     temporary = directory / f"{name}.{os.getpid()}"
     fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(fd, "w") as file:
-        json.dump(content, file)
+    with os.fdopen(fd, "wb") as file:
+        file.write(content)
     os.replace(temporary, directory / name)
 
 

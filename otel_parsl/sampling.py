@@ -2,7 +2,7 @@
 What one try has used since its start, its children included.
 
 Flow: process_tree (or psutil_tree) -> **sampling** -> worker -> samples
-A try without children costs two readings, 25 µs each on the machine of 2026's measurements.
+A try without children costs two readings of about 20 µs; a child adds 30 µs to each.
 """
 
 from __future__ import annotations

@@ -5,8 +5,8 @@ Flow: hub (or a receiver of the collector) -> **spool** -> collector
 
 A stream is a row of segment files ``<stream>-000001.spool``; a new segment says that the one
 before it is finished.
-A frame is magic (2 bytes), signal (1), a spare byte (0), length (4), CRC-32 of the payload (4, all
-little-endian) and the payload: an Export*ServiceRequest.
+A frame is magic (2 bytes), signal (1), a spare byte (0), length (4), CRC-32 of the payload begun
+with the signal (4, all little-endian) and the payload: an Export*ServiceRequest.
 Whole frames are appended by single writes, so a killed writer leaves at most one torn frame, at
 the end, where a reader sees it by its length or checksum.
 """
@@ -57,7 +57,7 @@ class CorruptFrame(NamedTuple):
 
 def frame(signal: int, payload: bytes) -> bytes:
     """Return a payload framed for a spool."""
-    return _HEADER.pack(_MAGIC, signal, len(payload), zlib.crc32(payload)) + payload
+    return _HEADER.pack(_MAGIC, signal, len(payload), zlib.crc32(payload, signal)) + payload
 
 
 def segments(directory: Path, stream: str) -> list[int]:
@@ -189,7 +189,7 @@ class SpoolReader:
         try:
             with open(path, "rb") as file:
                 file.seek(self.place.offset)
-                data = file.read(limit)
+                data = file.read(limit if limit == _ALL else max(limit, _HEADER.size))
                 need = _bytes_needed(data)
                 if limit >= 0 and need > len(data):
                     data += file.read(need - len(data))
@@ -222,13 +222,13 @@ def _next_sound(data: bytes) -> int | None:
     """Return where the first whole, sound frame begins; None where there is none."""
     position = data.find(_MAGIC)
     while position >= 0:
-        if next(_whole_frames(data[position:]), None) is not None:
+        if next(_whole_frames(memoryview(data)[position:]), None) is not None:
             return position
         position = data.find(_MAGIC, position + 1)
     return None
 
 
-def _whole_frames(data: bytes) -> Iterator[tuple[int, int, int]]:
+def _whole_frames(data: bytes | memoryview) -> Iterator[tuple[int, int, int]]:
     """Yield signal, start and end of the payload of each whole, sound frame from the front."""
     position = 0
     view = memoryview(data)
@@ -236,7 +236,7 @@ def _whole_frames(data: bytes) -> Iterator[tuple[int, int, int]]:
         magic, signal, length, checksum = _HEADER.unpack_from(data, position)
         start = position + _HEADER.size
         end = start + length
-        if magic != _MAGIC or end > len(data) or zlib.crc32(view[start:end]) != checksum:
+        if magic != _MAGIC or end > len(data) or zlib.crc32(view[start:end], signal) != checksum:
             return
         yield signal, start, end
         position = end

@@ -98,14 +98,22 @@ class Writer:
         request = wire.request(self._resource, self._scope, items, schema_url=semconv.SCHEMA_URL)
         return spool.frame(signal, request)
 
+    def last_sample(self) -> Sample | None:
+        """Return what the try has used; None where that cannot be told from its process."""
+        return None if self.sampler is None else self.sampler.sample()
+
     def execution(
-        self, which: TryContext, start_ns: int, end_ns: int, error: BaseException | None
+        self,
+        which: TryContext,
+        start_ns: int,
+        end_ns: int,
+        error: BaseException | None,
+        sample: Sample | None = None,
     ) -> bytes:
-        """Return the frames of a try that has just ended here."""
+        """Return the frames of a try that has ended here, with its last sample."""
         attributes = self.try_attributes(which)
         frames = []
-        if self.sampler is not None:
-            sample = self.sampler.sample()
+        if sample is not None:
             attributes += _totals(sample)
             if which.monitor_resources and self.context.interval_s > 0:
                 frames.append(self.sample(which, sample))
@@ -243,20 +251,23 @@ def _traced(context: RunContext, which: TryContext, call: Callable[[], Any]) -> 
     live.began(of_run, which, start_ns)
     error: BaseException | None = None
     payload = None
+    sample = None
     try:
         result = call()
         error = _returned_failure(result)
+        sample = of_run.last_sample()
         end_ns = now_ns()
         payload = carrier.pack(result)
     except Exception as raised:  # noqa: BLE001 - every failure of a try is the try's result
         error = raised
+        sample = sample or of_run.last_sample()
         end_ns = now_ns()
     finally:
         live.ended()
     if payload is None:
         assert error is not None
         payload = carrier.pack_failure(error)
-    frames = of_run.execution(which, start_ns, end_ns, error)
+    frames = of_run.execution(which, start_ns, end_ns, error, sample)
     return carrier.Carried(context.run_id.encode() + b"\0" + frames, payload)
 
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import logging
 import os
+import pickle
 import signal
 import sys
 import threading
@@ -346,12 +347,25 @@ def main() -> None:
     directory = Path(sys.argv[1])
     os.nice(NICE)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    _log(directory)
+    Agent(directory).run()
+
+
+def _log(directory: Path) -> None:
+    """Log where Parsl's database manager does, by Parsl's LogConfig where the user has one."""
+    chosen = directory / rendezvous.LOG_CONFIG
+    if chosen.exists():
+        from parsl.logconfigs.base import oneshot_initialize_logging
+
+        log_config = pickle.loads(chosen.read_bytes())  # noqa: S301 - the hub wrote it, 0600
+        name = Path(rendezvous.LOG).stem
+        oneshot_initialize_logging(log_config=log_config, log_dir=directory.parent, log_name=name)
+        return
     logging.basicConfig(
-        stream=sys.stderr,
+        filename=directory.parent / rendezvous.LOG,
         level=logging.INFO,
         format="%(asctime)s %(levelname)s %(name)s: %(message)s",
     )
-    Agent(directory).run()
 
 
 if __name__ == "__main__":

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 
 from google.protobuf.message import DecodeError
+from sqlalchemy.exc import ArgumentError, DataError, IntegrityError, OperationalError
 
-from otel_parsl.spool import Frame, Place
+from otel_parsl.spool import Frame, Place, frame
+from otel_parsl_collector.component import Component, ExporterContext, NotYet, Outcome
+from otel_parsl_collector.errors import ConfigError
 from otel_parsl_collector.materialise.facts import Facts
 from otel_parsl_collector.materialise.otlp import materialise
 from otel_parsl_collector.store.engine import open_store
@@ -61,3 +65,87 @@ class ParslSqlExporter:
     def close(self) -> None:
         """Let go of the database."""
         self._writer.close()
+
+
+_UNFIT = (ValueError, TypeError, LookupError, ArithmeticError, DataError, IntegrityError)
+"""What a request raises whose values no row can hold; anything else is the database's trouble."""
+_RETRY_S = 0.5
+
+
+@dataclass(frozen=True, kw_only=True)
+class ParslSqlSettings:
+    """``exporters.parsl_sql``."""
+
+    url: str = field(repr=False)
+    """The database, as an SQLAlchemy URL."""
+
+
+class StoreComponent:
+    """
+    The exporter in a stand-alone collector, where anybody's telemetry may come.
+
+    Args:
+        settings: Which database.
+        context: The spool's name, and a directory for requests that no row can hold.
+
+    Raises:
+        ConfigError: The URL is none.
+        StoreError: The database cannot be used.
+        NotYet: It cannot be used for now.
+    """
+
+    retryable: tuple[type[Exception], ...] = (OperationalError,)
+
+    def __init__(self, settings: ParslSqlSettings, context: ExporterContext) -> None:
+        self._refused_path = context.directory / "refused.otlp"
+        try:
+            self._store = ParslSqlExporter(settings.url, spool=context.spool)
+        except ArgumentError as error:
+            raise ConfigError(
+                f"collector config: exporters.{context.name}.url: {error};"
+                " expected one such as sqlite:////absolute/path/monitoring.db"
+            ) from error
+        except OperationalError as error:
+            raise NotYet(f"the database cannot be opened: {error.orig}") from error
+
+    def places(self) -> Mapping[str, Place]:
+        return self._store.places()
+
+    def consume(self, frames: list[Frame], places: Mapping[str, Place]) -> Outcome:
+        """
+        Store frames; one that no row can hold is set aside, and the others are stored.
+
+        Raises:
+            sqlalchemy.exc.OperationalError: It may succeed later.
+        """
+        try:
+            self._store.consume(frames, places)
+        except _UNFIT:
+            refused = [item for item in frames if not self._fits(item)]
+            self._store.consume([], places)
+            return Outcome(refused)
+        return Outcome()
+
+    def delay_s(self, error: Exception) -> float:
+        return _RETRY_S
+
+    def close(self) -> None:
+        self._store.close()
+
+    def _fits(self, item: Frame) -> bool:
+        try:
+            self._store.consume([item], {})
+        except _UNFIT as error:
+            logger.error(  # noqa: TRY400 - the traceback says nothing more
+                "a request that no row can hold is kept in %s: %s: %s",
+                self._refused_path,
+                type(error).__name__,
+                error,
+            )
+            with open(self._refused_path, "ab") as file:
+                file.write(frame(item.signal, item.payload))
+            return False
+        return True
+
+
+COMPONENT = Component(ParslSqlSettings, StoreComponent, is_store=True)

@@ -20,15 +20,23 @@ from otel_parsl_collector.materialise.facts import (
 
 def add(records: Iterable[Any], resource: Attributes, run: Run | None, facts: Facts) -> None:
     """Add what log records of one Resource say to the facts."""
+    latest: tuple[int, int, Attributes] | None = None
     for record in records:
         read = READERS.get(record.event_name)
         if read is None or run is None:
             facts.unknown += 1
             continue
+        found = read_attributes(record.attributes)
+        time_ns = record.time_unix_nano
         try:
-            read(record.time_unix_nano, read_attributes(record.attributes), run.run_id, facts)
+            read(time_ns, found, run.run_id, facts)
         except KeyError:
             facts.incomplete += 1
+            continue
+        if read is task_state and (latest is None or latest[0] < found[names.SEQUENCE]):
+            latest = found[names.SEQUENCE], time_ns, found
+    if latest is not None and run is not None:
+        run_state(latest[1], latest[2], run.run_id, facts)
 
 
 def task_state(time_ns: int, found: Attributes, run_id: str, facts: Facts) -> None:
@@ -74,7 +82,6 @@ def task_state(time_ns: int, found: Attributes, run_id: str, facts: Facts) -> No
             get(names.TASK_STDOUT),
             get(names.TASK_STDERR),
         )
-    _run_state(time_ns, found, run_id, facts)
 
 
 def block_status(time_ns: int, found: Attributes, run_id: str, facts: Facts) -> None:
@@ -118,7 +125,13 @@ def _running(time_ns: int, found: Attributes, run_id: str, facts: Facts) -> None
     )
 
 
-def _run_state(time_ns: int, found: Attributes, run_id: str, facts: Facts) -> None:
+def run_state(time_ns: int, found: Attributes, run_id: str, facts: Facts) -> None:
+    """
+    Add how far a run has come; every event of a task says so too.
+
+    Raises:
+        KeyError: The event has no sequence number.
+    """
     facts.run_state(
         RunState(
             found[names.SEQUENCE],
@@ -134,8 +147,8 @@ def _run_state(time_ns: int, found: Attributes, run_id: str, facts: Facts) -> No
 
 READERS = {
     names.EVENT_TASK_STATE: task_state,
-    names.EVENT_RUN_STARTED: _run_state,
-    names.EVENT_RUN_ENDED: _run_state,
+    names.EVENT_RUN_STARTED: run_state,
+    names.EVENT_RUN_ENDED: run_state,
     names.EVENT_BLOCK_STATUS: block_status,
     names.EVENT_TRY_RUNNING: _running,
 }

@@ -177,7 +177,8 @@ class Facts:
         """Keep the latest state of a run; what it does not say is taken from the one before."""
         known = self.run_states.get(state.run_id)
         if known is not None:
-            older, newer = sorted((known, state), key=lambda item: item.sequence)
-            said = {name: value for name, value in newer._asdict().items() if value is not None}
-            state = older._replace(**said)
+            if known.sequence >= state.sequence:
+                known, state = state, known
+            said = {name: value for name, value in state._asdict().items() if value is not None}
+            state = known._replace(**said)
         self.run_states[state.run_id] = state

@@ -94,13 +94,11 @@ def _add_events(span: Any, run_id: str, facts: Facts) -> bool:
             continue
         if common is None:
             common = read_attributes(span.attributes)
+        found = {**common, **read_attributes(event.attributes)}
         try:
-            read(
-                event.time_unix_nano,
-                {**common, **read_attributes(event.attributes)},
-                run_id,
-                facts,
-            )
+            read(event.time_unix_nano, found, run_id, facts)
+            if read is events.task_state:
+                events.run_state(event.time_unix_nano, found, run_id, facts)
         except KeyError:
             facts.incomplete += 1
         said = True

@@ -29,6 +29,8 @@ class Session:
         self.connection = connection
         self._dialect = connection.dialect.name
         as_text = self._dialect == "sqlite"
+        # What a bool becomes in a text column of Parsl's depends on the database.
+        self.text_of_bool = ("0", "1") if as_text else ("false", "true")
         self.times = {run_id: LocalTimes(run.zone, as_text=as_text) for run_id, run in runs.items()}
         self.datetimes = {
             run_id: LocalTimes(run.zone, as_text=False) for run_id, run in runs.items()

@@ -81,7 +81,7 @@ def _row(state: TaskState, born: TaskBorn, session: Session) -> Row:
         state.run_id,
         state.task_id,
         state.app,
-        "1" if state.memoize else "0",  # what a bool becomes in Parsl's text column
+        session.text_of_bool[state.memoize],
         state.hashsum,
         state.inputs,
         state.fail_count,

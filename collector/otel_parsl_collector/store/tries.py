@@ -18,17 +18,24 @@ TryKey = tuple[int, int]
 _KEY = "run_id task_id try_id"
 _STATE = "task_try_time_launched task_try_time_returned task_fail_history task_joins"
 _RUNNING = "task_try_time_running hostname block_id"
+_CURRENT = "sequence state"
+_SUBMITTED = "executor_task_id resource_specification"
 _TOTALS = (
     "running_ns ended_ns worker_rank manager_uid pid cpu_user_s cpu_system_s memory_peak_bytes"
     " read_bytes write_bytes exit_code"
 )
+_FIRST_TOTAL = Execution._fields.index("running_ns")
+_LAST_TOTAL = Execution._fields.index("exit_code") + 1
 
 
 def write_tries(facts: Facts, session: Session) -> None:
     """Write what the facts say of tries."""
     states: dict[str, dict[TryKey, TaskState]] = defaultdict(dict)
+    submitted: dict[str, dict[TryKey, TaskState]] = defaultdict(dict)
     for state in facts.states:
         key = state.task_id, state.try_id
+        if state.executor_task_id is not None or state.resource_specification is not None:
+            submitted[state.run_id][key] = state
         known = states[state.run_id].get(key)
         if known is None or state.sequence > known.sequence:
             states[state.run_id][key] = state
@@ -47,7 +54,10 @@ def write_tries(facts: Facts, session: Session) -> None:
             executions[execution.run_id][key] = execution
     for run_id in states.keys() | running.keys() | executions.keys():
         _RunTries(run_id, session).write(
-            states.get(run_id, {}), running.get(run_id, {}), executions.get(run_id, {})
+            states.get(run_id, {}),
+            running.get(run_id, {}),
+            executions.get(run_id, {}),
+            submitted.get(run_id, {}),
         )
     _write_statuses(facts, session)
 
@@ -65,6 +75,7 @@ class _RunTries:
         states: dict[TryKey, TaskState],
         running: dict[TryKey, Running],
         executions: dict[TryKey, Execution],
+        submitted: dict[TryKey, TaskState],
     ) -> None:
         before = self._before(states.keys() | running.keys() | executions.keys())
         states = {
@@ -79,8 +90,13 @@ class _RunTries:
         }
         pending = self._pending(states)
         self._write_rows(states, {**pending, **running})
-        self._write_current(states, running, executions)
         self._write_buckets(executions, before)
+        latest = {
+            key: execution
+            for key, execution in executions.items()
+            if key not in before or execution.running_ns >= (before[key].running_ns or 0)
+        }
+        self._write_current(states, running, latest, submitted)
 
     def _before(self, keys: Iterable[TryKey]) -> dict[TryKey, Any]:
         rows = self._session.existing(
@@ -207,41 +223,41 @@ class _RunTries:
         states: dict[TryKey, TaskState],
         running: dict[TryKey, Running],
         executions: dict[TryKey, Execution],
+        submitted: dict[TryKey, TaskState],
     ) -> None:
-        run_id = self._run_id
-        upsert = self._session.upsert
-        upsert(
-            otel_try,
-            f"{_KEY} sequence state",
-            [(run_id, *key, state.sequence, state.state) for key, state in states.items()],
-            update="sequence state",
+        """Write ``otel_try``: a short try's facts come together, and are one row then."""
+        whole: list[Row] = []
+        of_state: list[Row] = []
+        for key, state in states.items():
+            row: Row = (self._run_id, *key, state.sequence, state.state)
+            if key in executions and key in submitted:
+                totals = executions.pop(key)[_FIRST_TOTAL:_LAST_TOTAL]
+                whole.append((*row, *totals, *submitted.pop(key)[-2:]))
+            else:
+                of_state.append(row)
+        self._upsert(f"{_CURRENT} {_TOTALS} {_SUBMITTED}", whole)
+        self._upsert(_CURRENT, of_state)
+        self._upsert(
+            _SUBMITTED, [(self._run_id, *key, *state[-2:]) for key, state in submitted.items()]
         )
-        upsert(
-            otel_try,
-            f"{_KEY} executor_task_id resource_specification",
+        self._upsert(
+            "running_ns",
             [
-                (run_id, *key, state.executor_task_id, state.resource_specification)
-                for key, state in states.items()
-                if state.executor_task_id is not None or state.resource_specification is not None
-            ],
-            update="executor_task_id resource_specification",
-        )
-        upsert(
-            otel_try,
-            f"{_KEY} running_ns",
-            [
-                (run_id, *key, begun.running_ns)
+                (self._run_id, *key, begun.running_ns)
                 for key, begun in running.items()
-                if key not in executions
+                if begun.ended_ns is None and key not in executions
             ],
-            update="running_ns",
         )
-        upsert(
-            otel_try,
-            f"{_KEY} {_TOTALS}",
-            [(run_id, *key, *execution[4:15]) for key, execution in executions.items()],
-            update=_TOTALS,
+        self._upsert(
+            _TOTALS,
+            [
+                (self._run_id, *key, *execution[_FIRST_TOTAL:_LAST_TOTAL])
+                for key, execution in executions.items()
+            ],
         )
+
+    def _upsert(self, columns: str, rows: list[Row]) -> None:
+        self._session.upsert(otel_try, f"{_KEY} {columns}", rows, update=columns)
 
     def _write_buckets(
         self, executions: dict[TryKey, Execution], before: dict[TryKey, Any]

@@ -1,0 +1,155 @@
+"""The exporters that forward to an OTLP endpoint; this one by gRPC, otlp_http by HTTP."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+from urllib.parse import urlsplit
+
+from otel_parsl.spool import Frame, Place
+from otel_parsl_collector.component import Component, ExporterContext, Outcome
+from otel_parsl_collector.config_reader import Duration
+from otel_parsl_collector.errors import ConfigError
+from otel_parsl_collector.exporters.otlp import (
+    MAX_REQUEST_BYTES,
+    Destination,
+    OtlpExporter,
+    Unavailable,
+)
+from otel_parsl_collector.place_file import PlaceFile
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClientTlsSettings:
+    """``tls`` of an exporter."""
+
+    insecure: bool = False
+    """Speak without TLS; for an endpoint without ``http://`` or ``https://``."""
+    ca_file: str | None = None
+    """Certificates to trust; the system's where there is none."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClientAuthSettings:
+    """``auth`` of an exporter."""
+
+    authenticator: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class OtlpSettings:
+    """``exporters.otlp_grpc`` and ``exporters.otlp_http``."""
+
+    endpoint: str
+    headers: dict[str, str] = field(default_factory=dict, repr=False)
+    compression: Literal["none", "gzip"] = "gzip"
+    timeout: Duration = Duration(5.0)
+    """For one request; there is no end to how often it is sent again."""
+    tls: ClientTlsSettings = ClientTlsSettings()
+    auth: ClientAuthSettings | None = None
+
+    def __post_init__(self) -> None:
+        if not urlsplit(self.url()).hostname:
+            raise ValueError(
+                f"endpoint is {self.endpoint!r}; expected host:port or a URL"
+                " such as http://127.0.0.1:4317"
+            )
+
+    def url(self) -> str:
+        """Return the endpoint as a URL."""
+        if self.endpoint.startswith(("http://", "https://")):
+            return self.endpoint
+        return f"{'http' if self.tls.insecure else 'https'}://{self.endpoint}"
+
+
+class ForwardExporter:
+    """
+    Forward requests, and keep how far it has come.
+
+    Args:
+        settings: Where to.
+        context: Where it keeps its place and what is refused for good.
+        protocol: ``grpc`` or ``http/protobuf``.
+
+    Raises:
+        ConfigError: The authenticator that it names does not run.
+    """
+
+    retryable: tuple[type[Exception], ...] = (Unavailable,)
+
+    def __init__(self, settings: OtlpSettings, context: ExporterContext, protocol: str) -> None:
+        headers = dict(settings.headers)
+        if settings.auth is not None:
+            name, value = _authorization(settings.auth.authenticator, context)
+            headers[name] = value
+        destination = Destination(
+            endpoint=settings.url(),
+            protocol=protocol,
+            headers=tuple(headers.items()),
+            certificate=settings.tls.ca_file,
+            compression=settings.compression,
+            timeout_s=settings.timeout,
+        )
+        self._exporter = OtlpExporter(destination, refused_path=context.directory / "refused.otlp")
+        self._kept = PlaceFile(context.directory / "places.json")
+
+    def places(self) -> Mapping[str, Place]:
+        return self._kept.places
+
+    def consume(self, frames: list[Frame], places: Mapping[str, Place]) -> Outcome:
+        """
+        Forward frames.
+
+        Raises:
+            Unavailable: Some may have been sent; sending them again does no harm.
+        """
+        refused: list[Frame] = []
+        left_out: list[Frame] = []
+        for request in _requests(frames):
+            refused_before, sent_before = self._exporter.refused, self._exporter.sent
+            self._exporter.consume(request, places)
+            if self._exporter.refused > refused_before:
+                refused += request
+            elif self._exporter.sent == sent_before:
+                left_out += request
+        self._kept.save(places)
+        return Outcome(refused, left_out)
+
+    def delay_s(self, error: Exception) -> float:
+        assert isinstance(error, Unavailable)
+        return self._exporter.delay_s(error)
+
+    def close(self) -> None:
+        """It holds nothing that needs an end."""
+
+
+def _authorization(name: str, context: ExporterContext) -> tuple[str, str]:
+    if name not in context.authenticators:
+        raise ConfigError(
+            f"collector config: exporters.{context.name}.auth.authenticator is {name!r};"
+            " expected an extension that stands in service.extensions"
+        )
+    return context.authenticators[name].header()
+
+
+def _requests(frames: Iterable[Frame]) -> Iterable[list[Frame]]:
+    """Yield frames that are sent as one request, so that what becomes of it is theirs."""
+    waiting: dict[int, list[Frame]] = {}
+    sizes: dict[int, int] = defaultdict(int)
+    for item in frames:
+        size = sizes[item.signal] + len(item.payload)
+        if item.signal in waiting and size > MAX_REQUEST_BYTES:
+            yield waiting.pop(item.signal)
+            size = len(item.payload)
+        waiting.setdefault(item.signal, []).append(item)
+        sizes[item.signal] = size
+    yield from waiting.values()
+
+
+def _create(settings: OtlpSettings, context: ExporterContext) -> ForwardExporter:
+    return ForwardExporter(settings, context, "grpc")
+
+
+COMPONENT = Component(OtlpSettings, _create)

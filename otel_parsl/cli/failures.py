@@ -1,0 +1,166 @@
+"""``otel-parsl failures``: why tasks and blocks failed, by cause."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any, NamedTuple
+
+from otel_parsl.cli import words
+from otel_parsl.cli.as_json import plain, print_json
+from otel_parsl.cli.exit_codes import TROUBLE, WELL
+from otel_parsl.cli.log_tail import tail
+from otel_parsl.cli.paint import paint
+from otel_parsl.cli.run_arguments import add_database, add_json, add_run, opened_run
+from otel_parsl.query.failure_groups import FailureGroup
+from otel_parsl.query.failures import select_failure_groups
+from otel_parsl.query.runs import Run
+from otel_parsl.query.workers import Block, select_blocks
+
+_LIMIT = 20
+_HOSTS_SHOWN = 5
+_STACK_LINES = 40
+
+
+class _Failures(NamedTuple):
+    run: Run
+    groups: list[FailureGroup]
+    blocks: list[Block]
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the command's arguments."""
+    add_run(parser)
+    parser.add_argument(
+        "--stack", action="store_true", help="show the stack trace of an example of each cause"
+    )
+    parser.add_argument(
+        "--limit",
+        type=int,
+        default=_LIMIT,
+        metavar="N",
+        help=f"at most so many causes (default {_LIMIT}); 0 for all",
+    )
+    add_database(parser)
+    add_json(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Print why tasks and blocks failed."""
+    with opened_run(arguments.db, arguments.run) as (connection, found):
+        groups = select_failure_groups(connection, found)
+        blocks = [block for block in select_blocks(connection, found) if block.is_trouble]
+    failures = _Failures(found, groups, blocks)
+    if arguments.json:
+        print_json(_facts(failures))
+    else:
+        limit = arguments.limit or len(groups)
+        print("\n".join(_lines(failures, limit, with_stack=arguments.stack)))
+    is_given_up = any(group.failed_tasks or group.dependents for group in groups)
+    return TROUBLE if is_given_up or blocks else WELL
+
+
+def _facts(failures: _Failures) -> dict[str, Any]:
+    return {
+        "run_id": failures.run.run_id,
+        "failed_tasks": sum(group.failed_tasks for group in failures.groups),
+        "dependents": sum(group.dependents for group in failures.groups),
+        "groups": [plain(group) | {"hosts": dict(group.hosts)} for group in failures.groups],
+        "blocks": [
+            plain(block) | {"stderr_tail": tail(block.stderr_path)} for block in failures.blocks
+        ],
+    }
+
+
+def _lines(failures: _Failures, limit: int, *, with_stack: bool) -> list[str]:
+    groups, blocks = failures.groups, failures.blocks
+    if not groups and not blocks:
+        return [f"nothing has failed in run {failures.run.number}"]
+    lines = [_summary(failures)]
+    for block in blocks:
+        lines += ["", *_block_lines(block, failures.run)]
+    for group in groups[:limit]:
+        lines += ["", *_group_lines(group, failures.run, with_stack=with_stack)]
+    if len(groups) > limit:
+        more = words.counted(len(groups) - limit, "more cause")
+        lines += ["", f"and {more}: --limit 0 shows all"]
+    return lines
+
+
+def _summary(failures: _Failures) -> str:
+    groups = failures.groups
+    parts = []
+    failed = sum(group.failed_tasks for group in groups)
+    dependents = sum(group.dependents for group in groups)
+    recovered = sum(group.recovered_tasks for group in groups)
+    parts.append(f"{words.counted(failed, 'task')} failed of {words.counted(len(groups), 'cause')}")
+    if dependents:
+        parts.append(f"{words.number(dependents)} more because they depend on them")
+    if recovered:
+        parts.append(f"{words.number(recovered)} succeeded when tried again")
+    if failures.blocks:
+        parts.append(words.counted(len(failures.blocks), "block") + " in trouble")
+    name = words.visible(failures.run.name or "(no name)")
+    return f"{paint(name, 'bold')}  run {failures.run.number}: {', '.join(parts)}"
+
+
+def _group_lines(group: FailureGroup, run: Run, *, with_stack: bool) -> list[str]:
+    kind = (group.exception_type or "").rpartition(".")[2]
+    head = f"{paint(group.fate, 'red')}  {kind}".rstrip()
+    if group.frame:
+        head += f"  in {words.visible(group.frame)}"
+    lines = [head]
+    if group.template:
+        lines.append(f"  {words.visible(group.template)}")
+    if group.message and group.message != group.template:
+        lines.append(f"  {paint('such as', 'dim')}   {words.visible(_short(group.message))}")
+    lines.append(f"  {paint('tasks', 'dim')}     {_task_words(group)}")
+    first, last = words.local(group.first_at, run.zone), words.local(group.last_at, run.zone)
+    seen = first if first == last else f"{first} to {last}"
+    lines.append(f"  {paint('seen', 'dim')}      {seen}")
+    if group.apps:
+        lines.append(f"  {paint('apps', 'dim')}      {words.visible(', '.join(group.apps))}")
+    if group.hosts:
+        lines.append(f"  {paint('hosts', 'dim')}     {_host_words(group)}")
+    example = f"otel-parsl show {run.number}/{group.example_task}"
+    lines.append(f"  {paint('example', 'dim')}   {example}")
+    if with_stack and group.stacktrace:
+        stack = words.visible_lines(group.stacktrace)
+        lines += [f"    {line}" for line in stack[-_STACK_LINES:]]
+    return lines
+
+
+def _task_words(group: FailureGroup) -> str:
+    parts = [f"{words.number(group.failed_tasks)} failed"]
+    if group.dependents:
+        parts.append(f"{words.number(group.dependents)} depend on them and failed too")
+    if group.recovered_tasks:
+        parts.append(f"{words.number(group.recovered_tasks)} succeeded when tried again")
+    return f"{', '.join(parts)}, in {words.counted(group.tries, 'try')}"
+
+
+def _host_words(group: FailureGroup) -> str:
+    shown = [f"{words.visible(host)} ({tries})" for host, tries in group.hosts[:_HOSTS_SHOWN]]
+    if len(group.hosts) > _HOSTS_SHOWN:
+        shown.append(f"and {len(group.hosts) - _HOSTS_SHOWN} more")
+    return ", ".join(shown)
+
+
+def _block_lines(block: Block, run: Run) -> list[str]:
+    head = f"{paint('block ' + block.status.lower(), 'red')}  {block.executor}/{block.block_id}"
+    if block.job_id:
+        head += f"  job {block.job_id}"
+    if block.exit_code is not None:
+        head += f"  exit code {block.exit_code}"
+    lines = [words.visible(head) if "\x1b" not in head else head]
+    lines += [f"  {line}" for line in words.visible_lines(block.message or "")]
+    lines.append(f"  {paint('seen', 'dim')}      {words.local(block.changed_at, run.zone)}")
+    for label, path in (("stdout", block.stdout_path), ("stderr", block.stderr_path)):
+        if path:
+            lines.append(f"  {paint(label, 'dim')}    {words.visible(path)}")
+    for line in tail(block.stderr_path) or []:
+        lines.append(f"    {words.visible(line)}")
+    return lines
+
+
+def _short(text: str, limit: int = 300) -> str:
+    return text if len(text) <= limit else f"{text[:limit]}…"

@@ -1,0 +1,50 @@
+"""The arguments that name a run, and the run that they name."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from sqlalchemy import Connection
+
+from otel_parsl.query.engine import open_database
+from otel_parsl.query.runs import LATEST, Run, find_run
+
+RUN_HELP = (
+    "latest (the default), the number of its run directory (3 or 003), its workflow's name,"
+    " or the beginning of its id"
+)
+
+
+def add_run(parser: argparse.ArgumentParser) -> None:
+    """Add RUN, which may be left out."""
+    parser.add_argument("run", nargs="?", default=LATEST, metavar="RUN", help=RUN_HELP)
+
+
+def add_database(parser: argparse.ArgumentParser) -> None:
+    """Add ``--db``."""
+    parser.add_argument(
+        "--db",
+        metavar="URL",
+        help="the database: a path, sqlite:///PATH or postgresql://HOST/NAME; by default"
+        " runinfo/monitoring.db, else monitoring.db, in the current folder",
+    )
+
+
+def add_json(parser: argparse.ArgumentParser) -> None:
+    """Add ``--json``."""
+    parser.add_argument("--json", action="store_true", help="print JSON, for scripts")
+
+
+@contextmanager
+def opened_run(database_url: str | None, which: str) -> Iterator[tuple[Connection, Run]]:
+    """
+    Open the database and find the run, for as long as the reading takes.
+
+    Raises:
+        QueryError: There is no such database or run.
+    """
+    database = open_database(database_url)
+    with database.read() as connection:
+        yield connection, find_run(connection, which, has_otel=database.has_otel)

@@ -1,0 +1,278 @@
+"""``otel-parsl status``: how far a run is, and whether it is well."""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+from collections import Counter
+from typing import Any, NamedTuple
+
+from otel_parsl.cli import words
+from otel_parsl.cli.as_json import print_json
+from otel_parsl.cli.exit_codes import TROUBLE, WELL
+from otel_parsl.cli.paint import OF_STATE, paint
+from otel_parsl.cli.run_arguments import add_database, add_json, add_run, opened_run
+from otel_parsl.cli.table import Cell, Column, table
+from otel_parsl.query.counts import AppStates, select_counts
+from otel_parsl.query.liveness import Liveness, RunState, select_liveness
+from otel_parsl.query.pace import OpenTasks, Pace, estimate_time_left, select_pace
+from otel_parsl.query.running import select_running_seconds
+from otel_parsl.query.runs import Run
+from otel_parsl.query.task_states import FAILED, OPEN, TaskState
+from otel_parsl.query.workers import Block, Workers, select_blocks, select_workers
+
+LABELS = {
+    TaskState.WAITING: "waiting on dependencies",
+    TaskState.QUEUED: "queued",
+    TaskState.RETRYING: "retrying",
+    TaskState.RUNNING: "running",
+    TaskState.JOINING: "joining",
+    TaskState.EXECUTED: "executed",
+    TaskState.MEMOISED: "memoised",
+    TaskState.FAILED: "failed",
+    TaskState.DEP_FAILED: "dependency failed",
+    TaskState.UNKNOWN: "unknown",
+}
+
+_APPS_SHOWN = 40
+
+
+class Status(NamedTuple):
+    """How a run stands."""
+
+    run: Run
+    liveness: Liveness
+    counts: AppStates
+    pace: Pace
+    time_left_s: float | None
+    elapsed_s: float
+    workers: Workers
+    blocks: list[Block]
+    now: datetime.datetime
+
+    @property
+    def tasks(self) -> Counter[TaskState]:
+        """How many tasks are in each state."""
+        total: Counter[TaskState] = Counter()
+        for (_, state), tasks in self.counts.items():
+            total[state] += tasks
+        return total
+
+    @property
+    def is_running(self) -> bool:
+        """Whether it goes on."""
+        return self.liveness.state is RunState.RUNNING
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the command's arguments."""
+    add_run(parser)
+    add_database(parser)
+    add_json(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Print how a run stands."""
+    status = read_status(arguments.db, arguments.run)
+    if arguments.json:
+        print_json(_facts(status))
+    else:
+        print("\n".join(_lines(status)))
+    has_failed = any(status.tasks[state] for state in FAILED)
+    return TROUBLE if has_failed or status.liveness.state is RunState.LOST else WELL
+
+
+def read_status(database_url: str | None, which: str) -> Status:
+    """
+    Return how a run stands.
+
+    Raises:
+        QueryError: There is no such database or run.
+    """
+    now = datetime.datetime.now(datetime.timezone.utc)
+    with opened_run(database_url, which) as (connection, found):
+        counts = select_counts(connection, found)
+        open_tasks: Counter[str] = Counter()
+        for (app, state), tasks in counts.items():
+            if state in OPEN:
+                open_tasks[app] += tasks
+        liveness = select_liveness(connection, found, open_tasks=open_tasks.total(), now=now)
+        until = found.completed_at or now
+        pace = select_pace(connection, found, until=until)
+        time_left_s = None
+        workers = Workers(0, 0, 0)
+        if liveness.state is RunState.RUNNING:
+            running_s = select_running_seconds(connection, found, now=now)
+            time_left_s = estimate_time_left(
+                pace,
+                {
+                    app: OpenTasks(tasks, running_s.get(app, 0.0))
+                    for app, tasks in open_tasks.items()
+                },
+            )
+            workers = select_workers(connection, found)
+        elif found.completed_at is None:
+            until = liveness.last_sign_at or found.began_at
+        blocks = select_blocks(connection, found)
+    elapsed_s = max((until - found.began_at).total_seconds(), 0.0)
+    return Status(found, liveness, counts, pace, time_left_s, elapsed_s, workers, blocks, now)
+
+
+def _facts(status: Status) -> dict[str, Any]:
+    return {
+        "run": run_facts(status.run),
+        "state": status.liveness.state,
+        "because": status.liveness.because,
+        "elapsed_s": status.elapsed_s,
+        "last_event_at": status.liveness.last_sign_at,
+        "tasks": {"total": status.tasks.total()}
+        | {state.value: status.tasks[state] for state in TaskState},
+        "apps": [
+            {
+                "app": app,
+                "total": sum(states.values()),
+                **{state.value: states[state] for state in TaskState},
+                "mean_run_s": _mean_run_s(status.pace, app),
+            }
+            for app, states in _by_app(status)
+        ],
+        "rate_per_s": status.pace.rate_per_s,
+        "time_left_s": status.time_left_s,
+        "workers": status.workers,
+        "blocks": status.blocks,
+    }
+
+
+def run_facts(found: Run) -> dict[str, Any]:
+    """Return what identifies a run, for JSON."""
+    return {
+        "run_id": found.run_id,
+        "name": found.name,
+        "version": found.version,
+        "number": found.number,
+        "rundir": found.rundir,
+        "host": found.host,
+        "user": found.user,
+        "began_at": found.began_at,
+        "completed_at": found.completed_at,
+        "time_zone": found.zone,
+        "parsl_version": found.parsl_version,
+        "recorded_by": "otel_parsl" if found.is_ours else "parsl",
+    }
+
+
+def headline(found: Run, liveness: Liveness) -> str:
+    """Return the line that names a run and says how it stands."""
+    name = paint(words.visible(found.name or "(no name)"), "bold")
+    state = paint(liveness.state.value, OF_STATE[liveness.state.value])
+    return f"{name}  run {found.number}  {state}: {words.visible(liveness.because)}"
+
+
+def _lines(status: Status) -> list[str]:
+    found = status.run
+    lines = [headline(found, status.liveness), ""]
+    lines.append(f"  run id      {found.run_id}")
+    began = words.local(found.began_at, found.zone)
+    lines.append(f"  began       {began}  on {found.host} by {words.visible(found.user)}")
+    lines.append(f"  elapsed     {words.duration(status.elapsed_s)}")
+    lines.append(f"  last event  {_last_event(status)}")
+    lines += ["", *_state_lines(status)]
+    if status.counts:
+        lines += ["", *_app_lines(status)]
+    lines += ["", *_pace_lines(status), *_block_lines(status)]
+    if any(status.tasks[state] for state in FAILED) or any(map(_is_trouble, status.blocks)):
+        lines += ["", f"why it failed: otel-parsl failures {found.number}"]
+    return lines
+
+
+def _last_event(status: Status) -> str:
+    at = status.liveness.last_sign_at
+    if at is None:
+        return words.UNKNOWN
+    age_s = max((status.now - at).total_seconds(), 0.0)
+    return f"{words.local(at, status.run.zone)}  {words.duration(age_s)} ago"
+
+
+def _state_lines(status: Status) -> list[str]:
+    total, tasks = status.tasks.total(), status.tasks
+    if not total:
+        return ["no task yet" if status.is_running else "no task"]
+    rows = [
+        (
+            Cell(LABELS[state], OF_STATE[state.value]),
+            words.number(tasks[state]),
+            f"{tasks[state] / total:.1%}",
+        )
+        for state in TaskState
+        if tasks[state] or (status.is_running and state is not TaskState.UNKNOWN)
+    ]
+    rows.append((Cell("total", "bold"), words.number(total), ""))
+    columns = (Column("tasks"), Column("", is_right=True), Column("", is_right=True))
+    return table(columns, rows, indent="  ")
+
+
+def _app_lines(status: Status) -> list[str]:
+    used = [state for state in TaskState if status.tasks[state]]
+    columns = [Column("app", may_shrink=True), Column("total", is_right=True)]
+    columns += [Column(state.value, is_right=True) for state in used]
+    columns.append(Column("mean run", is_right=True))
+    rows = []
+    apps = _by_app(status)
+    for app, states in apps[:_APPS_SHOWN]:
+        row: list[str | Cell] = [words.visible(app), words.number(sum(states.values()))]
+        row += [
+            Cell(words.number(states[state]), OF_STATE[state.value] if states[state] else "dim")
+            for state in used
+        ]
+        row.append(words.duration(_mean_run_s(status.pace, app)))
+        rows.append(row)
+    more = len(apps) - _APPS_SHOWN
+    return table(columns, rows, indent="  ") + (
+        [f"  and {words.counted(more, 'more app')}: --json has them all"] if more > 0 else []
+    )
+
+
+def _by_app(status: Status) -> list[tuple[str, Counter[TaskState]]]:
+    apps: dict[str, Counter[TaskState]] = {}
+    for (app, state), tasks in status.counts.items():
+        apps.setdefault(app, Counter())[state] += tasks
+    return sorted(apps.items(), key=lambda item: (-item[1].total(), item[0]))
+
+
+def _mean_run_s(pace: Pace, app: str) -> float | None:
+    of_app = pace.apps.get(app)
+    return None if of_app is None else of_app.mean_run_s
+
+
+def _pace_lines(status: Status) -> list[str]:
+    rate = f"  rate        {status.pace.rate_per_s:.3g} tries/s"
+    if not status.is_running:
+        return [f"{rate} over the whole run"]
+    lines = [f"{rate} over the last {words.duration(status.pace.recent_s)}"]
+    is_open = any(status.tasks[state] for state in OPEN)
+    if is_open and status.time_left_s is None:
+        lines.append("  time left   not known yet")
+    elif is_open and status.time_left_s is not None:
+        left = words.duration(status.time_left_s)
+        lines.append(f"  time left   about {left}, by what finished tasks of each app took")
+    workers = status.workers
+    lines.append(
+        f"  workers     {words.number(workers.connected)} connected in"
+        f" {words.counted(workers.managers, 'manager')}, {words.number(workers.busy)} busy"
+    )
+    return lines
+
+
+def _block_lines(status: Status) -> list[str]:
+    by_executor: dict[str, Counter[str]] = {}
+    for block in status.blocks:
+        by_executor.setdefault(block.executor, Counter())[block.status.lower()] += 1
+    lines = []
+    for executor, states in sorted(by_executor.items()):
+        said = ", ".join(f"{count} {state}" for state, count in sorted(states.items()))
+        lines.append(f"  blocks      {words.visible(executor)}: {said}")
+    return lines
+
+
+def _is_trouble(block: Block) -> bool:
+    return block.is_trouble

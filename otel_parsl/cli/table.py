@@ -1,0 +1,127 @@
+"""Tables of text that fit the width of the terminal."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import unicodedata
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from otel_parsl.cli.paint import paint
+
+_GAP = "  "
+_NARROWEST = 12
+
+
+class Column(NamedTuple):
+    """How one column is drawn."""
+
+    title: str
+    is_right: bool = False
+    may_shrink: bool = False
+    """Whether it gives way where the terminal is too narrow."""
+
+
+class Cell(NamedTuple):
+    """Text in a colour."""
+
+    text: str
+    colour: str | None = None
+
+
+def terminal_width() -> int | None:
+    """Return how many characters fit on a line; None where nobody looks at it, so that all do."""
+    if not sys.stdout.isatty():
+        return None
+    return shutil.get_terminal_size().columns
+
+
+def table(
+    columns: Sequence[Column],
+    rows: Sequence[Sequence[str | Cell]],
+    *,
+    indent: str = "",
+    width: int | None = None,
+) -> list[str]:
+    """
+    Return the lines of a table.
+
+    Args:
+        columns: What each column is.
+        rows: A text, or a text with its colour, for each column.
+        indent: Put before each line.
+        width: How wide it may be; by default as wide as the terminal.
+    """
+    cells = [[cell if isinstance(cell, Cell) else Cell(cell) for cell in row] for row in rows]
+    widths = [
+        max([width_of(column.title), *(width_of(row[index].text) for row in cells)])
+        for index, column in enumerate(columns)
+    ]
+    limit = terminal_width() if width is None else width
+    if limit is not None:
+        _shrink(columns, widths, limit - len(indent))
+    heading = [Cell(column.title, "dim") for column in columns]
+    return [
+        _line(columns, widths, row, indent) for row in ([heading] if any(widths) else []) + cells
+    ]
+
+
+def width_of(text: str) -> int:
+    """Return how many places of a terminal a text takes."""
+    if text.isascii():
+        return len(text)
+    return sum(
+        0 if unicodedata.combining(each) else 2 if unicodedata.east_asian_width(each) in "WF" else 1
+        for each in text
+    )
+
+
+def cut(text: str, width: int) -> str:
+    """Return a text that takes at most so many places, with ``…`` where something is missing."""
+    if width_of(text) <= width:
+        return text
+    kept, used = "", 0
+    for character in text:
+        used += width_of(character)
+        if used > width - 1:
+            break
+        kept += character
+    return kept + "…"
+
+
+def _shrink(columns: Sequence[Column], widths: list[int], limit: int) -> None:
+    excess = sum(widths) + len(_GAP) * (len(widths) - 1) - limit
+    while excess > 0:
+        index = max(
+            (index for index, column in enumerate(columns) if column.may_shrink),
+            key=lambda index: widths[index],
+            default=None,
+        )
+        if index is None or widths[index] <= _NARROWEST:
+            return
+        taken = min(excess, widths[index] - _NARROWEST)
+        second = max(
+            (
+                widths[other]
+                for other, column in enumerate(columns)
+                if column.may_shrink and other != index
+            ),
+            default=_NARROWEST,
+        )
+        # The widest gives way first, down to the next widest; then they do so together.
+        step = min(taken, max(widths[index] - second, 1))
+        widths[index] -= step
+        excess -= step
+
+
+def _line(
+    columns: Sequence[Column], widths: Sequence[int], row: Sequence[Cell], indent: str
+) -> str:
+    parts = []
+    for column, width, cell in zip(columns, widths, row, strict=True):
+        text = cut(cell.text, width)
+        padding = " " * (width - width_of(text))
+        painted = paint(text, cell.colour)
+        parts.append(padding + painted if column.is_right else painted + padding)
+    return (indent + _GAP.join(parts)).rstrip()

@@ -1,0 +1,64 @@
+"""How many tasks of each app are in which state."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from sqlalchemy import Connection, func, select
+
+from otel_parsl.query.runs import Run
+from otel_parsl.query.task_states import (
+    OF_PARSL,
+    TaskState,
+    failed_before,
+    running_tries,
+    task_states,
+)
+from otel_parsl.schema import otel_count, otel_task, otel_try
+
+AppStates = Counter[tuple[str, TaskState]]
+
+_UNDER_WAY = ("unsched", "pending", "launched")
+
+
+def select_counts(connection: Connection, run: Run) -> AppStates:
+    """Return the number of tasks by app and state, without those that are zero."""
+    if run.is_ours:
+        return _of_ours(connection, run)
+    states = task_states(run)
+    query = select(states.c.app, states.c.state, func.count()).group_by(
+        states.c.app, states.c.state
+    )
+    return Counter(
+        {(app, TaskState(state)): tasks for app, state, tasks in connection.execute(query)}
+    )
+
+
+def _of_ours(connection: Connection, run: Run) -> AppStates:
+    """Take the counts that the store keeps, and tell apart what it has as launched or pending."""
+    query = select(otel_count.c.app, otel_count.c.state, otel_count.c.tasks).where(
+        otel_count.c.run_id == run.run_id, otel_count.c.tasks != 0
+    )
+    counts: AppStates = Counter()
+    is_under_way = False
+    for app, state, tasks in connection.execute(query):
+        counts[app, OF_PARSL.get(state, TaskState.UNKNOWN)] += tasks
+        is_under_way |= state in _UNDER_WAY
+    if is_under_way:
+        _move(connection, run, counts)
+    return +counts
+
+
+def _move(connection: Connection, run: Run, counts: AppStates) -> None:
+    tasks = otel_task.c
+    running = running_tries(run).with_only_columns(otel_try.c.task_id)
+    of_run = (tasks.run_id == run.run_id, tasks.state.in_(_UNDER_WAY))
+    grouped = select(tasks.app, tasks.state, func.count()).group_by(tasks.app, tasks.state)
+    begun = grouped.where(*of_run, tasks.task_id.in_(running))
+    again = grouped.where(
+        *of_run, tasks.task_id.in_(failed_before(run)), tasks.task_id.not_in(running)
+    )
+    for query, state in ((begun, TaskState.RUNNING), (again, TaskState.RETRYING)):
+        for app, stored, number in connection.execute(query):
+            counts[app, OF_PARSL[stored]] -= number
+            counts[app, state] += number

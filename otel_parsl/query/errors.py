@@ -1,0 +1,24 @@
+"""
+What reading a monitoring database raises.
+
+    OTelParslError
+    └── QueryError
+        ├── DatabaseUnusable   there is no database, or it cannot be read
+        └── NoSuchRun          a name stands for no run, no task, or for several runs
+"""
+
+from __future__ import annotations
+
+from otel_parsl.errors import OTelParslError
+
+
+class QueryError(OTelParslError):
+    """A question cannot be answered; the message says why and what to do."""
+
+
+class DatabaseUnusable(QueryError):
+    """There is no database where one was looked for, or it cannot be read."""
+
+
+class NoSuchRun(QueryError):
+    """What was given names no run or task, or more than one run."""

@@ -1,0 +1,158 @@
+"""
+Tell whether a run goes on, has ended, or has died without a word.
+
+A run that ends says so; one whose submit process is killed is closed by its agent within a minute.
+Where the agent died too, at the end of a batch job, only its silence tells.
+"""
+
+from __future__ import annotations
+
+import datetime
+import enum
+import socket
+from pathlib import Path
+from typing import NamedTuple
+
+from sqlalchemy import Connection, func, select
+
+from otel_parsl import rendezvous
+from otel_parsl.query.runs import Run
+from otel_parsl.query.times import utc_from_local, utc_from_ns
+from otel_parsl.schema import block, node, otel_manager, resource, status
+
+SILENT_S = 600.0
+"""A run elsewhere of which nothing was heard for so long is taken to be dead."""
+
+
+class RunState(str, enum.Enum):
+    """How a run stands."""
+
+    RUNNING = "running"
+    COMPLETED = "completed"
+    """It was cleaned up."""
+    UNFINISHED = "unfinished"
+    """It ended with tasks open, or without being cleaned up."""
+    LOST = "lost"
+    """What ran it died, or nothing is heard of it any more."""
+
+    def __str__(self) -> str:
+        return self.value
+
+
+class Liveness(NamedTuple):
+    """How a run stands, and how that is known."""
+
+    state: RunState
+    because: str
+    last_sign_at: datetime.datetime | None
+
+
+def select_liveness(
+    connection: Connection, run: Run, *, open_tasks: int, now: datetime.datetime
+) -> Liveness:
+    """
+    Return how a run stands.
+
+    Args:
+        connection: Of ``engine.Database.read``.
+        run: The run.
+        open_tasks: How many of its tasks have not ended.
+        now: The time it is, aware.
+    """
+    if run.outcome is not None:
+        return _of_ended(run, open_tasks)
+    process = submit_process(run)
+    last = _latest(run.last_event_at, *_quick_signs(connection, run))
+    if process is None and (last is None or _age_s(last, now) > SILENT_S):
+        last = _latest(last, *_slow_signs(connection, run))
+    return judge(run, process=process, last_sign_at=last, now=now)
+
+
+def judge(
+    run: Run,
+    *,
+    process: bool | None,
+    last_sign_at: datetime.datetime | None,
+    now: datetime.datetime,
+) -> Liveness:
+    """
+    Tell how a run stands that has not said that it ended.
+
+    Args:
+        run: The run.
+        process: Whether its submit process lives; None where that cannot be seen from here.
+        last_sign_at: When anything was heard of it.
+        now: The time it is.
+    """
+    if process is True:
+        return Liveness(RunState.RUNNING, f"its process on {run.host} is there", last_sign_at)
+    if process is False:
+        return Liveness(RunState.LOST, f"its process on {run.host} is gone", last_sign_at)
+    silence_s = _age_s(last_sign_at or run.began_at, now)
+    if silence_s > SILENT_S:
+        minutes = int(silence_s // 60)
+        because = f"nothing was heard of it for {minutes} minutes, and its process is out of sight"
+        return Liveness(RunState.LOST, because, last_sign_at)
+    return Liveness(RunState.RUNNING, "it was heard of lately", last_sign_at)
+
+
+def submit_process(run: Run) -> bool | None:
+    """Tell whether a run's submit process lives; None where that cannot be seen from here."""
+    if run.host != socket.gethostname():
+        return None
+    try:
+        settings = rendezvous.read(Path(run.rundir) / "otel-parsl", rendezvous.SETTINGS)
+    except (OSError, ValueError):
+        return None
+    if settings is None:
+        return None
+    import psutil
+
+    try:
+        process = psutil.Process(settings["hub_pid"])
+        is_it = abs(process.create_time() - settings["hub_started"]) < 1
+        return is_it and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+def _of_ended(run: Run, open_tasks: int) -> Liveness:
+    state = RunState(run.outcome) if run.outcome in set(RunState) else RunState.LOST
+    because = {
+        RunState.COMPLETED: "it was cleaned up",
+        RunState.UNFINISHED: "its process ended without cleaning up",
+        RunState.LOST: "its process died",
+    }.get(state, "")
+    if state is RunState.COMPLETED and open_tasks:
+        state = RunState.UNFINISHED
+        because = f"it was cleaned up while {open_tasks} of its tasks were open"
+    return Liveness(state, because, run.last_event_at or run.completed_at)
+
+
+def _quick_signs(connection: Connection, run: Run) -> list[datetime.datetime | None]:
+    if not run.is_ours:
+        return []
+    query = select(func.max(otel_manager.c.last_seen_ns)).where(otel_manager.c.run_id == run.run_id)
+    return [utc_from_ns(connection.execute(query).scalar())]
+
+
+def _slow_signs(connection: Connection, run: Run) -> list[datetime.datetime | None]:
+    """Look at every report; a run that is heard of lately does not come to this."""
+    tables = (resource,) if run.is_ours else (resource, status, node, block)
+    return [
+        utc_from_local(
+            connection.execute(
+                select(func.max(table.c.timestamp)).where(table.c.run_id == run.run_id)
+            ).scalar(),
+            run.zone,
+        )
+        for table in tables
+    ]
+
+
+def _latest(*times: datetime.datetime | None) -> datetime.datetime | None:
+    return max((time for time in times if time is not None), default=None)
+
+
+def _age_s(time: datetime.datetime, now: datetime.datetime) -> float:
+    return (now - time).total_seconds()

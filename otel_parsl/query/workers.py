@@ -1,0 +1,126 @@
+"""Which workers and blocks a run has."""
+
+from __future__ import annotations
+
+import datetime
+from typing import Any, NamedTuple
+
+from sqlalchemy import Connection, func, select
+
+from otel_parsl.query.runs import Run
+from otel_parsl.query.times import utc_from_local, utc_from_ns
+from otel_parsl.schema import block, node, otel_block, otel_manager, try_
+
+TROUBLE = ("FAILED", "MISSING", "CANCELLED", "HELD", "TIMEOUT", "UNKNOWN")
+"""Statuses of a block that are worth a look; TIMEOUT and CANCELLED may have been meant."""
+
+
+class Workers(NamedTuple):
+    """The workers whose managers are connected."""
+
+    connected: int
+    busy: int
+    managers: int
+
+
+class Block(NamedTuple):
+    """A block of an executor: a job of its provider."""
+
+    executor: str
+    block_id: str
+    job_id: str | None
+    status: str
+    changed_at: datetime.datetime | None
+    message: str | None
+    """The provider's own words."""
+    exit_code: int | None
+    stdout_path: str | None
+    stderr_path: str | None
+
+    @property
+    def is_trouble(self) -> bool:
+        """Whether it ended, or stands, as nobody wanted it to."""
+        return self.status in TROUBLE or self.exit_code not in (None, 0)
+
+
+def select_workers(connection: Connection, run: Run) -> Workers:
+    """Return how many workers there are, by the latest report of each manager."""
+    return _workers_of_ours(connection, run) if run.is_ours else _workers_of_parsls(connection, run)
+
+
+def select_blocks(connection: Connection, run: Run) -> list[Block]:
+    """Return all blocks with their latest status, by executor and in the order of their ids."""
+    blocks = _blocks_of_ours(connection, run) if run.is_ours else _blocks_of_parsls(connection, run)
+    return sorted(blocks, key=lambda item: (item.executor, _number(item.block_id), item.block_id))
+
+
+def _number(block_id: str) -> int:
+    return int(block_id) if block_id.isdecimal() else 0
+
+
+def _workers_of_ours(connection: Connection, run: Run) -> Workers:
+    manager = otel_manager.c
+    query = select(manager.worker_count, manager.tasks).where(
+        manager.run_id == run.run_id, manager.active.is_(True)
+    )
+    rows = [(workers or 0, tasks or 0) for workers, tasks in connection.execute(query)]
+    # A manager may hold more tasks than it has workers.
+    busy = sum(min(workers, tasks) for workers, tasks in rows)
+    return Workers(sum(workers for workers, _ in rows), busy, len(rows))
+
+
+def _workers_of_parsls(connection: Connection, run: Run) -> Workers:
+    latest = (
+        select(node.c.uid, func.max(node.c.id).label("id"))
+        .where(node.c.run_id == run.run_id)
+        .group_by(node.c.uid)
+        .subquery()
+    )
+    managers = select(func.coalesce(func.sum(node.c.worker_count), 0), func.count()).join_from(
+        node, latest, node.c.id == latest.c.id
+    )
+    connected, number = connection.execute(managers.where(node.c.active.is_(True))).one()
+    under_way = select(func.count()).where(
+        try_.c.run_id == run.run_id,
+        try_.c.block_id.is_not(None),
+        try_.c.task_try_time_running.is_not(None),
+        try_.c.task_try_time_returned.is_(None),
+    )
+    busy = connection.execute(under_way).scalar() or 0
+    return Workers(connected, min(busy, connected), number)
+
+
+def _blocks_of_ours(connection: Connection, run: Run) -> list[Block]:
+    rows: Any = connection.execute(select(otel_block).where(otel_block.c.run_id == run.run_id))
+    return [
+        Block(
+            executor=row.executor_label,
+            block_id=row.block_id,
+            job_id=row.job_id,
+            status=row.status,
+            changed_at=utc_from_ns(row.changed_ns),
+            message=row.message,
+            exit_code=row.exit_code,
+            stdout_path=row.stdout_path,
+            stderr_path=row.stderr_path,
+        )
+        for row in rows
+    ]
+
+
+def _blocks_of_parsls(connection: Connection, run: Run) -> list[Block]:
+    query = select(block).where(block.c.run_id == run.run_id).order_by(block.c.timestamp)
+    latest = {}
+    for row in connection.execute(query):
+        latest[row.executor_label, row.block_id] = Block(
+            executor=row.executor_label,
+            block_id=row.block_id,
+            job_id=row.job_id,
+            status=row.status,
+            changed_at=utc_from_local(row.timestamp, run.zone),
+            message=None,
+            exit_code=None,
+            stdout_path=None,
+            stderr_path=None,
+        )
+    return list(latest.values())

@@ -1,0 +1,335 @@
+"""What a user sets about forwarding, by argument and by variable."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pytest
+
+from otel_parsl import OTelMonitoringHub
+from otel_parsl.config import Destination, destinations, resource_attributes
+from otel_parsl.errors import ConfigError
+
+URL = "http://127.0.0.1:4317"
+HTTP_URL = "http://127.0.0.1:4318"
+
+
+def _destinations(
+    environment: Mapping[str, str] | None = None,
+    *,
+    endpoint: str | None = None,
+    forward_to: Sequence[str | Mapping[str, Any]] = (),
+    protocol: str | None = None,
+    headers: Mapping[str, str] | None = None,
+    certificate: str | None = None,
+) -> list[Destination]:
+    return destinations(
+        endpoint=endpoint,
+        forward_to=forward_to,
+        protocol=protocol,
+        headers=headers,
+        certificate=certificate,
+        environment=environment or {},
+    )
+
+
+def test_nothing_set_forwards_nowhere() -> None:
+    """Without an argument or a variable there is no destination."""
+    assert _destinations() == []
+
+
+def test_endpoint_argument_is_one_destination_of_all_signals() -> None:
+    """An endpoint is one gRPC destination for traces, metrics and logs."""
+    assert _destinations(endpoint=URL) == [
+        Destination(URL, "grpc", (), None, "none", 10.0, ("traces", "metrics", "logs"))
+    ]
+
+
+@pytest.mark.parametrize(
+    ("url", "protocol"),
+    [
+        ("http://127.0.0.1:4317", "grpc"),
+        ("http://127.0.0.1:4318", "http/protobuf"),
+        ("https://otlp.example.org", "grpc"),
+    ],
+)
+def test_protocol_follows_the_port(url: str, protocol: str) -> None:
+    """The registered port says the protocol, however the URL was given; gRPC is the default."""
+    expected = [Destination(url, protocol)]
+    assert _destinations(endpoint=url) == expected
+    assert _destinations({"OTEL_EXPORTER_OTLP_ENDPOINT": url}) == expected
+    assert _destinations(forward_to=[url]) == expected
+    assert _destinations(forward_to=[{"endpoint": url}]) == expected
+
+
+def test_variables_set_every_field() -> None:
+    """Each variable of the OTLP exporter specification sets its field for all signals."""
+    environment = {
+        "OTEL_EXPORTER_OTLP_ENDPOINT": "https://otlp.example.org:4317",
+        "OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf",
+        "OTEL_EXPORTER_OTLP_HEADERS": "authorization=Bearer%20abc, x-scope = a=b ,",
+        "OTEL_EXPORTER_OTLP_CERTIFICATE": "/etc/ssl/otlp.pem",
+        "OTEL_EXPORTER_OTLP_COMPRESSION": "gzip",
+        "OTEL_EXPORTER_OTLP_TIMEOUT": "2.5",
+    }
+    assert _destinations(environment) == [
+        Destination(
+            "https://otlp.example.org:4317",
+            "http/protobuf",
+            (("authorization", "Bearer abc"), ("x-scope", "a=b")),
+            "/etc/ssl/otlp.pem",
+            "gzip",
+            2.5,
+        )
+    ]
+
+
+def test_variable_of_a_signal_wins_over_the_common_one() -> None:
+    """A signal whose settings differ has a destination of its own; the others share one."""
+    environment = {
+        "OTEL_EXPORTER_OTLP_ENDPOINT": URL,
+        "OTEL_EXPORTER_OTLP_HEADERS": "who=all",
+        "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT": "http://metrics.example.org:4318/v1/metrics",
+        "OTEL_EXPORTER_OTLP_METRICS_HEADERS": "who=metrics",
+        "OTEL_EXPORTER_OTLP_METRICS_COMPRESSION": "gzip",
+        "OTEL_EXPORTER_OTLP_METRICS_TIMEOUT": "3",
+    }
+    assert _destinations(environment) == [
+        Destination(URL, "grpc", (("who", "all"),), signals=("traces", "logs")),
+        Destination(
+            "http://metrics.example.org:4318",
+            "http/protobuf",
+            (("who", "metrics"),),
+            compression="gzip",
+            timeout_s=3.0,
+            signals=("metrics",),
+        ),
+    ]
+
+
+def test_variable_of_a_signal_alone_sends_that_signal_alone() -> None:
+    """Where only one signal has an endpoint the others go nowhere."""
+    environment = {"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": "http://127.0.0.1:4318/v1/traces"}
+    assert _destinations(environment) == [
+        Destination(HTTP_URL, "http/protobuf", signals=("traces",))
+    ]
+
+
+@pytest.mark.parametrize("signal", ["traces", "metrics", "logs"])
+def test_exporter_none_leaves_a_signal_out(signal: str) -> None:
+    """A signal whose exporter is none is not sent; one of another name of exporter is."""
+    environment = {
+        "OTEL_EXPORTER_OTLP_ENDPOINT": URL,
+        f"OTEL_{signal.upper()}_EXPORTER": "none",
+    }
+    rest = tuple(name for name in ("traces", "metrics", "logs") if name != signal)
+    assert _destinations(environment) == [Destination(URL, signals=rest)]
+
+
+def test_empty_variable_is_as_good_as_none() -> None:
+    """A variable that is set to nothing is taken as not set, as the specification has it."""
+    environment = {
+        "OTEL_EXPORTER_OTLP_ENDPOINT": URL,
+        "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": "",
+        "OTEL_EXPORTER_OTLP_PROTOCOL": "",
+        "OTEL_EXPORTER_OTLP_HEADERS": "",
+        "OTEL_EXPORTER_OTLP_TIMEOUT": "",
+    }
+    assert _destinations(environment) == [Destination(URL)]
+    assert _destinations({"OTEL_EXPORTER_OTLP_ENDPOINT": ""}) == []
+
+
+@pytest.mark.parametrize("value", ["true", "True", "TRUE"])
+def test_disabled_sdk_forwards_nowhere(value: str) -> None:
+    """OTEL_SDK_DISABLED stops all forwarding, that of arguments too."""
+    environment = {"OTEL_SDK_DISABLED": value, "OTEL_EXPORTER_OTLP_ENDPOINT": URL}
+    assert _destinations(environment, endpoint=URL, forward_to=[URL]) == []
+    assert _destinations({**environment, "OTEL_SDK_DISABLED": "false"}) == [Destination(URL)]
+
+
+@pytest.mark.parametrize("prefix", ["OTEL_EXPORTER_OTLP_", "OTEL_EXPORTER_OTLP_TRACES_"])
+def test_argument_wins_over_variables(prefix: str) -> None:
+    """Each argument stands whatever the variables say, for each signal alike."""
+    environment = {
+        f"{prefix}ENDPOINT": "http://variable.example.org:4318",
+        f"{prefix}PROTOCOL": "http/protobuf",
+        f"{prefix}HEADERS": "who=variable",
+        f"{prefix}CERTIFICATE": "/variable.pem",
+    }
+    found = _destinations(
+        environment,
+        endpoint=URL,
+        protocol="grpc",
+        headers={"who": "argument"},
+        certificate="/argument.pem",
+    )
+    assert found == [Destination(URL, "grpc", (("who", "argument"),), "/argument.pem")]
+
+
+def test_empty_headers_argument_sends_none() -> None:
+    """Headers that are given and empty win over the variable too."""
+    environment = {"OTEL_EXPORTER_OTLP_HEADERS": "who=variable"}
+    assert _destinations(environment, endpoint=URL, headers={}) == [Destination(URL)]
+
+
+def test_forward_to_adds_destinations() -> None:
+    """Further destinations, as URLs or mappings of every field, come beside the first."""
+    further = {
+        "endpoint": "https://otlp.example.org",
+        "protocol": "http/protobuf",
+        "headers": {"a": "b"},
+        "certificate": "/c.pem",
+        "compression": "gzip",
+        "timeout_s": 1.5,
+        "signals": ["traces"],
+    }
+    assert _destinations(endpoint=URL, forward_to=["http://127.0.0.1:14317", further]) == [
+        Destination(URL),
+        Destination("http://127.0.0.1:14317"),
+        Destination(
+            "https://otlp.example.org",
+            "http/protobuf",
+            (("a", "b"),),
+            "/c.pem",
+            "gzip",
+            1.5,
+            ("traces",),
+        ),
+    ]
+
+
+def test_settings_of_a_destination_are_plain_and_whole() -> None:
+    """What the agent is given says every field, in values that JSON has."""
+    destination = Destination(URL, headers=(("a", "b"),), signals=("logs",))
+    assert destination.as_settings() == {
+        "endpoint": URL,
+        "protocol": "grpc",
+        "headers": (("a", "b"),),
+        "certificate": None,
+        "compression": "none",
+        "timeout_s": 10.0,
+        "signals": ("logs",),
+    }
+
+
+_ERRORS: list[tuple[dict[str, Any], str]] = [
+    (
+        {"endpoint": "localhost:4317"},
+        "endpoint: 'localhost:4317'; expected a URL such as http://127.0.0.1:4317",
+    ),
+    ({"endpoint": "http://"}, "endpoint: 'http://'; expected a URL such as http://127.0.0.1:4317"),
+    (
+        {"endpoint": URL, "protocol": "http/json"},
+        "protocol: 'http/json'; expected one of grpc, http/protobuf",
+    ),
+    (
+        {"forward_to": [{"endpiont": URL}]},
+        "forward_to: unknown setting 'endpiont'. Did you mean 'endpoint'?",
+    ),
+    (
+        {"forward_to": [{"endpoint": URL, "header": {}}]},
+        "forward_to: unknown setting 'header'. Did you mean 'headers'?",
+    ),
+    ({"forward_to": [{"endpoint": URL, "zzz": 1}]}, "forward_to: unknown setting 'zzz'."),
+    (
+        {"forward_to": [{"headers": {"token": "secret"}}]},
+        "forward_to: a destination of ['headers'] has no 'endpoint'",
+    ),
+    (
+        {"forward_to": [{"endpoint": URL, "compression": "zstd"}]},
+        "compression: 'zstd'; expected one of none, gzip",
+    ),
+    (
+        {"forward_to": [{"endpoint": URL, "signals": ["spans"]}]},
+        "signals: 'spans'; expected one of traces, metrics, logs",
+    ),
+    (
+        {"environment": {"OTEL_EXPORTER_OTLP_HEADERS": "a=b,secret"}, "endpoint": URL},
+        "OTEL_EXPORTER_OTLP_HEADERS: a part without '='; expected key=value pairs joined by commas",
+    ),
+]
+
+
+@pytest.mark.parametrize(("settings", "message"), _ERRORS)
+def test_error_says_where_what_and_what_is_allowed(settings: dict[str, Any], message: str) -> None:
+    """A setting that cannot be used is named with what was found and what is allowed."""
+    arguments = {name: value for name, value in settings.items() if name != "environment"}
+    with pytest.raises(ConfigError) as raised:
+        _destinations(settings.get("environment"), **arguments)
+    assert str(raised.value) == message
+
+
+_PLAIN_ERRORS = pytest.mark.xfail(
+    strict=True, raises=ValueError, reason="raises Python's own ValueError without the setting"
+)
+
+
+@_PLAIN_ERRORS
+@pytest.mark.parametrize(
+    ("environment", "settings"),
+    [
+        ({}, {"endpoint": "http://127.0.0.1:port"}),
+        ({}, {"endpoint": "http://127.0.0.1:99999"}),
+        ({"OTEL_EXPORTER_OTLP_TIMEOUT": "soon"}, {"endpoint": URL}),
+    ],
+)
+def test_numbers_that_are_none_are_config_errors(
+    environment: dict[str, str], settings: dict[str, Any]
+) -> None:
+    """A port or a timeout that is no number is told as any other setting is."""
+    with pytest.raises(ConfigError, match="expected"):
+        _destinations(environment, **settings)
+
+
+def test_headers_are_not_shown() -> None:
+    """No repr shows the value of a header, nor the password of a database."""
+    assert "secret" not in repr(Destination(URL, headers=(("token", "secret"),)))
+
+
+@pytest.fixture
+def _no_variables(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in os.environ if name.startswith("OTEL_")]:
+        monkeypatch.delenv(name)
+
+
+@pytest.mark.usefixtures("_no_variables")
+def test_hubs_repr_hides_secrets() -> None:
+    """Parsl logs the hub's repr: it names every header and shows no secret."""
+    hub = OTelMonitoringHub(
+        logging_endpoint="postgresql+psycopg://me:secret@db.example.org/parsl",
+        endpoint=URL,
+        headers={"token": "secret"},
+        forward_to=[{"endpoint": URL, "headers": {"other-token": "secret"}}],
+    )
+    shown = repr(hub)
+    assert "secret" not in shown
+    assert "{'token': '…'}" in shown
+    assert "{'other-token': '…'}" in shown
+    assert "postgresql+psycopg://me:***@db.example.org/parsl" in shown
+
+
+def test_resource_attributes_are_overlaid_by_the_argument() -> None:
+    """Attributes come from both variables, decoded; an argument wins over either."""
+    environment = {
+        "OTEL_RESOURCE_ATTRIBUTES": "team=a%2Cb, site=here,service.name=low",
+        "OTEL_SERVICE_NAME": "mine",
+    }
+    assert resource_attributes({"site": "there", "n": 1}, environment) == {
+        "team": "a,b",
+        "site": "there",
+        "service.name": "mine",
+        "n": 1,
+    }
+    assert resource_attributes({"service.name": "given"}, environment)["service.name"] == "given"
+    assert resource_attributes(None, {}) == {}
+
+
+def test_resource_attributes_that_cannot_be_read_are_said() -> None:
+    """An attribute without a value is a ConfigError that shows it."""
+    with pytest.raises(ConfigError) as raised:
+        resource_attributes(None, {"OTEL_RESOURCE_ATTRIBUTES": "a=b,team"})
+    assert str(raised.value) == (
+        "OTEL_RESOURCE_ATTRIBUTES: 'team'; expected key=value pairs joined by commas"
+    )

@@ -1,0 +1,108 @@
+"""Messages reach the hub from its own process at once, and from any other through the pipe."""
+
+from __future__ import annotations
+
+import multiprocessing
+import multiprocessing.queues
+import os
+import pickle
+import threading
+from typing import Any
+
+import pytest
+
+from otel_parsl.message_queue import MessageQueue
+from tests.support.queue_process import put_all
+
+SPAWN = multiprocessing.get_context("spawn")
+
+
+class _Taken(list[Any]):
+    """What a hub took, and from which process and thread."""
+
+    def __init__(self) -> None:
+        self.callers: set[tuple[int, int]] = set()
+
+    def take(self, item: Any) -> None:
+        self.append(item)
+        self.callers.add((os.getpid(), threading.get_ident()))
+
+
+def _put_in_another_process(queue: MessageQueue, items: list[Any]) -> None:
+    process = SPAWN.Process(target=put_all, args=(queue, items))
+    process.start()
+    process.join(timeout=60)
+    assert process.exitcode == 0
+
+
+def test_queue_is_what_parsl_checks_for() -> None:
+    """It is a real multiprocessing queue, and true even while it is empty."""
+    queue = MessageQueue("hub", lambda _item: None)
+    assert isinstance(queue, multiprocessing.queues.Queue)
+    assert bool(queue)
+    assert queue.hub == "hub"
+    queue.stop_reading()
+
+
+def test_put_in_the_hubs_process_is_a_call() -> None:
+    """In the hub's process a put is taken by the time it returns, in the thread that puts."""
+    taken = _Taken()
+    queue = MessageQueue(None, taken.take)
+    threads = [
+        threading.Thread(target=put_all, args=(queue, [(n, m) for m in range(100)]))
+        for n in range(4)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(taken) == [(n, m) for n in range(4) for m in range(100)]
+    queue.put("last", block=False, timeout=1)
+    assert taken[-1] == "last"
+    queue.stop_reading()
+
+
+def test_put_in_a_spawned_process_comes_through_the_pipe() -> None:
+    """What a process of a user's radio puts on its copy is taken here, whole and in order."""
+    taken = _Taken()
+    queue = MessageQueue("not for the copy", taken.take)
+    items = [("tag", {"n": n, "text": "é" * n}) for n in range(300)]
+    _put_in_another_process(queue, items)
+    queue.stop_reading()
+    assert taken == items
+    assert {pid for pid, _ in taken.callers} == {os.getpid()}
+
+
+def test_two_spawned_processes_share_the_pipe() -> None:
+    """Two processes lose nothing of each other's, nor of what this process puts meanwhile."""
+    taken = _Taken()
+    queue = MessageQueue(None, taken.take)
+    processes = [
+        SPAWN.Process(target=put_all, args=(queue, [(n, m) for m in range(50)])) for n in range(2)
+    ]
+    for process in processes:
+        process.start()
+    put_all(queue, [(2, m) for m in range(50)])
+    for process in processes:
+        process.join(timeout=60)
+    queue.stop_reading()
+    assert sorted(taken) == [(n, m) for n in range(3) for m in range(50)]
+
+
+def test_nothing_reads_the_pipe_until_a_copy_is_made() -> None:
+    """A run whose radios are ours has no thread for the pipe."""
+    before = set(threading.enumerate())
+    queue = MessageQueue(None, lambda _item: None)
+    put_all(queue, [1, 2, 3])
+    assert set(threading.enumerate()) == before
+    queue.stop_reading()
+
+
+def test_copy_cannot_be_made_but_by_spawning() -> None:
+    """Pickling the queue anywhere else is refused, as multiprocessing does, and starts no thread."""
+    queue = MessageQueue(None, lambda _item: None)
+    before = set(threading.enumerate())
+    with pytest.raises(RuntimeError, match="should only be shared between processes"):
+        pickle.dumps(queue)
+    assert set(threading.enumerate()) == before
+    queue.stop_reading()
