@@ -173,9 +173,7 @@ class OTelMonitoringHub(MonitoringHub):
         self._directory.mkdir(parents=True, exist_ok=True)
         rendezvous.write(self._directory, rendezvous.SETTINGS, self._agent_settings())
         if log_config is not None:
-            rendezvous.write_bytes(
-                self._directory, rendezvous.LOG_CONFIG, pickle.dumps(log_config)
-            )
+            rendezvous.write_bytes(self._directory, rendezvous.LOG_CONFIG, pickle.dumps(log_config))
         self.resource_msgs = MessageQueue(self, self._take)
         self._context: RunContext | None = None
         self._submit_writer: Writer | None = None

@@ -28,7 +28,7 @@ _TASK_ID = Key(semconv.TASK_ID)
 _TRY_ID = Key(semconv.TRY_ID)
 _APP = Key(semconv.APP_NAME)
 _STATE = {state: Key(semconv.TASK_STATE).text(state) for state in STATES}
-_MEMOIZE = {value: Key(semconv.TASK_MEMOIZE).boolean(value=value) for value in (False, True)}
+_MEMOIZED = Key(semconv.TASK_MEMOIZE).boolean(value=True)
 _EXECUTOR = Key(semconv.EXECUTOR_LABEL)
 _COMPLETED = Key(semconv.TASKS_COMPLETED)
 _FAILED = Key(semconv.TASKS_FAILED)
@@ -151,9 +151,7 @@ class RunEvents:
             _STATE[state],
             _APP.text(message["task_func_name"]),
             _EXECUTOR.text(message["task_executor"]),
-            _MEMOIZE[bool(message["task_memoize"])],
             _COMPLETED.integer(message["tasks_completed_count"]),
-            _FAILED.integer(message["tasks_failed_count"]),
             *extra,
         ]
         _add_known(attributes, message)
@@ -238,6 +236,10 @@ class RunEvents:
 def _add_known(attributes: list[bytes], message: Message) -> None:
     """Add what may change of a task and is known now: what is absent has its default."""
     add = attributes.append
+    if message["task_memoize"]:
+        add(_MEMOIZED)
+    if message["tasks_failed_count"]:
+        add(_FAILED.integer(message["tasks_failed_count"]))
     if message["task_inputs"] != "None":
         add(_INPUTS.text(message["task_inputs"]))
     if message["task_fail_count"]:

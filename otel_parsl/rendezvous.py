@@ -29,6 +29,9 @@ LOG = "database_manager.log"
 OUTPUT = "agent.out"
 """What the agent's process prints: empty, unless it could not begin to log."""
 
+MESSAGE_TAG = "otel_parsl"
+"""First item of what a worker puts on its executor's monitoring channel; the second is frames."""
+
 SUBMIT, AGENT, DERIVED = "submit", "agent", "derived"
 """The streams: what the hub appends, what the agent receives, the spans that it derives."""
 

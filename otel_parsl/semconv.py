@@ -105,7 +105,7 @@ SEQUENCE = _term(
 
 # The facts of a task and its tries.
 TASK_STATE = _term("attribute", "parsl.task.state", "one of Parsl's states", source=_PARSL)
-TASK_MEMOIZE = _term("attribute", "parsl.task.memoize", "task.task_memoize", source=_PARSL)
+TASK_MEMOIZE = _term("attribute", "parsl.task.memoize", "task.task_memoize; absent is False", source=_PARSL)
 TASK_HASHSUM = _term("attribute", "parsl.task.hashsum", "task.task_hashsum", source=_PARSL)
 TASK_DEPENDS = _term(
     "attribute", "parsl.task.depends", "task.task_depends: ids joined by commas", source=_PARSL
@@ -195,7 +195,7 @@ TASKS_COMPLETED = _term(
     "attribute", "parsl.run.tasks_completed", "workflow.tasks_completed_count", source=_PARSL
 )
 TASKS_FAILED = _term(
-    "attribute", "parsl.run.tasks_failed", "workflow.tasks_failed_count", source=_PARSL
+    "attribute", "parsl.run.tasks_failed", "workflow.tasks_failed_count; absent is 0", source=_PARSL
 )
 TIME_COMPLETED = _term(
     "attribute", "parsl.run.time_completed", "workflow.time_completed", unit="ns", source=_PARSL

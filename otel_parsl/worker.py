@@ -241,33 +241,33 @@ def now_ns() -> int:
 def _traced(context: RunContext, which: TryContext, call: Callable[[], Any]) -> Any:
     of_run = writer(context)
     start_ns = now_ns()
-    if of_run.sampler is not None:
-        of_run.sampler.begin()
+    baseline = None if of_run.sampler is None else of_run.sampler.begin()
     trace_id = task_trace_id(of_run.run, which.task_id, scope=context.scope)
     parent = span_id(
         of_run.run, "execution", which.task_id, which.try_id, of_run.host, of_run.pid, start_ns
     )
     os.environ["TRACEPARENT"] = f"00-{trace_id.hex()}-{parent.hex()}-01"
-    live.began(of_run, which, start_ns)
+    live.began(live.Try(of_run, which, start_ns), baseline)
     error: BaseException | None = None
     payload = None
-    sample = None
     try:
         result = call()
         error = _returned_failure(result)
-        sample = of_run.last_sample()
-        end_ns = now_ns()
-        payload = carrier.pack(result)
     except Exception as raised:  # noqa: BLE001 - every failure of a try is the try's result
         error = raised
-        sample = sample or of_run.last_sample()
-        end_ns = now_ns()
-    finally:
-        live.ended()
-    if payload is None:
-        assert error is not None
         payload = carrier.pack_failure(error)
+    finally:
+        unsent = live.ended()
+    sample = of_run.last_sample()
+    end_ns = now_ns()
+    if payload is None:
+        try:
+            payload = carrier.pack(result)
+        except Exception as raised:  # noqa: BLE001 - as above: the result cannot be pickled
+            error = raised
+            payload = carrier.pack_failure(error)
     frames = of_run.execution(which, start_ns, end_ns, error, sample)
+    frames += b"".join(of_run.sample(which, earlier) for earlier in unsent)
     return carrier.Carried(context.run_id.encode() + b"\0" + frames, payload)
 
 

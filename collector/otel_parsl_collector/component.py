@@ -59,12 +59,11 @@ class NotYet(Exception):
 
 
 class Outcome(NamedTuple):
-    """What became of frames, beside those that were delivered."""
+    """What became of frames; what is in neither is of a signal that the destination lacks."""
 
+    sent: Iterable[Frame]
     refused: Iterable[Frame] = ()
     """The destination will never take them."""
-    left_out: Iterable[Frame] = ()
-    """The destination does not take their signal."""
 
 
 class Exporter(Protocol):

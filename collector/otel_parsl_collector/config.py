@@ -41,6 +41,8 @@ service:
 
 PAGE = Endpoint("127.0.0.1", 8888)
 """Where the collector's own counters are."""
+_WEEK = Duration(7 * 24 * 3600.0)
+_SHUTDOWN = Duration(10.0)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,7 +61,7 @@ class SpoolSettings:
     directory: str = "otel-parsl-spool"
     max_size_mib: int = 2048
     """Beyond it requests are refused, or, where only some exporters lag, dropped for these."""
-    max_age: Duration = Duration(7 * 24 * 3600.0)
+    max_age: Duration = _WEEK
     """Older requests are dropped for exporters other than a store."""
 
     def __post_init__(self) -> None:
@@ -140,7 +142,7 @@ class ServiceSettings:
     pipelines: dict[str, PipelineSettings]
     telemetry: TelemetrySettings = TelemetrySettings()
     spool: SpoolSettings = SpoolSettings()
-    shutdown_timeout: Duration = Duration(10.0)
+    shutdown_timeout: Duration = _SHUTDOWN
     """How long exporters go on at the end; what is left stays in the spool."""
 
 

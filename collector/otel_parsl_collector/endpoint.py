@@ -32,7 +32,7 @@ class Endpoint(NamedTuple):
         match = _FORM.fullmatch(value) if isinstance(value, str) else None
         if match is None or int(match["port"]) > 65535:
             raise ValueError("host:port, such as 127.0.0.1:4317")
-        return cls(match["six"] or match["host"] or "0.0.0.0", int(match["port"]))  # noqa: S104
+        return cls(match["six"] or match["host"] or "0.0.0.0", int(match["port"]))
 
 
 def is_loopback(host: str) -> bool:

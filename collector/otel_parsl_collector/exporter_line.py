@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from otel_parsl.spool import Frame, Place
@@ -69,9 +69,7 @@ class ExporterLine:
         labels = {"exporter": line.name}
         stats.read("otelcol_exporter_queue_size", self._waiting_bytes, **labels)
         stats.read("otelcol_exporter_queue_capacity", lambda: spool.max_bytes, **labels)
-        stats.read(
-            "otel_parsl_collector_spool_corrupt_bytes", lambda: self.corrupt_bytes, **labels
-        )
+        stats.read("otel_parsl_collector_spool_corrupt_bytes", lambda: self.corrupt_bytes, **labels)
 
     def start(self, *, wait_s: float) -> None:
         """
@@ -178,16 +176,14 @@ class ExporterLine:
         self, exporter: Exporter, frames: list[Frame], places: Mapping[str, Place]
     ) -> None:
         outcome = exporter.consume(frames, places)
-        refused = list(outcome.refused)
-        not_sent = {id(item) for item in (*refused, *outcome.left_out)}
-        self._count("sent", [item for item in frames if id(item) not in not_sent])
-        self._count("send_failed", refused)
+        self._count("sent", outcome.sent)
+        self._count("send_failed", outcome.refused)
 
     def count_dropped(self, frames: list[Frame]) -> None:
         """Count frames that the spool could keep no longer."""
         self._count("enqueue_failed", frames)
 
-    def _count(self, what: str, frames: list[Frame]) -> None:
+    def _count(self, what: str, frames: Iterable[Frame]) -> None:
         for item in frames:
             signal = SIGNALS[item.signal]
             items = signal.count(signal.request.FromString(item.payload))

@@ -38,7 +38,7 @@ class HttpPage:
         class Handler(BaseHTTPRequestHandler):
             timeout = 10
 
-            def do_GET(self) -> None:  # noqa: N802 - http.server's name
+            def do_GET(self) -> None:
                 is_here = self.path.partition("?")[0] == path
                 page = render() if is_here else Page(404, "text/plain", f"only {path} is here\n")
                 body = page.text.encode()

@@ -69,7 +69,9 @@ def render(message: Any) -> dict[str, Any]:
     out: dict[str, Any] = {}
     for descriptor, value in message.ListFields():
         field = fields[descriptor.name]
-        out[field.key] = [field.write(v) for v in value] if field.is_repeated else field.write(value)
+        out[field.key] = (
+            [field.write(v) for v in value] if field.is_repeated else field.write(value)
+        )
     return out
 
 

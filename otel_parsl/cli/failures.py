@@ -10,7 +10,13 @@ from otel_parsl.cli.as_json import plain, print_json
 from otel_parsl.cli.exit_codes import TROUBLE, WELL
 from otel_parsl.cli.log_tail import tail
 from otel_parsl.cli.paint import paint
-from otel_parsl.cli.run_arguments import add_database, add_json, add_run, opened_run
+from otel_parsl.cli.run_arguments import (
+    add_database,
+    add_json,
+    add_limit,
+    add_run,
+    opened_run,
+)
 from otel_parsl.query.failure_groups import FailureGroup
 from otel_parsl.query.failures import select_failure_groups
 from otel_parsl.query.runs import Run
@@ -33,13 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--stack", action="store_true", help="show the stack trace of an example of each cause"
     )
-    parser.add_argument(
-        "--limit",
-        type=int,
-        default=_LIMIT,
-        metavar="N",
-        help=f"at most so many causes (default {_LIMIT}); 0 for all",
-    )
+    add_limit(parser, default=_LIMIT, things="causes")
     add_database(parser)
     add_json(parser)
 
@@ -94,7 +94,7 @@ def _summary(failures: _Failures) -> str:
     recovered = sum(group.recovered_tasks for group in groups)
     parts.append(f"{words.counted(failed, 'task')} failed of {words.counted(len(groups), 'cause')}")
     if dependents:
-        parts.append(f"{words.number(dependents)} more because they depend on them")
+        parts.append(f"{words.counted(dependents, 'dependent')} with them")
     if recovered:
         parts.append(f"{words.number(recovered)} succeeded when tried again")
     if failures.blocks:
@@ -132,7 +132,7 @@ def _group_lines(group: FailureGroup, run: Run, *, with_stack: bool) -> list[str
 def _task_words(group: FailureGroup) -> str:
     parts = [f"{words.number(group.failed_tasks)} failed"]
     if group.dependents:
-        parts.append(f"{words.number(group.dependents)} depend on them and failed too")
+        parts.append(f"{words.counted(group.dependents, 'dependent')} with them")
     if group.recovered_tasks:
         parts.append(f"{words.number(group.recovered_tasks)} succeeded when tried again")
     return f"{', '.join(parts)}, in {words.counted(group.tries, 'try')}"
@@ -146,12 +146,12 @@ def _host_words(group: FailureGroup) -> str:
 
 
 def _block_lines(block: Block, run: Run) -> list[str]:
-    head = f"{paint('block ' + block.status.lower(), 'red')}  {block.executor}/{block.block_id}"
+    where = f"block {block.block_id} of {block.executor}"
     if block.job_id:
-        head += f"  job {block.job_id}"
+        where += f"  job {block.job_id}"
     if block.exit_code is not None:
-        head += f"  exit code {block.exit_code}"
-    lines = [words.visible(head) if "\x1b" not in head else head]
+        where += f"  exit code {block.exit_code}"
+    lines = [f"{paint('block_' + block.status.lower(), 'red')}  {words.visible(where)}"]
     lines += [f"  {line}" for line in words.visible_lines(block.message or "")]
     lines.append(f"  {paint('seen', 'dim')}      {words.local(block.changed_at, run.zone)}")
     for label, path in (("stdout", block.stdout_path), ("stderr", block.stderr_path)):

@@ -36,6 +36,8 @@ COMMANDS = (
     Command("failures", "otel_parsl.cli.failures", "why tasks and blocks failed, by cause"),
     Command("show", "otel_parsl.cli.show", "all that is known of a run, or of one task"),
     Command("demo", "otel_parsl.cli.demo", "run a small workflow, monitored, and look at it"),
+    Command("collector", "otel_parsl.cli.collector", "run the stand-alone collector"),
+    Command("replay", "otel_parsl.cli.replay", "put OTLP JSON lines into a database"),
     Command("doctor", "otel_parsl.cli.doctor", "check installation, endpoint and database"),
 )
 
@@ -54,7 +56,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
-    arguments = _parser(given).parse_args(given)
+    parser = _parser(given)
+    if not given:
+        parser.print_help(sys.stderr)
+        return USAGE
+    arguments = parser.parse_args(given)
     try:
         code = _run(arguments)
         sys.stdout.flush()

@@ -37,6 +37,23 @@ def add_json(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print JSON, for scripts")
 
 
+def add_limit(parser: argparse.ArgumentParser, *, default: int, things: str) -> None:
+    """Add ``--limit``; 0 stands for none."""
+    parser.add_argument(
+        "--limit",
+        type=_limit,
+        default=default,
+        metavar="N",
+        help=f"show at most N {things} (default {default}); 0 shows all",
+    )
+
+
+def _limit(text: str) -> int:
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of rows; 0 shows all")
+    return int(text)
+
+
 @contextmanager
 def opened_run(database_url: str | None, which: str) -> Iterator[tuple[Connection, Run]]:
     """

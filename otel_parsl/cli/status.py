@@ -15,8 +15,8 @@ from otel_parsl.cli.run_arguments import add_database, add_json, add_run, opened
 from otel_parsl.cli.table import Cell, Column, table
 from otel_parsl.query.counts import AppStates, select_counts
 from otel_parsl.query.liveness import Liveness, RunState, select_liveness
-from otel_parsl.query.pace import OpenTasks, Pace, estimate_time_left, select_pace
-from otel_parsl.query.running import select_running_seconds
+from otel_parsl.query.pace import OpenTasks, Pace, TimeLeft, estimate_time_left, select_pace
+from otel_parsl.query.running import Running, select_running
 from otel_parsl.query.runs import Run
 from otel_parsl.query.task_states import FAILED, OPEN, TaskState
 from otel_parsl.query.workers import Block, Workers, select_blocks, select_workers
@@ -44,7 +44,7 @@ class Status(NamedTuple):
     liveness: Liveness
     counts: AppStates
     pace: Pace
-    time_left_s: float | None
+    time_left: TimeLeft | None
     elapsed_s: float
     workers: Workers
     blocks: list[Block]
@@ -99,14 +99,14 @@ def read_status(database_url: str | None, which: str) -> Status:
         liveness = select_liveness(connection, found, open_tasks=open_tasks.total(), now=now)
         until = found.completed_at or now
         pace = select_pace(connection, found, until=until)
-        time_left_s = None
+        time_left = None
         workers = Workers(0, 0, 0)
         if liveness.state is RunState.RUNNING:
-            running_s = select_running_seconds(connection, found, now=now)
-            time_left_s = estimate_time_left(
+            running = select_running(connection, found, now=now)
+            time_left = estimate_time_left(
                 pace,
                 {
-                    app: OpenTasks(tasks, running_s.get(app, 0.0))
+                    app: OpenTasks(tasks, *running.get(app, Running(0, 0.0)))
                     for app, tasks in open_tasks.items()
                 },
             )
@@ -115,7 +115,7 @@ def read_status(database_url: str | None, which: str) -> Status:
             until = liveness.last_sign_at or found.began_at
         blocks = select_blocks(connection, found)
     elapsed_s = max((until - found.began_at).total_seconds(), 0.0)
-    return Status(found, liveness, counts, pace, time_left_s, elapsed_s, workers, blocks, now)
+    return Status(found, liveness, counts, pace, time_left, elapsed_s, workers, blocks, now)
 
 
 def _facts(status: Status) -> dict[str, Any]:
@@ -137,7 +137,8 @@ def _facts(status: Status) -> dict[str, Any]:
             for app, states in _by_app(status)
         ],
         "rate_per_s": status.pace.rate_per_s,
-        "time_left_s": status.time_left_s,
+        "time_left_s": status.time_left.seconds if status.time_left else None,
+        "time_left_unseen_apps": status.time_left.unseen_apps if status.time_left else [],
         "workers": status.workers,
         "blocks": status.blocks,
     }
@@ -249,18 +250,25 @@ def _pace_lines(status: Status) -> list[str]:
     if not status.is_running:
         return [f"{rate} over the whole run"]
     lines = [f"{rate} over the last {words.duration(status.pace.recent_s)}"]
-    is_open = any(status.tasks[state] for state in OPEN)
-    if is_open and status.time_left_s is None:
-        lines.append("  time left   not known yet")
-    elif is_open and status.time_left_s is not None:
-        left = words.duration(status.time_left_s)
-        lines.append(f"  time left   about {left}, by what finished tasks of each app took")
+    if any(status.tasks[state] for state in OPEN):
+        lines.append(f"  time left   {_time_left_words(status.time_left)}")
     workers = status.workers
     lines.append(
         f"  workers     {words.number(workers.connected)} connected in"
         f" {words.counted(workers.managers, 'manager')}, {words.number(workers.busy)} busy"
     )
     return lines
+
+
+def _time_left_words(time_left: TimeLeft | None) -> str:
+    if time_left is None:
+        return "not known yet: no try has ended"
+    about = f"about {words.duration(time_left.seconds)}, by what finished tasks of each app took"
+    if time_left.unseen_apps:
+        return (
+            f"{about}; none of {words.visible(', '.join(time_left.unseen_apps))} has finished yet"
+        )
+    return about
 
 
 def _block_lines(status: Status) -> list[str]:

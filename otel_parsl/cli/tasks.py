@@ -12,7 +12,13 @@ from otel_parsl.cli import words
 from otel_parsl.cli.as_json import print_json
 from otel_parsl.cli.exit_codes import WELL
 from otel_parsl.cli.paint import OF_STATE
-from otel_parsl.cli.run_arguments import add_database, add_json, add_run, opened_run
+from otel_parsl.cli.run_arguments import (
+    add_database,
+    add_json,
+    add_limit,
+    add_run,
+    opened_run,
+)
 from otel_parsl.cli.table import Cell, Column, table
 from otel_parsl.query.runs import Run
 from otel_parsl.query.task_facts import TaskFacts, select_task_facts
@@ -75,13 +81,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--text", help="only tasks with this in app, inputs, outputs, paths or failure"
     )
     parser.add_argument("--sort", choices=SORTS, default="urgency", help=_SORT_HELP)
-    parser.add_argument(
-        "--limit",
-        type=_limit,
-        default=_LIMIT,
-        metavar="N",
-        help=f"at most so many (default {_LIMIT}); 0 for all",
-    )
+    add_limit(parser, default=_LIMIT, things="tasks")
     add_database(parser)
     add_json(parser)
 
@@ -120,12 +120,6 @@ def run(arguments: argparse.Namespace) -> int:
         print(line)
     _warn_of_apps(wanted, known_apps)
     return WELL
-
-
-def _limit(text: str) -> int:
-    if not text.isdecimal():
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of tasks; 0 shows all")
-    return int(text)
 
 
 def _facts(found: Run, tasks: list[_Task], ids: TaskIds, now: datetime.datetime) -> dict[str, Any]:

@@ -86,6 +86,8 @@ def _sums(connection: Connection, run: Run) -> dict[str, GroupSums]:
 
 
 def _add_recovered(connection: Connection, run: Run, sums: dict[str, GroupSums]) -> None:
+    if all(group.tries == group.failed_tasks for group in sums.values()):
+        return
     query = (
         _of_run(run, _failure.fingerprint, func.count(_failure.task_id.distinct()))
         .join(

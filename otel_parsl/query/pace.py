@@ -54,8 +54,18 @@ class OpenTasks(NamedTuple):
     """The tasks of one app that have not ended."""
 
     tasks: int
+    running: int
+    """How many of them run."""
     running_s: float
-    """For how long those of them that run have run, together."""
+    """For how long those have run, together."""
+
+
+class TimeLeft(NamedTuple):
+    """When the open tasks will have ended, as far as the past tells."""
+
+    seconds: float
+    unseen_apps: tuple[str, ...]
+    """Apps with open tasks of which none has ended, so that their cost is a guess."""
 
 
 def select_pace(connection: Connection, run: Run, *, until: datetime.datetime) -> Pace:
@@ -77,9 +87,9 @@ def select_pace(connection: Connection, run: Run, *, until: datetime.datetime) -
     return Pace(select_apps(connection, run, run.began_at), whole_s)
 
 
-def estimate_time_left(pace: Pace, open_tasks: Mapping[str, OpenTasks]) -> float | None:
+def estimate_time_left(pace: Pace, open_tasks: Mapping[str, OpenTasks]) -> TimeLeft | None:
     """
-    Return in how many seconds the open tasks will have ended, as far as the past tells.
+    Estimate how long the open tasks will take.
 
     Each app's tasks are taken to cost what its finished ones cost on the mean, and the run to get
     as much done a second as it did lately; so it holds whether workers or dispatch set the pace.
@@ -91,15 +101,26 @@ def estimate_time_left(pace: Pace, open_tasks: Mapping[str, OpenTasks]) -> float
     if not ended:
         return None
     mean_s = sum(app.run_s for app in pace.apps.values()) / ended
-    cost_s = {name: (app.mean_run_s or mean_s) + OVERHEAD_S for name, app in pace.apps.items()}
-    speed = sum(app.recent * cost_s[name] for name, app in pace.apps.items()) / pace.recent_s
+    done_s = sum(
+        app.recent * ((app.mean_run_s or mean_s) + OVERHEAD_S) for app in pace.apps.values()
+    )
+    under_way_s = sum(
+        min(each.running_s, each.running * pace.recent_s) for each in open_tasks.values()
+    )
+    speed = (done_s + under_way_s) / pace.recent_s
     if speed <= 0:
         return None
-    left_s = sum(
-        max(of_app.tasks * cost_s.get(name, mean_s + OVERHEAD_S) - of_app.running_s, 0.0)
-        for name, of_app in open_tasks.items()
-    )
-    return left_s / speed
+    left_s = 0.0
+    unseen = []
+    for name, each in open_tasks.items():
+        of_app = pace.apps.get(name)
+        cost_s = of_app.mean_run_s if of_app else None
+        if cost_s is None:
+            unseen.append(name)
+            # It takes at least as long as those that run have run already.
+            cost_s = max(mean_s, each.running_s / each.running if each.running else 0.0)
+        left_s += max(each.tasks * (cost_s + OVERHEAD_S) - each.running_s, 0.0)
+    return TimeLeft(left_s / speed, tuple(sorted(unseen)))
 
 
 def _of_ours(connection: Connection, run: Run, since: datetime.datetime) -> dict[str, AppPace]:

@@ -10,7 +10,7 @@ from sqlalchemy import ColumnElement, Connection, String, cast, func, literal, o
 
 from otel_parsl.query.errors import NoSuchRun
 from otel_parsl.query.runs import Run
-from otel_parsl.query.task_states import TaskState, task_states
+from otel_parsl.query.task_states import OF_PARSL, TaskState, task_states
 from otel_parsl.query.times import utc_from_local
 from otel_parsl.query.tries import ids_in
 from otel_parsl.schema import otel_edge, status, task
@@ -91,13 +91,14 @@ def select_task(connection: Connection, run: Run, task_id: int) -> tuple[TaskFac
 
 
 def select_state_changes(connection: Connection, run: Run, task_id: int) -> list[StateChange]:
-    """Return the states that a task took, in the order of their times."""
+    """Return the states that a task took, in their order: that of clocks may be another."""
     query = select(status).where(status.c.task_id == task_id, status.c.run_id == run.run_id)
-    rows = connection.execute(query.order_by(status.c.timestamp, status.c.try_id))
-    return [
+    changes = [
         StateChange(row.try_id, row.task_status_name, utc_from_local(row.timestamp, run.zone))
-        for row in rows
+        for row in connection.execute(query.order_by(status.c.timestamp))
     ]
+    ranks = {name: rank for rank, name in enumerate(OF_PARSL)}
+    return sorted(changes, key=lambda change: (change.try_id, ranks.get(change.state, len(ranks))))
 
 
 def select_dependents(

@@ -119,7 +119,8 @@ def _tries(connection: Connection, run: Run, task_ids: Sequence[int]) -> Iterato
             hostname=row.hostname,
             block_id=row.block_id,
             launched_at=utc_from_local(row.task_try_time_launched, run.zone),
-            running_at=utc_from_local(row.task_try_time_running, run.zone),
+            running_at=(None if more is None else utc_from_ns(more.running_ns))
+            or utc_from_local(row.task_try_time_running, run.zone),
             ended_at=(None if more is None else utc_from_ns(more.ended_ns)) or ended.get(key),
             returned_at=utc_from_local(row.task_try_time_returned, run.zone),
             joins=ids_in(row.task_joins),

@@ -91,8 +91,8 @@ def test_killed_submit_process_has_its_run_closed_as_lost(tmp_path: Path) -> Non
         program.until_printed("ready")
         until(
             lambda: query(
-                program.database, "select 1 from status where task_status_name = 'running'"
-                " and task_id = 5"
+                program.database,
+                "select 1 from status where task_status_name = 'running' and task_id = 5",
             )
         )
         pid = _agent_pid(program)
@@ -165,6 +165,9 @@ def test_last_tasks_before_cleanup_are_all_there(tmp_path: Path, repetition: int
     found = Counter(
         dict(query(program.database, "select task_status_name, count(*) from status group by 1"))
     )
-    assert Counter(
-        dict.fromkeys(("pending", "launched", "running", "running_ended", "exec_done"), 5000)
-    ) == found
+    assert (
+        Counter(
+            dict.fromkeys(("pending", "launched", "running", "running_ended", "exec_done"), 5000)
+        )
+        == found
+    )

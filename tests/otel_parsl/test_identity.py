@@ -47,7 +47,9 @@ def test_ids_are_those_of_the_first_release() -> None:
         "run": span_id(RUN, "run").hex(),
         "task": span_id(RUN, "task", 7).hex(),
         "try": span_id(RUN, "try", 7, 1).hex(),
-        "execution": span_id(RUN, "execution", 7, 1, "node1", 4711, 1_700_000_000_000_000_000).hex(),
+        "execution": span_id(
+            RUN, "execution", 7, 1, "node1", 4711, 1_700_000_000_000_000_000
+        ).hex(),
         "block": span_id(RUN, "block", "htex", "0").hex(),
         "manager": span_id(RUN, "manager", "0a1b").hex(),
         "trace of task 1000": task_trace_id(RUN, 1000).hex(),

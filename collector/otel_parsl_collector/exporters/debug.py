@@ -48,11 +48,13 @@ class DebugExporter:
         for item in frames:
             signal = SIGNALS[item.signal]
             request = signal.request.FromString(item.payload)
-            logger.info("%s: %s: %d %s", self._name, signal.name, signal.count(request), signal.items)
+            logger.info(
+                "%s: %s: %d %s", self._name, signal.name, signal.count(request), signal.items
+            )
             if self._settings.verbosity == "detailed":
                 logger.info("%s", json.dumps(render(request)))
         self._kept.save(places)
-        return Outcome()
+        return Outcome(frames)
 
     def delay_s(self, error: Exception) -> float:
         return 1.0

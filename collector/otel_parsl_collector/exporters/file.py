@@ -76,7 +76,7 @@ class FileExporter:
         except OSError:
             self._cut(before)
             raise
-        return Outcome()
+        return Outcome(frames)
 
     def delay_s(self, error: Exception) -> float:
         return 1.0

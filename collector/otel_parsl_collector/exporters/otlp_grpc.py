@@ -18,7 +18,10 @@ from otel_parsl_collector.exporters.otlp import (
     OtlpExporter,
     Unavailable,
 )
+from otel_parsl_collector.exporters.splitting import split
 from otel_parsl_collector.place_file import PlaceFile
+
+_TIMEOUT = Duration(5.0)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,7 +48,7 @@ class OtlpSettings:
     endpoint: str
     headers: dict[str, str] = field(default_factory=dict, repr=False)
     compression: Literal["none", "gzip"] = "gzip"
-    timeout: Duration = Duration(5.0)
+    timeout: Duration = _TIMEOUT
     """For one request; there is no end to how often it is sent again."""
     tls: ClientTlsSettings = ClientTlsSettings()
     auth: ClientAuthSettings | None = None
@@ -105,17 +108,22 @@ class ForwardExporter:
         Raises:
             Unavailable: Some may have been sent; sending them again does no harm.
         """
+        sent: list[Frame] = []
         refused: list[Frame] = []
-        left_out: list[Frame] = []
-        for request in _requests(frames):
+        fitting: list[Frame] = []
+        for item in frames:
+            pieces, too_large = split(item.signal, item.payload, limit_bytes=MAX_REQUEST_BYTES)
+            fitting += [item._replace(payload=piece) for piece in pieces]
+            refused += [item._replace(payload=piece) for piece in too_large]
+        for request in _requests(fitting):
             refused_before, sent_before = self._exporter.refused, self._exporter.sent
             self._exporter.consume(request, places)
             if self._exporter.refused > refused_before:
                 refused += request
-            elif self._exporter.sent == sent_before:
-                left_out += request
+            elif self._exporter.sent > sent_before:
+                sent += request
         self._kept.save(places)
-        return Outcome(refused, left_out)
+        return Outcome(sent, refused)
 
     def delay_s(self, error: Exception) -> float:
         assert isinstance(error, Unavailable)

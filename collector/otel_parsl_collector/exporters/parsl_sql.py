@@ -121,10 +121,13 @@ class StoreComponent:
         try:
             self._store.consume(frames, places)
         except _UNFIT:
-            refused = [item for item in frames if not self._fits(item)]
+            fits = {id(item): self._fits(item) for item in frames}
             self._store.consume([], places)
-            return Outcome(refused)
-        return Outcome()
+            return Outcome(
+                [item for item in frames if fits[id(item)]],
+                [item for item in frames if not fits[id(item)]],
+            )
+        return Outcome(frames)
 
     def delay_s(self, error: Exception) -> float:
         return _RETRY_S

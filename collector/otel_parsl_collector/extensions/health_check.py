@@ -1,4 +1,4 @@
-"""The extension that says on a page whether all runs: for a supervisor, a load balancer, a probe."""
+"""The extension that says on a page whether all runs: for a supervisor or a probe."""
 
 from __future__ import annotations
 
@@ -9,12 +9,14 @@ from otel_parsl_collector.component import Component, ExtensionContext
 from otel_parsl_collector.endpoint import Endpoint, check_exposure
 from otel_parsl_collector.http_page import HttpPage, Page
 
+_ENDPOINT = Endpoint("127.0.0.1", 13133)
+
 
 @dataclass(frozen=True, kw_only=True)
 class HealthCheckSettings:
     """``extensions.health_check``."""
 
-    endpoint: Endpoint = Endpoint("127.0.0.1", 13133)
+    endpoint: Endpoint = _ENDPOINT
     path: str = "/"
 
 

@@ -174,11 +174,22 @@ class Facts:
         """Items of ours that lack what their row needs."""
 
     def run_state(self, state: RunState) -> None:
-        """Keep the latest state of a run; what it does not say is taken from the one before."""
+        """Put together what several events say of how far a run has come."""
         known = self.run_states.get(state.run_id)
         if known is not None:
-            if known.sequence >= state.sequence:
-                known, state = state, known
-            said = {name: value for name, value in state._asdict().items() if value is not None}
-            state = known._replace(**said)
+            older, newer = (known, state) if known.sequence < state.sequence else (state, known)
+            ended = max(older, newer, key=lambda said: said.completed_ns or 0)
+            state = newer._replace(
+                tasks_completed=_greater(older.tasks_completed, newer.tasks_completed),
+                tasks_failed=_greater(older.tasks_failed, newer.tasks_failed),
+                completed_ns=ended.completed_ns,
+                outcome=ended.outcome,
+            )
         self.run_states[state.run_id] = state
+
+
+def _greater(one: int | None, other: int | None) -> int | None:
+    """Return the greater of two counts, which only grow; a known one beats None."""
+    if one is None or other is None:
+        return other if one is None else one
+    return max(one, other)

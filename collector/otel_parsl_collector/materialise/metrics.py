@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from struct import Struct
 from typing import Any
 
 from otel_parsl import semconv as names
@@ -47,7 +48,8 @@ def add(metrics: Iterable[Any], resource: Attributes, run: Run | None, facts: Fa
         if column is not None:
             samples.add(metric.gauge.data_points, column)
         elif name.startswith("parsl.manager."):
-            manager[name] = {p.time_unix_nano: _value(p) for p in metric.gauge.data_points}
+            points = manager.setdefault(name, {})
+            points.update((p.time_unix_nano, _value(p)) for p in metric.gauge.data_points)
         else:
             facts.unknown += 1
     samples.finish(run.run_id, facts)
@@ -60,6 +62,13 @@ def _value(point: Any) -> float:
     return value
 
 
+_SampleKey = tuple[tuple[int, int], int]
+_TIME_TAG, _DOUBLE_TAG, _INTEGER_TAG = 0x19, 0x21, 0x31
+_VALUE_TAGS = (_DOUBLE_TAG, _INTEGER_TAG)
+_VALUE_END = 18
+_read_point = Struct("<xQBd").unpack_from
+
+
 class _Samples:
     """
     The samples of a request, put together from the points of their metrics.
@@ -69,41 +78,48 @@ class _Samples:
     """
 
     def __init__(self) -> None:
-        self._rows: dict[tuple[int, int, int], list[Any]] = {}
-        self._texts: dict[tuple[int, int, int], Attributes] = {}
+        self._rows: dict[_SampleKey, list[Any]] = {}
+        self._texts: dict[_SampleKey, Attributes] = {}
         self._ids: dict[bytes, tuple[int, int]] = {}
         self._keyless = 0
 
     def add(self, points: Iterable[Any], column: int) -> None:
-        rows = self._rows
+        rows, known = self._rows, self._ids
         for point in points:
             data = point.SerializeToString()
-            # A time (tag 0x19) and a value of 8 bytes stand before the attributes in every point
-            # of ours; any other point is read field by field.
-            is_usual = len(data) > 18 and data[0] == 0x19 and data[9] in (0x21, 0x31)
-            ids = self._ids.get(data[18:]) if is_usual else None
-            if ids is None:
-                ids = self._read(point, data[18:] if is_usual else data)
+            ids = known.get(data[_VALUE_END:])
+            # A point of ours is a time and a value of 8 bytes each, then the attributes; any other
+            # is read field by field.
+            if ids is not None and data[0] == _TIME_TAG and data[9] in _VALUE_TAGS:
+                time_ns, tag, value = _read_point(data)
+                if tag == _INTEGER_TAG:
+                    value = point.as_int
+            else:
+                ids = self._read(point, data)
                 if ids is None:
                     self._keyless += 1
                     continue
-            key = (*ids, point.time_unix_nano)
+                time_ns, value = point.time_unix_nano, _value(point)
+            key = (ids, time_ns)
             row = rows.get(key)
             if row is None:
                 row = rows[key] = [None] * len(SAMPLE_METRICS)
-            row[column] = _value(point)
+            row[column] = value
             if column == 0:
                 self._texts[key] = read_attributes(point.attributes)
 
     def finish(self, run_id: str, facts: Facts) -> None:
         facts.incomplete += self._keyless
         for key, row in self._rows.items():
+            (task_id, try_id), time_ns = key
             texts = self._texts.get(key, {})
             cpu_num = texts.get(names.SAMPLE_CPU_NUM)
             facts.samples.append(
                 Sample(
                     run_id,
-                    *key,
+                    task_id,
+                    try_id,
+                    time_ns,
                     texts.get(names.SAMPLE_PID),
                     texts.get(names.SAMPLE_STATUS),
                     None if cpu_num is None else str(cpu_num),
@@ -111,12 +127,14 @@ class _Samples:
                 )
             )
 
-    def _read(self, point: Any, said: bytes) -> tuple[int, int] | None:
+    def _read(self, point: Any, data: bytes) -> tuple[int, int] | None:
         found = read_attributes(point.attributes)
         try:
-            ids = self._ids[said] = (found[names.TASK_ID], found[names.TRY_ID])
+            ids = (found[names.TASK_ID], found[names.TRY_ID])
         except KeyError:
             return None
+        if len(data) > _VALUE_END and data[0] == _TIME_TAG and data[9] in _VALUE_TAGS:
+            self._ids[data[_VALUE_END:]] = ids
         return ids
 
 

@@ -24,8 +24,8 @@ import zmq.auth
 from zmq.auth.thread import ThreadAuthenticator
 
 from otel_parsl import __version__, semconv, wire
-from otel_parsl.live import MESSAGE_TAG
 from otel_parsl.messages import manager_attributes, manager_metrics
+from otel_parsl.rendezvous import MESSAGE_TAG
 from otel_parsl.spool import frame
 from otel_parsl.wire import METRICS
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from email.message import Message
 from typing import BinaryIO
 
 from otel_parsl_collector.receivers.refusal import Malformed, TooLarge
@@ -24,7 +24,7 @@ class BodyReader:
         TooLarge: They announce one over the limit.
     """
 
-    def __init__(self, headers: Mapping[str, str], *, limit_bytes: int) -> None:
+    def __init__(self, headers: Message[str, str], *, limit_bytes: int) -> None:
         self._limit_bytes = limit_bytes
         coding = headers.get("Transfer-Encoding")
         length = headers.get("Content-Length")

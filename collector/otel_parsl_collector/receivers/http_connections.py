@@ -122,7 +122,7 @@ class RequestHandler(BaseHTTPRequestHandler):
                 self.connection.shutdown(socket.SHUT_WR)
             while (left_s := deadline - time.monotonic()) > 0:
                 self.connection.settimeout(left_s)
-                if not self.rfile.read1(1 << 20):  # type: ignore[attr-defined]
+                if not self.rfile.read1(1 << 20):
                     break
 
 

@@ -13,6 +13,8 @@ from otel_parsl_collector.receivers.intake import Intake
 from otel_parsl_collector.receivers.listener import Listener, ServerTls
 
 _MIB = 1 << 20
+_GRPC = Endpoint("127.0.0.1", 4317)
+_HTTP = Endpoint("127.0.0.1", 4318)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,7 +38,7 @@ class ServerAuthSettings:
 class GrpcSettings:
     """``receivers.otlp.protocols.grpc``."""
 
-    endpoint: Endpoint = Endpoint("127.0.0.1", 4317)
+    endpoint: Endpoint = _GRPC
     max_recv_msg_size_mib: int = MAX_REQUEST_BYTES // _MIB
     tls: ServerTlsSettings | None = None
     auth: ServerAuthSettings | None = None
@@ -46,7 +48,7 @@ class GrpcSettings:
 class HttpSettings:
     """``receivers.otlp.protocols.http``."""
 
-    endpoint: Endpoint = Endpoint("127.0.0.1", 4318)
+    endpoint: Endpoint = _HTTP
     max_request_body_size: int = MAX_REQUEST_BYTES
     """In bytes."""
     tls: ServerTlsSettings | None = None

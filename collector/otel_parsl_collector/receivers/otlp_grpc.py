@@ -38,7 +38,7 @@ _OPTIONS = [
 ]
 
 
-class GrpcServer(grpc.GenericRpcHandler):
+class GrpcServer:
     """
     The OTLP services over gRPC.
 
@@ -81,7 +81,7 @@ class GrpcServer(grpc.GenericRpcHandler):
             self._server = None
 
     def service(self, handler_call_details: Any) -> Any:
-        """Return the handler of a call; None for a service that is not there."""
+        """Return the handler of a call, as gRPC asks; None for a service that is not there."""
         signal = self._signals.get(handler_call_details.method)
         if signal is None:
             return None
@@ -97,9 +97,7 @@ class GrpcServer(grpc.GenericRpcHandler):
 
         def export(body: bytes, context: Any) -> bytes:
             try:
-                request = self._intake.answer(
-                    lambda: read(body), transport="grpc", arrived=arrived
-                )
+                request = self._intake.answer(lambda: read(body), transport="grpc", arrived=arrived)
             except Refusal as refusal:
                 _refuse(context, refusal)
             answer: bytes = response(request).SerializeToString()

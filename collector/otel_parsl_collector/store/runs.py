@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from sqlalchemy import case
+
 from otel_parsl.schema import otel_run, workflow
 from otel_parsl_collector.materialise.facts import Facts, Run, RunState
 from otel_parsl_collector.store.session import Session
@@ -38,26 +40,28 @@ def write_runs(facts: Facts, session: Session) -> None:
 
 
 def _write_state(state: RunState, run: Run, session: Session) -> None:
-    newer = (otel_run.c.sequence.is_(None)) | (otel_run.c.sequence <= state.sequence)
-    values: dict[str, object] = {
-        "sequence": state.sequence,
-        "last_event_ns": state.time_ns,
-    }
-    if state.completed_ns is not None:
-        values["ended_ns"] = state.completed_ns
-        values["outcome"] = state.outcome or "completed"
+    """Write each thing that a state says by a rule of its own: any may come late."""
     connection = session.connection
-    done = connection.execute(
-        otel_run.update().where(otel_run.c.run_id == run.run_id, newer).values(values)
+    of_run = otel_run.update().where(otel_run.c.run_id == run.run_id)
+    of_workflow = workflow.update().where(workflow.c.run_id == run.run_id)
+    is_newer = otel_run.c.sequence.is_(None) | (otel_run.c.sequence < state.sequence)
+    connection.execute(
+        of_run.where(is_newer).values(sequence=state.sequence, last_event_ns=state.time_ns)
     )
-    if done.rowcount == 0:
+    counts = {
+        column.name: case((column < count, count), else_=column)
+        for column, count in (
+            (workflow.c.tasks_completed_count, state.tasks_completed),
+            (workflow.c.tasks_failed_count, state.tasks_failed),
+        )
+        if count is not None
+    }
+    if counts:
+        connection.execute(of_workflow.values(counts))
+    if state.completed_ns is None:
         return
-    columns: dict[str, object] = {}
-    if state.tasks_completed is not None:
-        columns["tasks_completed_count"] = state.tasks_completed
-    if state.tasks_failed is not None:
-        columns["tasks_failed_count"] = state.tasks_failed
-    if state.completed_ns is not None:
-        columns["time_completed"] = session.datetimes[run.run_id](state.completed_ns)
-    if columns:
-        connection.execute(workflow.update().where(workflow.c.run_id == run.run_id).values(columns))
+    is_later = otel_run.c.ended_ns.is_(None) | (otel_run.c.ended_ns <= state.completed_ns)
+    ended = {"ended_ns": state.completed_ns, "outcome": state.outcome or "completed"}
+    if connection.execute(of_run.where(is_later).values(ended)).rowcount:
+        completed = session.datetimes[run.run_id](state.completed_ns)
+        connection.execute(of_workflow.values(time_completed=completed))

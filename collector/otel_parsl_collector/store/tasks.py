@@ -10,13 +10,12 @@ from otel_parsl_collector.materialise.facts import Facts, TaskBorn, TaskState
 from otel_parsl_collector.store.session import Session
 from otel_parsl_collector.store.upsert import Row
 
-_KEY = "run_id task_id"
 _LATEST = (
     "task_func_name task_memoize task_hashsum task_inputs task_fail_count task_fail_cost"
     " task_time_returned"
 )
 _BORN = "task_time_invoked task_depends task_outputs task_stdin task_stdout task_stderr"
-_ALL = f"{_KEY} {_LATEST} {_BORN}"
+_ALL = " ".join(task.c.keys())
 _UNBORN = TaskBorn(None, None, None, None, None, None)
 
 
@@ -73,26 +72,29 @@ def _write_run(run_id: str, states: dict[int, TaskState], facts: Facts, session:
         [(run_id, app, name, count) for (app, name), count in moved.items() if count],
         add="tasks",
     )
+    if any(count < 0 for count in moved.values()):
+        emptied = (otel_count.c.run_id == run_id) & (otel_count.c.tasks == 0)
+        session.connection.execute(otel_count.delete().where(emptied))
 
 
 def _row(state: TaskState, born: TaskBorn, session: Session) -> Row:
     time = session.times[state.run_id]
     return (
-        state.run_id,
         state.task_id,
+        state.run_id,
+        born.depends,
         state.app,
         session.text_of_bool[state.memoize],
         state.hashsum,
         state.inputs,
-        state.fail_count,
-        state.fail_cost,
-        time(state.returned_ns),
-        time(born.invoked_ns),
-        born.depends,
         born.outputs,
         born.stdin,
         born.stdout,
         born.stderr,
+        time(born.invoked_ns),
+        time(state.returned_ns),
+        state.fail_count,
+        state.fail_cost,
     )
 
 

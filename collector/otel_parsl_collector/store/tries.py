@@ -50,7 +50,7 @@ def write_tries(facts: Facts, session: Session) -> None:
     for execution in facts.executions:
         key = execution.task_id, execution.try_id
         other = executions[execution.run_id].get(key)
-        if other is None or execution.running_ns >= other.running_ns:
+        if other is None or execution.ended_ns >= other.ended_ns:
             executions[execution.run_id][key] = execution
     for run_id in states.keys() | running.keys() | executions.keys():
         _RunTries(run_id, session).write(
@@ -91,11 +91,15 @@ class _RunTries:
         pending = self._pending(states)
         self._write_rows(states, {**pending, **running})
         self._write_buckets(executions, before)
-        latest = {
-            key: execution
-            for key, execution in executions.items()
-            if key not in before or execution.running_ns >= (before[key].running_ns or 0)
-        }
+        latest = {}
+        for key, execution in executions.items():
+            old = before.get(key)
+            if old is None or execution.ended_ns >= (old.ended_ns or 0):
+                # An executor may run a try again: how it began is then another's than its totals.
+                begun_ns = [execution.running_ns, old.running_ns or 0 if old is not None else 0]
+                if key in running:
+                    begun_ns.append(running[key].running_ns or 0)
+                latest[key] = execution._replace(running_ns=max(begun_ns))
         self._write_current(states, running, latest, submitted)
 
     def _before(self, keys: Iterable[TryKey]) -> dict[TryKey, Any]:
@@ -228,6 +232,11 @@ class _RunTries:
         """Write ``otel_try``: a short try's facts come together, and are one row then."""
         whole: list[Row] = []
         of_state: list[Row] = []
+        of_worker: list[Row] = [
+            (self._run_id, *key, begun.running_ns)
+            for key, begun in running.items()
+            if key not in executions
+        ]
         for key, state in states.items():
             row: Row = (self._run_id, *key, state.sequence, state.state)
             if key in executions and key in submitted:
@@ -240,14 +249,7 @@ class _RunTries:
         self._upsert(
             _SUBMITTED, [(self._run_id, *key, *state[-2:]) for key, state in submitted.items()]
         )
-        self._upsert(
-            "running_ns",
-            [
-                (self._run_id, *key, begun.running_ns)
-                for key, begun in running.items()
-                if begun.ended_ns is None and key not in executions
-            ],
-        )
+        self._upsert("running_ns", of_worker)
         self._upsert(
             _TOTALS,
             [

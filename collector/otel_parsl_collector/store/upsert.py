@@ -8,6 +8,7 @@ is three times faster than through Core's executemany.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from operator import itemgetter
 from typing import Any
 
 from sqlalchemy import Connection, Table
@@ -54,17 +55,12 @@ class Upsert:
         else:
             statement = statement.on_conflict_do_nothing()
         compiled = statement.compile(dialect=compiler, column_keys=list(columns))
-        order = list(compiled.positiontup or ())
-        if order != list(columns):
-            self._order: list[int] | None = [list(columns).index(name) for name in order]
-        else:
-            self._order = None
+        order = [list(columns).index(name) for name in compiled.positiontup or ()]
+        self._in_order = itemgetter(*order)
         self.sql = str(compiled)
 
     def __call__(self, connection: Connection, rows: Sequence[Row]) -> None:
         """Write the rows."""
         if not rows:
             return
-        if self._order is not None:
-            rows = [tuple(row[index] for index in self._order) for row in rows]
-        connection.exec_driver_sql(self.sql, list(rows))
+        connection.exec_driver_sql(self.sql, list(map(self._in_order, rows)))

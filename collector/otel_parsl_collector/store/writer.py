@@ -69,5 +69,14 @@ class StoreWriter:
             )
 
     def close(self) -> None:
-        """Let go of the database: its files can be moved or deleted then."""
+        """
+        Let go of the database: its file can be copied or deleted alone then.
+
+        With a reader still connected SQLite keeps its write-ahead log beside the file; emptied, it
+        says nothing to whoever opens another database of that name.
+        """
+        if self._engine.dialect.name == "sqlite":
+            connection = self._engine.raw_connection()
+            connection.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            connection.close()
         self._engine.dispose()

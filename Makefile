@@ -1,0 +1,71 @@
+# What a contributor needs; `make test` is what CI runs.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+.PHONY: demo
+demo: $(VENV)/.installed  ## Run a small monitored workflow and show what was recorded
+	$(BIN)/otel-parsl demo
+
+.PHONY: test
+test: $(VENV)/.installed-dev backends lint types pytest parsl-tests missing  ## Provision what the tests need, and run everything
+
+.PHONY: backends
+backends: $(VENV)/.installed-dev  ## Build or install the real backends (Jaeger, OpenTelemetry Collector, PostgreSQL)
+	$(BIN)/python tests/backends/provision.py
+
+.PHONY: missing
+missing:  ## Name the backends that could not be had
+	$(BIN)/python tests/backends/provision.py --check
+
+.PHONY: lint
+lint: $(VENV)/.installed-dev  ## Check style and the directions of imports
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
+
+.PHONY: types
+types: $(VENV)/.installed-dev  ## Check types
+	$(BIN)/mypy
+
+.PHONY: pytest
+pytest: $(VENV)/.installed-dev  ## Run our own tests
+	$(BIN)/python -m pytest
+
+.PHONY: parsl-tests
+parsl-tests:  ## Run Parsl's own monitoring tests with our hub in MonitoringHub's place
+	$(PYTHON) tests/parsl_own/run.py
+
+.PHONY: format
+format: $(VENV)/.installed-dev  ## Format the code
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+.PHONY: docs
+docs: $(VENV)/.installed-docs  ## Build the documentation; a warning is an error
+	$(BIN)/mkdocs build --strict
+
+.PHONY: benchmark
+benchmark: $(VENV)/.installed-dev  ## Measure overhead and ingest beside Parsl's own hub
+	$(BIN)/python benchmarks/overhead.py
+	$(BIN)/python benchmarks/ingest.py
+
+.PHONY: help
+help:  ## Show this
+	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 14
+
+$(VENV)/bin/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.installed: pyproject.toml | $(VENV)/bin/python
+	$(BIN)/python -m pip install --quiet --editable .
+	touch $@
+
+$(VENV)/.installed-dev: pyproject.toml | $(VENV)/bin/python
+	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	touch $@ $(VENV)/.installed
+
+$(VENV)/.installed-docs: pyproject.toml | $(VENV)/bin/python
+	$(BIN)/python -m pip install --quiet --editable '.[docs]'
+	touch $@

@@ -1,0 +1,97 @@
+"""Split a request into ones that every receiver takes."""
+
+from __future__ import annotations
+
+import copy
+import logging
+from typing import Any, NamedTuple
+
+from otel_parsl.wire import LOGS, METRICS, TRACES
+from otel_parsl_collector.signals import SIGNALS
+
+logger = logging.getLogger(__name__)
+
+_LEVELS = {
+    TRACES: ("resource_spans", "scope_spans", "spans"),
+    METRICS: ("resource_metrics", "scope_metrics", "metrics", "data", "data_points"),
+    LOGS: ("resource_logs", "scope_logs", "log_records"),
+}
+
+
+class Pieces(NamedTuple):
+    """What a request was split into."""
+
+    fitting: list[bytes]
+    too_large: list[bytes]
+    """Requests of one item each, which is over the limit by itself."""
+
+
+def split(signal: int, payload: bytes, *, limit_bytes: int) -> Pieces:
+    """
+    Return a request as one or more within a limit, the same ones whenever it is asked.
+
+    Args:
+        signal: ``wire.TRACES``, ``METRICS`` or ``LOGS``.
+        payload: The request; where it is within the limit it is returned as it is.
+        limit_bytes: Of each piece.
+    """
+    pieces = Pieces([], [])
+    if len(payload) <= limit_bytes:
+        pieces.fitting.append(payload)
+    else:
+        _split(SIGNALS[signal].request.FromString(payload), _LEVELS[signal], limit_bytes, pieces)
+    if pieces.too_large:
+        logger.error(
+            "%d items of %s are not sent: each is larger than the %d bytes that receivers take",
+            len(pieces.too_large),
+            SIGNALS[signal].name,
+            limit_bytes,
+        )
+    return pieces
+
+
+def _split(request: Any, levels: tuple[str, ...], limit_bytes: int, pieces: Pieces) -> None:
+    if request.ByteSize() <= limit_bytes:
+        pieces.fitting.append(request.SerializeToString())
+        return
+    halves = _halves(request, levels)
+    if halves is None:
+        pieces.too_large.append(request.SerializeToString())
+        return
+    for half in halves:
+        _split(half, levels, limit_bytes, pieces)
+
+
+def _halves(message: Any, levels: tuple[str, ...]) -> tuple[Any, Any] | None:
+    """Return a message as two, each with half of its items; None where it has but one."""
+    if not levels:
+        return None
+    name, *rest = levels
+    if name == "data":
+        return _halves_of_data(message, tuple(rest))
+    children = getattr(message, name)
+    if not children:
+        return None
+    left, right = copy.deepcopy(message), copy.deepcopy(message)
+    if len(children) > 1:
+        middle = len(children) // 2
+        del getattr(left, name)[middle:]
+        del getattr(right, name)[:middle]
+        return left, right
+    inner = _halves(children[0], tuple(rest))
+    if inner is None:
+        return None
+    getattr(left, name)[0].CopyFrom(inner[0])
+    getattr(right, name)[0].CopyFrom(inner[1])
+    return left, right
+
+
+def _halves_of_data(metric: Any, levels: tuple[str, ...]) -> tuple[Any, Any] | None:
+    kind = metric.WhichOneof("data")
+    inner = None if kind is None else _halves(getattr(metric, kind), levels)
+    if inner is None:
+        return None
+    left, right = copy.deepcopy(metric), copy.deepcopy(metric)
+    getattr(left, kind).CopyFrom(inner[0])
+    getattr(right, kind).CopyFrom(inner[1])
+    return left, right

@@ -1,0 +1,62 @@
+"""``otel-parsl doctor``: check the installation, an endpoint and a database."""
+
+from __future__ import annotations
+
+import argparse
+
+from otel_parsl.cli import words
+from otel_parsl.cli.as_json import print_json
+from otel_parsl.cli.exit_codes import TROUBLE, WELL
+from otel_parsl.cli.finding import Finding, Verdict
+from otel_parsl.cli.paint import paint
+from otel_parsl.cli.run_arguments import add_database, add_json
+
+_COLOURS = {
+    Verdict.OK: "green",
+    Verdict.NOTE: "dim",
+    Verdict.WARNING: "yellow",
+    Verdict.BAD: "red",
+}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the command's arguments."""
+    parser.add_argument(
+        "--endpoint",
+        metavar="URL",
+        help="an OTLP endpoint to try; by default what OTEL_EXPORTER_OTLP_ENDPOINT names",
+    )
+    add_database(parser)
+    add_json(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Print what was found, each with what to do about it."""
+    findings = examine(arguments.endpoint, arguments.db)
+    if arguments.json:
+        print_json({"findings": findings})
+    else:
+        print("\n".join(line for finding in findings for line in _lines(finding)))
+    return TROUBLE if any(finding.verdict is Verdict.BAD for finding in findings) else WELL
+
+
+def examine(endpoint: str | None, database_url: str | None) -> list[Finding]:
+    """Return all findings."""
+    from otel_parsl.cli.database_check import check_database
+    from otel_parsl.cli.endpoint_check import check_endpoints
+    from otel_parsl.cli.installation_check import check_installation
+
+    return [
+        *check_installation(),
+        *check_endpoints(endpoint),
+        *check_database(database_url),
+    ]
+
+
+def _lines(finding: Finding) -> list[str]:
+    verdict = paint(f"{finding.verdict.value:<8}", _COLOURS[finding.verdict])
+    first, *rest = words.visible_lines(finding.found) or [""]
+    lines = [f"{verdict}{finding.subject}: {first}", *(f"{'':<8}{line}" for line in rest)]
+    if finding.advice:
+        lines.append(f"{'':<8}{paint('do:', 'bold')} {words.visible(finding.advice)}")
+    return lines

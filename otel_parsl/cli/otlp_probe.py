@@ -1,0 +1,106 @@
+"""Ask an OTLP endpoint, by an Export request that holds nothing, which signals it takes."""
+
+from __future__ import annotations
+
+import http.client
+import ssl
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any, NamedTuple
+from urllib.parse import urlsplit
+
+SERVICES = {
+    "traces": "opentelemetry.proto.collector.trace.v1.TraceService",
+    "metrics": "opentelemetry.proto.collector.metrics.v1.MetricsService",
+    "logs": "opentelemetry.proto.collector.logs.v1.LogsService",
+}
+TIMEOUT_S = 5.0
+_BODY_SHOWN = 200
+
+
+class Target(NamedTuple):
+    """Where to ask, and how."""
+
+    endpoint: str
+    protocol: str
+    """``grpc`` or ``http/protobuf``."""
+    headers: tuple[tuple[str, str], ...] = ()
+    certificate: str | None = None
+
+
+class Answer(NamedTuple):
+    """What an endpoint said to one signal."""
+
+    signal: str
+    is_taken: bool
+    is_reached: bool
+    """Whether an OTLP server answered at all."""
+    said: str
+
+
+def probe(target: Target) -> list[Answer]:
+    """Return the answers of an endpoint; where it is not reached, one answer says so."""
+    ask = _ask_grpc(target) if target.protocol == "grpc" else _ask_http(target)
+    answers = []
+    for answer in ask:
+        answers.append(answer)
+        if not answer.is_reached:
+            break
+    return answers
+
+
+def _ask_grpc(target: Target) -> Iterator[Answer]:
+    import grpc
+
+    parts = urlsplit(target.endpoint)
+    if parts.scheme == "https":
+        trusted = Path(target.certificate).read_bytes() if target.certificate else None
+        channel = grpc.secure_channel(parts.netloc, grpc.ssl_channel_credentials(trusted))
+    else:
+        channel = grpc.insecure_channel(parts.netloc)
+    metadata = [(name.lower(), value) for name, value in target.headers]
+    with closing(channel):
+        for signal, service in SERVICES.items():
+            try:
+                channel.unary_unary(f"/{service}/Export")(b"", timeout=TIMEOUT_S, metadata=metadata)
+            except grpc.RpcError as error:
+                yield _grpc_answer(signal, error)
+            else:
+                yield Answer(signal, is_taken=True, is_reached=True, said="OK")
+
+
+def _grpc_answer(signal: str, error: Any) -> Answer:
+    name = error.code().name
+    # What is not gRPC at all shows as one of these.
+    is_reached = name not in ("UNAVAILABLE", "DEADLINE_EXCEEDED", "INTERNAL", "UNKNOWN")
+    return Answer(signal, is_taken=False, is_reached=is_reached, said=f"{name}: {error.details()}")
+
+
+def _ask_http(target: Target) -> Iterator[Answer]:
+    parts = urlsplit(target.endpoint)
+    headers = {"Content-Type": "application/x-protobuf", **dict(target.headers)}
+    for signal in SERVICES:
+        path = f"{parts.path.rstrip('/')}/v1/{signal}"
+        try:
+            with closing(_connection(target)) as connection:
+                connection.request("POST", path, b"", headers)
+                response = connection.getresponse()
+                body = response.read(_BODY_SHOWN)
+        except (OSError, http.client.HTTPException) as error:
+            reason = str(error) or type(error).__name__
+            yield Answer(signal, is_taken=False, is_reached=False, said=reason)
+            return
+        said = f"HTTP {response.status} {response.reason}"
+        is_taken = 200 <= response.status < 300
+        if not is_taken and body:
+            said += f": {body.decode(errors='replace').strip()}"
+        yield Answer(signal, is_taken=is_taken, is_reached=True, said=said)
+
+
+def _connection(target: Target) -> http.client.HTTPConnection:
+    parts = urlsplit(target.endpoint)
+    if parts.scheme != "https":
+        return http.client.HTTPConnection(parts.netloc, timeout=TIMEOUT_S)
+    context = ssl.create_default_context(cafile=target.certificate)
+    return http.client.HTTPSConnection(parts.netloc, timeout=TIMEOUT_S, context=context)

@@ -1,0 +1,64 @@
+"""
+Run Parsl's own monitoring tests with our hub in MonitoringHub's place.
+
+They are in Parsl's wheel and need an older pytest, so they get an environment of their own, kept in
+the user's cache and made anew when Parsl or our dependencies change.
+The ``_wq`` and ``_tv`` cases need packages that are not on PyPI and are left out.
+
+    python tests/parsl_own/run.py [pytest arguments]
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import subprocess
+import sys
+import tempfile
+import venv
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parent.parent
+REQUIREMENTS = ("pytest<8", "networkx", "parsl[monitoring,visualization]")
+
+
+def environment() -> Path:
+    """Return the interpreter of an environment with Parsl, its tests' needs and otel-parsl."""
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "otel-parsl"
+    needs = (ROOT / "pyproject.toml").read_bytes() + str((ROOT, REQUIREMENTS, sys.version)).encode()
+    folder = cache / f"parsl-tests-{hashlib.sha256(needs).hexdigest()[:12]}"
+    python = folder / "bin" / "python"
+    if not (folder / "installed").exists():
+        print(f"making an environment for Parsl's own tests in {folder}", flush=True)
+        venv.create(folder, with_pip=True, clear=True)
+        pip = [str(python), "-m", "pip", "install", "--quiet"]
+        subprocess.run([*pip, *REQUIREMENTS, "--editable", str(ROOT)], check=True)
+        (folder / "installed").touch()
+    return python
+
+
+def main() -> int:
+    """Run the tests and return pytest's exit code."""
+    python = environment()
+    found = subprocess.run(
+        [python, "-c", "import os, parsl; print(os.path.dirname(parsl.__file__))"],
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    tests = Path(found.stdout.strip()) / "tests"
+    variables = {
+        **os.environ,
+        "PATH": os.pathsep.join([str(python.parent), os.environ["PATH"]]),
+        "PYTHONPATH": str(HERE),
+    }
+    command = [str(python), "-m", "pytest", "-p", "ours_in_place", f"{tests}/test_monitoring/"]
+    command += ["--config", "local", "-k", "not _wq and not _tv"]
+    command += ["-c", os.devnull, "--rootdir", str(tests), "-q", *sys.argv[1:]]
+    with tempfile.TemporaryDirectory() as directory:
+        return subprocess.run(command, cwd=directory, env=variables, check=False).returncode
+
+
+if __name__ == "__main__":
+    sys.exit(main())

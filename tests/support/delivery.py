@@ -1,0 +1,100 @@
+"""Deliver a recorded stream to a store, as whatever lies between may have put it together."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from enum import Enum
+from pathlib import Path
+from typing import Any
+
+from hypothesis import strategies as st
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
+    ExportMetricsServiceRequest,
+)
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+
+from otel_parsl.wire import LOGS, METRICS, TRACES
+from otel_parsl_collector.materialise.facts import Facts
+from otel_parsl_collector.materialise.otlp import materialise
+from otel_parsl_collector.store.engine import open_store
+from otel_parsl_collector.store.writer import StoreWriter
+from tests.support.recorded_stream import Request
+from tests.support.store_rows import Rows, read_rows
+
+_SHAPES: dict[int, tuple[type[Any], str, str, str]] = {
+    TRACES: (ExportTraceServiceRequest, "resource_spans", "scope_spans", "spans"),
+    METRICS: (ExportMetricsServiceRequest, "resource_metrics", "scope_metrics", "metrics"),
+    LOGS: (ExportLogsServiceRequest, "resource_logs", "scope_logs", "log_records"),
+}
+
+
+class Joint(Enum):
+    """How a request is joined to the one before it."""
+
+    SCOPE = "in its scope, where signal and Resource are the same"
+    REQUEST = "in its request, where the signal is the same"
+    TRANSACTION = "in its transaction"
+    NONE = "not at all"
+
+
+Delivery = list[tuple[int, Joint]]
+"""Which request of a recording comes next, and how it is joined to the one before."""
+
+
+def deliveries(count: int) -> st.SearchStrategy[Delivery]:
+    """Return every order of so many requests, with any of them repeated, joined in any way."""
+    joints = st.sampled_from(Joint)
+    again = st.lists(st.integers(0, max(0, count - 1)), max_size=count)
+    orders = again.flatmap(lambda repeated: st.permutations([*range(count), *repeated]))
+    return orders.flatmap(lambda order: st.tuples(*(st.tuples(st.just(n), joints) for n in order))).map(
+        list
+    )
+
+
+def in_order(count: int) -> Delivery:
+    """Return the delivery in which each request comes once, in order and alone."""
+    return [(index, Joint.NONE) for index in range(count)]
+
+
+def deliver(path: Path, requests: Sequence[Request], delivery: Delivery) -> Rows:
+    """Write a recording to a new store, and return all rows that the store has then."""
+    engine = open_store(f"sqlite:///{path}")
+    writer = StoreWriter(engine, "spool")
+    for transaction in _transactions(requests, delivery):
+        facts = Facts()
+        for signal, payload in transaction:
+            materialise(signal, payload, facts)
+        assert facts.incomplete == 0
+        writer.write(facts, {})
+    writer.close()
+    return read_rows(str(path))
+
+
+def _transactions(requests: Sequence[Request], delivery: Delivery) -> list[list[Request]]:
+    transactions: list[list[Request]] = []
+    for index, joint in delivery:
+        signal, payload = requests[index]
+        if joint is Joint.NONE or not transactions:
+            transactions.append([(signal, payload)])
+            continue
+        last = transactions[-1]
+        if joint is Joint.TRANSACTION or last[-1][0] != signal:
+            last.append((signal, payload))
+        elif joint is Joint.REQUEST:
+            last[-1] = (signal, last[-1][1] + payload)
+        else:
+            last[-1] = (signal, _in_one_scope(signal, last[-1][1], payload))
+    return transactions
+
+
+def _in_one_scope(signal: int, before: bytes, payload: bytes) -> bytes:
+    """Return two requests as one, with the second's items in the first's scope if they may be."""
+    kind, groups, scopes, items = _SHAPES[signal]
+    first, second = kind.FromString(before), kind.FromString(payload)
+    of_first, of_second = getattr(first, groups)[-1], getattr(second, groups)[0]
+    if of_first.resource != of_second.resource:
+        return before + payload
+    target = getattr(getattr(of_first, scopes)[0], items)
+    target.extend(getattr(getattr(of_second, scopes)[0], items))
+    return bytes(first.SerializeToString())
