@@ -56,9 +56,9 @@ def publish(field: int, stderr: str | None = None) -> str:
 
 
 @python_app
-def summarise(values: list[float]) -> float:
-    """Join what all fields gave."""
-    return sum(values) / max(1, len(values))
+def summarise(inputs: Any = ()) -> float:
+    """Join what some fields gave."""
+    return sum(inputs) / max(1, len(inputs))
 
 
 @join_app

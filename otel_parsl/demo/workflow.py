@@ -72,7 +72,7 @@ def _submit() -> list[Future[Any]]:
         futures += (image, calibrated, difference, kept)
     futures.append(apps.publish(3, stderr="publish-3.txt"))
     futures.append(apps.mosaic(4))
-    futures.append(apps.summarise(differences[:4]))
+    futures.append(apps.summarise(inputs=differences[:4]))
     return futures
 
 
