@@ -165,7 +165,7 @@ def spooled_frames(run_id: str, tasks: int) -> Iterator[bytes]:
     attributes = tuple(run_attributes(start, zone="UTC"))
     resource, scope = wire.resource(attributes), wire.scope(semconv.SCOPE, "0")
     events = RunEvents(run_key(run_id))
-    context = RunContext(run_id, attributes, "auto", 30.0)
+    context = RunContext(run_id, attributes, "auto", 30.0, "benchmark")
     writer = Writer(context, in_submit_process=True)
 
     def request(items: list[bytes], of: bytes = resource) -> bytes:

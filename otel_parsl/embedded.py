@@ -23,17 +23,13 @@ class EmbeddedAgent:
     """
     The agent's process, seen from the hub.
 
-    It is a plain subprocess, so a script needs no main guard, and in a session of its own, so that
-    Ctrl-C does not reach it.
-
     Args:
         directory: The run's spool, with the agent's settings in it.
     """
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
-        self._log = open(directory / rendezvous.OUTPUT, "ab")  # noqa: SIM115 - open while it runs
-        self._process = self._start()
+        self._process = start_agent(self._directory)
         self._started_at = time.monotonic()
 
     @property
@@ -46,12 +42,13 @@ class EmbeddedAgent:
         code = self._process.poll()
         if code is None or time.monotonic() - self._started_at < _RESTART_S:
             return
-        logger.warning(
+        logger.log(
+            logging.DEBUG if code == 0 else logging.WARNING,  # 0: another agent serves the run
             "the monitoring agent ended with code %s; starting it again (its log: %s)",
             code,
             self._directory.parent / rendezvous.LOG,
         )
-        self._process = self._start()
+        self._process = start_agent(self._directory)
         self._started_at = time.monotonic()
 
     def listen(self, label: str, socket: dict[str, Any], *, timeout_s: float) -> int:
@@ -98,24 +95,30 @@ class EmbeddedAgent:
         while time.monotonic() < deadline:
             status = rendezvous.read(self._directory, rendezvous.STATUS)
             if status is not None and status["is_released"]:
-                self._log.close()
                 return None
             self.revive()
             time.sleep(_POLL_S)
-        self._log.close()
         reason = (status or {}).get("store_error") or "it is still being written"
         return f"{reason}; the agent (process {self.pid}) goes on"
 
-    def _start(self) -> subprocess.Popen[bytes]:
-        environment = dict(os.environ)
-        paths = [os.path.abspath(path) for path in sys.path if path]
-        environment["PYTHONPATH"] = os.pathsep.join(paths)
+
+def start_agent(directory: Path) -> subprocess.Popen[bytes]:
+    """
+    Start the agent of a spool.
+
+    It is a plain subprocess, so a script needs no main guard, and in a session of its own, so that
+    Ctrl-C does not reach it.
+    """
+    environment = dict(os.environ)
+    paths = [os.path.abspath(path) for path in sys.path if path]
+    environment["PYTHONPATH"] = os.pathsep.join(paths)
+    with open(directory / rendezvous.OUTPUT, "ab") as output:
         return subprocess.Popen(
-            [sys.executable, "-m", "otel_parsl_collector.agent", str(self._directory)],
-            cwd=self._directory,
+            [sys.executable, "-m", "otel_parsl_collector.agent", str(directory)],
+            cwd=directory,
             env=environment,
             stdin=subprocess.DEVNULL,
-            stdout=self._log,
-            stderr=self._log,
+            stdout=output,
+            stderr=output,
             start_new_session=True,
         )

@@ -26,8 +26,9 @@ from parsl.monitoring.message_type import MessageType
 from otel_parsl import carrier, rendezvous, seam, semconv
 from otel_parsl.config import TRACE_SCOPES, destinations, resource_attributes
 from otel_parsl.drain import FLUSH_S, Drain
-from otel_parsl.embedded import EmbeddedAgent
+from otel_parsl.embedded import EmbeddedAgent, start_agent
 from otel_parsl.errors import ConfigError
+from otel_parsl.leftovers import find_leftovers
 from otel_parsl.message_queue import MessageQueue
 from otel_parsl.messages import run_attributes
 from otel_parsl.time_zone import local_zone
@@ -169,6 +170,7 @@ class OTelMonitoringHub(MonitoringHub):
         if self.logging_endpoint is None:
             database = os.path.join(os.path.abspath(config_run_dir), "monitoring.db")
             self.logging_endpoint = f"sqlite:///{database}"
+        leftovers = find_leftovers(Path(os.path.abspath(config_run_dir)))
         self._directory = Path(os.path.abspath(dfk_run_dir)) / "otel-parsl"
         self._directory.mkdir(parents=True, exist_ok=True)
         rendezvous.write(self._directory, rendezvous.SETTINGS, self._agent_settings())
@@ -182,6 +184,9 @@ class OTelMonitoringHub(MonitoringHub):
             self._directory, scope=self.trace_scope, block_statuses=seam.attach(self)
         )
         self._agent = EmbeddedAgent(self._directory)
+        for directory in leftovers:
+            logger.info("an earlier run left telemetry in %s: an agent delivers it now", directory)
+            start_agent(directory)
         self._thread = threading.Thread(target=self._serve, name="otel-parsl-drain", daemon=True)
         self._thread.start()
         self.monitoring_hub_active = True
@@ -261,7 +266,11 @@ class OTelMonitoringHub(MonitoringHub):
         resource = (*attributes, *(Key(name).any(value) for name, value in given.items()))
         run_id = message["run_id"]
         self._context = RunContext(
-            run_id, resource, self.trace_scope, float(self.resource_monitoring_interval)
+            run_id,
+            resource,
+            self.trace_scope,
+            float(self.resource_monitoring_interval),
+            str(given["service.name"]),
         )
         own = (
             Key(semconv.SERVICE_INSTANCE_ID).text(f"{message['host']}:{os.getpid()}"),

@@ -154,6 +154,8 @@ class RunEvents:
             _COMPLETED.integer(message["tasks_completed_count"]),
             *extra,
         ]
+        if message["tasks_failed_count"]:
+            attributes.append(_FAILED.integer(message["tasks_failed_count"]))
         _add_known(attributes, message)
         if state == "pending" and try_id == 0:
             attributes.append(_TIME_INVOKED.integer(to_ns(message["task_time_invoked"])))
@@ -238,8 +240,6 @@ def _add_known(attributes: list[bytes], message: Message) -> None:
     add = attributes.append
     if message["task_memoize"]:
         add(_MEMOIZED)
-    if message["tasks_failed_count"]:
-        add(_FAILED.integer(message["tasks_failed_count"]))
     if message["task_inputs"] != "None":
         add(_INPUTS.text(message["task_inputs"]))
     if message["task_fail_count"]:

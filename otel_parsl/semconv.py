@@ -105,7 +105,9 @@ SEQUENCE = _term(
 
 # The facts of a task and its tries.
 TASK_STATE = _term("attribute", "parsl.task.state", "one of Parsl's states", source=_PARSL)
-TASK_MEMOIZE = _term("attribute", "parsl.task.memoize", "task.task_memoize; absent is False", source=_PARSL)
+TASK_MEMOIZE = _term(
+    "attribute", "parsl.task.memoize", "task.task_memoize; absent is False", source=_PARSL
+)
 TASK_HASHSUM = _term("attribute", "parsl.task.hashsum", "task.task_hashsum", source=_PARSL)
 TASK_DEPENDS = _term(
     "attribute", "parsl.task.depends", "task.task_depends: ids joined by commas", source=_PARSL

@@ -10,6 +10,7 @@ Workers import this module: nothing here may load more than the standard library
 
 from __future__ import annotations
 
+import logging
 import os
 import platform
 import time
@@ -17,11 +18,13 @@ import traceback
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from otel_parsl import __version__, carrier, live, semconv, spool, wire
+from otel_parsl import __version__, carrier, live, semconv, spool, user_spans, wire
 from otel_parsl.identity import run_key, span_id, task_trace_id
 from otel_parsl.samples import sample_metrics
 from otel_parsl.sampling import Sample, TrySampler
 from otel_parsl.wire import METRICS, TRACES, Key
+
+logger = logging.getLogger(__name__)
 
 STACKTRACE_BYTES = 16 << 10
 
@@ -36,6 +39,8 @@ class RunContext(NamedTuple):
     """Which trace a task lives in: see ``identity.task_trace_id``."""
     interval_s: float
     """The sampling interval; 0 takes no samples."""
+    service_name: str
+    """Of the run's telemetry: the workflow's name, if the user says nothing else."""
 
 
 class TryContext(NamedTuple):
@@ -92,6 +97,14 @@ class Writer:
         )
         self._resource = wire.resource((*context.resource, *own))
         self._place = self._place_attributes()
+        self.user_resource = {
+            "service.name": context.service_name,
+            semconv.RUN_ID: context.run_id,
+            semconv.SERVICE_INSTANCE_ID: f"{self.host}:{self.pid}",
+            semconv.HOST_NAME: self.host,
+            semconv.PROCESS_PID: self.pid,
+        }
+        """Of the spans that the user's code makes."""
 
     def frame(self, signal: int, items: Sequence[bytes]) -> bytes:
         """Return sized Spans, Metrics or LogRecords as one spool frame."""
@@ -126,7 +139,7 @@ class Writer:
         task_id, try_id = which.task_id, which.try_id
         span = wire.span(
             task_trace_id(self.run, task_id, scope=self.context.scope),
-            span_id(self.run, "execution", task_id, try_id, self.host, self.pid, start_ns),
+            self.execution_id(which, start_ns),
             span_id(self.run, "try", task_id, try_id),
             which.app,
             wire.CONSUMER,
@@ -138,6 +151,11 @@ class Writer:
         )
         frames.append(self.frame(TRACES, (span,)))
         return b"".join(frames)
+
+    def execution_id(self, which: TryContext, start_ns: int) -> bytes:
+        """Return the id of the span of an execution here."""
+        key = (which.task_id, which.try_id, self.host, self.pid, start_ns)
+        return span_id(self.run, "execution", *key)
 
     def sample(self, which: TryContext, sample: Sample) -> bytes:
         """Return the frame of one sample."""
@@ -190,10 +208,25 @@ def execute_task(buffer: bytes, context: tuple[Any, ...], which: tuple[Any, ...]
     What the user's function raises, or a result that cannot be pickled, is returned as Parsl's
     RemoteExceptionWrapper, which Parsl treats as the exception, so that the telemetry of a failure
     has a carrier too.
+
+    Args:
+        buffer: What Parsl's ``pack_apply_message`` packed.
+        context: The fields of a RunContext; a newer submit side may add some at the end.
+        which: The fields of a TryContext, likewise.
+
+    Raises:
+        ImportError: The submit side is older than this worker can read; nothing of the user's has
+            run, and the submit side sends the task again, untraced.
     """
     from parsl.executors.execute_task import execute_task as run
 
-    return _traced(RunContext(*context), TryContext(*which), lambda: run(buffer))
+    try:
+        of_run = RunContext(*context[: len(RunContext._fields)])
+        of_try = TryContext(*which[: len(TryContext._fields)])
+    except TypeError as error:
+        message = f"otel_parsl {__version__} cannot read what the submit side sent: {error}"
+        raise ImportError(message, name="otel_parsl.worker") from error
+    return _traced(of_run, of_try, lambda: run(buffer))
 
 
 class TracedFunction:
@@ -230,7 +263,10 @@ def call_here(
         error = raised
         raise
     finally:
-        sink(writer.execution(which, start_ns, now_ns(), error))
+        try:
+            sink(writer.execution(which, start_ns, now_ns(), error))
+        except Exception:
+            logger.exception("the telemetry of a try could not be written")
 
 
 def now_ns() -> int:
@@ -239,15 +275,7 @@ def now_ns() -> int:
 
 
 def _traced(context: RunContext, which: TryContext, call: Callable[[], Any]) -> Any:
-    of_run = writer(context)
-    start_ns = now_ns()
-    baseline = None if of_run.sampler is None else of_run.sampler.begin()
-    trace_id = task_trace_id(of_run.run, which.task_id, scope=context.scope)
-    parent = span_id(
-        of_run.run, "execution", which.task_id, which.try_id, of_run.host, of_run.pid, start_ns
-    )
-    os.environ["TRACEPARENT"] = f"00-{trace_id.hex()}-{parent.hex()}-01"
-    live.began(live.Try(of_run, which, start_ns), baseline)
+    observed = _Observed.begin(context, which)
     error: BaseException | None = None
     payload = None
     try:
@@ -257,18 +285,78 @@ def _traced(context: RunContext, which: TryContext, call: Callable[[], Any]) -> 
         error = raised
         payload = carrier.pack_failure(error)
     finally:
-        unsent = live.ended()
-    sample = of_run.last_sample()
-    end_ns = now_ns()
+        if observed is not None:
+            observed.end()
     if payload is None:
         try:
             payload = carrier.pack(result)
         except Exception as raised:  # noqa: BLE001 - as above: the result cannot be pickled
             error = raised
             payload = carrier.pack_failure(error)
-    frames = of_run.execution(which, start_ns, end_ns, error, sample)
-    frames += b"".join(of_run.sample(which, earlier) for earlier in unsent)
+    frames = b"" if observed is None else observed.frames(error)
     return carrier.Carried(context.run_id.encode() + b"\0" + frames, payload)
+
+
+class _Observed:
+    """
+    A try under observation.
+
+    Nothing here may fail the try: what goes wrong is logged where the worker logs, and the try goes
+    on without telemetry.
+    """
+
+    def __init__(self, context: RunContext, which: TryContext) -> None:
+        self._which = which
+        self._writer = writer(context)
+        self._start_ns = now_ns()
+        self._end_ns = 0
+        self._sample: Sample | None = None
+        self._unsent: list[Sample] = []
+        self._made: bytes | None = None
+
+    @classmethod
+    def begin(cls, context: RunContext, which: TryContext) -> _Observed | None:
+        """Begin to observe; None where that fails."""
+        try:
+            observed = cls(context, which)
+            observed._begin()
+        except Exception:
+            logger.exception("the telemetry of a try could not begin")
+            return None
+        return observed
+
+    def end(self) -> None:
+        """Take what the try has used and made."""
+        try:
+            self._unsent = live.ended()
+            self._made = user_spans.end()
+            self._sample = self._writer.last_sample()
+        except Exception:
+            logger.exception("the telemetry of a try could not be taken whole")
+        self._end_ns = now_ns()
+
+    def frames(self, error: BaseException | None) -> bytes:
+        """Return the telemetry of the try."""
+        try:
+            of_run, which = self._writer, self._which
+            frames = [of_run.execution(which, self._start_ns, self._end_ns, error, self._sample)]
+            frames += (of_run.sample(which, earlier) for earlier in self._unsent)
+            if self._made is not None:
+                frames.append(spool.frame(TRACES, self._made))
+        except Exception:
+            logger.exception("the telemetry of a try could not be written")
+            return b""
+        return b"".join(frames)
+
+    def _begin(self) -> None:
+        of_run, which, start_ns = self._writer, self._which, self._start_ns
+        baseline = None if of_run.sampler is None else of_run.sampler.begin()
+        user_spans.begin(
+            task_trace_id(of_run.run, which.task_id, scope=of_run.context.scope),
+            of_run.execution_id(which, start_ns),
+            of_run.user_resource,
+        )
+        live.began(live.Try(of_run, which, start_ns), baseline)
 
 
 def _returned_failure(result: Any) -> BaseException | None:

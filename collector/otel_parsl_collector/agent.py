@@ -21,11 +21,11 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-import psutil
 from sqlalchemy.exc import OperationalError
 
 from otel_parsl import __version__, rendezvous, semconv, wire
 from otel_parsl.identity import run_key, span_id
+from otel_parsl.leftovers import is_running, lock_spool
 from otel_parsl.rendezvous import AGENT, DERIVED, SUBMIT
 from otel_parsl.spool import Frame, Place, SpoolWriter, frame, segment_path, segments
 from otel_parsl_collector.errors import StoreError
@@ -38,6 +38,8 @@ logger = logging.getLogger(__name__)
 
 NICE = 5
 TICK_S = 0.05
+HUB_CHECK_S = 1.0
+SAY_S = 0.25
 LINGER_S = 60.0
 """How long it goes on sending after the store is complete."""
 LOST_SEQUENCE = 1 << 52
@@ -66,8 +68,11 @@ class Agent:
         self._derived: _LockedWriter | None = None
         self._run: tuple[bytes, ...] | None = None
         self._run_id: str | None = None
-        self._is_released = False
+        status = rendezvous.read(directory, rendezvous.STATUS)
+        self._is_released = bool(status and status["is_released"])  # by an agent before this one
         self._said: Any = None
+        self._due_at: dict[str, float] = {}
+        self._read_at: dict[str, int] = {}
 
     def run(self) -> None:
         """Serve the run until it is over and everything is delivered, or cannot be for now."""
@@ -78,14 +83,15 @@ class Agent:
             self._bind_sockets()
             if self._store_pump is None and not self._is_released:
                 self._open_store()
-            closing = closing or rendezvous.read(self._directory, rendezvous.CLOSING)
-            if closing is None and not self._hub_is_alive():
+            closing = closing or self._changed(rendezvous.CLOSING)
+            if closing is None and self._is_due("hub", HUB_CHECK_S) and not self._hub_is_alive():
                 closing = self._close_lost_run()
             if closing is not None and not self._is_released:
                 self._release(Place(*closing["place"]))
             self._check_pumps()
-            self._say()
-            self._remove_finished_segments()
+            if self._is_due("say", SAY_S) or self._is_released:
+                self._say()
+                self._remove_finished_segments()
             if self._is_released:
                 released_at = released_at or time.monotonic()
                 if self._is_forwarded() or time.monotonic() - released_at > LINGER_S:
@@ -93,11 +99,32 @@ class Agent:
             time.sleep(TICK_S)
         self._stop()
 
+    def _is_due(self, what: str, every_s: float) -> bool:
+        now = time.monotonic()
+        if now < self._due_at.get(what, 0.0):
+            return False
+        self._due_at[what] = now + every_s
+        return True
+
+    def _changed(self, name: str) -> Any:
+        """Return a file of the hub's if it is new since the last call, else None."""
+        try:
+            written_ns = (self._directory / name).stat().st_mtime_ns
+        except FileNotFoundError:
+            return None
+        if written_ns == self._read_at.get(name):
+            return None
+        self._read_at[name] = written_ns
+        return rendezvous.read(self._directory, name)
+
+    def _pumps(self) -> list[Pump]:
+        pumps = [self._store_pump, self._lifecycle, *(pump for _, pump in self._forwarders)]
+        return [pump for pump in pumps if pump is not None]
+
     def _check_pumps(self) -> None:
         """End with the error of a pump that has one, so that the hub starts a new agent."""
-        pumps = [self._store_pump, self._lifecycle, *(pump for _, pump in self._forwarders)]
-        for pump in pumps:
-            if pump is not None and pump.failure is not None:
+        for pump in self._pumps():
+            if pump.failure is not None:
                 raise pump.failure
 
     def _open_store(self) -> None:
@@ -181,8 +208,8 @@ class Agent:
         self._lifecycle.start()
 
     def _bind_sockets(self) -> None:
-        wanted = rendezvous.read(self._directory, rendezvous.SOCKETS) or {}
-        ports = rendezvous.read(self._directory, rendezvous.PORTS) or {}
+        wanted = self._changed(rendezvous.SOCKETS) or {}
+        ports = rendezvous.read(self._directory, rendezvous.PORTS) or {} if wanted else {}
         for label, socket in wanted.items():
             if socket["is_closed"]:
                 receiver = self._receivers.pop(label, None)
@@ -207,7 +234,7 @@ class Agent:
             self._start_lifecycle(self._run_id)
 
     def _read_run(self) -> None:
-        run = rendezvous.read(self._directory, "run.json")
+        run = self._changed("run.json")
         if run is not None:
             self._run_id = run["run_id"]
             self._run = tuple(bytes.fromhex(attribute) for attribute in run["resource"])
@@ -216,13 +243,8 @@ class Agent:
         return self._run
 
     def _hub_is_alive(self) -> bool:
-        try:
-            process = psutil.Process(self._settings["hub_pid"])
-            started = process.create_time()
-            is_dead = process.status() == psutil.STATUS_ZOMBIE
-        except psutil.NoSuchProcess:
-            return False
-        return not is_dead and abs(started - self._settings["hub_started"]) < 1
+        settings = self._settings
+        return is_running(hub_pid=settings["hub_pid"], hub_started=settings["hub_started"])
 
     def _close_lost_run(self) -> dict[str, Any]:
         """End a run whose process is gone: it can spool no more, so its stream is ours now."""
@@ -260,6 +282,8 @@ class Agent:
 
     def _release(self, last: Place) -> None:
         """Let go of the database when it holds everything up to the run's last event."""
+        for each in self._pumps():
+            each.hurry()
         for receiver in self._receivers.values():
             receiver.close()
         self._receivers.clear()
@@ -302,10 +326,9 @@ class Agent:
 
     def _remove_finished_segments(self) -> None:
         """Remove the segments that everybody has carried."""
-        pumps = [pump for _, pump in self._forwarders]
-        pumps += [pump for pump in (self._store_pump, self._lifecycle) if pump is not None]
         if self._store_pump is None and not self._is_released:
             return
+        pumps = self._pumps()
         for stream in (SUBMIT, AGENT, DERIVED):
             places = [pump.places[stream] for pump in pumps if stream in pump.places]
             if not places:
@@ -345,6 +368,9 @@ class _LockedWriter:
 def main() -> None:
     """Run the agent of the directory given on the command line."""
     directory = Path(sys.argv[1])
+    lock = lock_spool(directory)
+    if lock is None:
+        return  # another agent serves this run
     os.nice(NICE)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     _log(directory)

@@ -19,6 +19,9 @@ logger = logging.getLogger(__name__)
 BATCH_BYTES = 2 << 20
 IDLE_S = 0.1
 """How often an idle pump looks for more."""
+PAUSE_S = 0.5
+"""How long to let more come after a small batch: a batch has a cost of its own, whatever is in it,
+and that is taken from the workflow's cores."""
 
 Consume = Callable[[list[Frame], Mapping[str, Place]], None]
 
@@ -56,15 +59,21 @@ class Pump:
         self._retryable = retryable
         self._delay_s = delay_s
         self._is_stopping = threading.Event()
+        self._hurry = threading.Event()
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
 
     def start(self) -> None:
         """Begin to carry."""
         self._thread.start()
 
+    def hurry(self) -> None:
+        """Pause no more: nothing much will come, and somebody waits for the end."""
+        self._hurry.set()
+
     def stop(self) -> None:
         """Stop after the frames in hand; returns when that is done."""
         self._is_stopping.set()
+        self._hurry.set()
         self._thread.join()
 
     def is_empty(self) -> bool:
@@ -77,15 +86,18 @@ class Pump:
     def _run(self) -> None:
         try:
             while not self._is_stopping.is_set():
-                if not self._carry():
+                carried = self._carry()
+                if not carried:
                     self._is_stopping.wait(IDLE_S)
+                elif carried < BATCH_BYTES // 2:
+                    self._hurry.wait(PAUSE_S)
         except BaseException as error:
             self.failure = error
             logger.exception("%s has stopped", self._thread.name)
             raise
 
-    def _carry(self) -> bool:
-        """Carry one batch; tell whether there was any."""
+    def _carry(self) -> int:
+        """Carry one batch and return its size; 0 when there was none."""
         frames: list[Frame] = []
         room = BATCH_BYTES
         for reader in self._readers.values():
@@ -99,7 +111,7 @@ class Pump:
                     room -= len(item.payload)
         places = {stream: reader.place for stream, reader in self._readers.items()}
         if places == self.places:
-            return False
+            return 0
         while not self._is_stopping.is_set():
             try:
                 self._consume(frames, places)
@@ -109,8 +121,8 @@ class Pump:
                 self._is_stopping.wait(delay_s)
             else:
                 self.places = places
-                return True
-        return False
+                return max(1, BATCH_BYTES - room)
+        return 0
 
     def _report(self, damage: CorruptFrame) -> None:
         self.corrupt_bytes += damage.bytes_lost

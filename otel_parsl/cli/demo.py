@@ -26,10 +26,9 @@ def run(arguments: argparse.Namespace) -> int:
     main(["status", "--db", url])
     print()
     main(["failures", "--db", url])
+    print(f"\nThe run is recorded in {url}")
     print(
-        f"""
-The run is recorded in {url}
-Look at it:
+        f"""Look at it:
   cd {directory.name}
   otel-parsl status                 how it went
   otel-parsl failures               what failed, and why

@@ -135,6 +135,9 @@ def _task_words(group: FailureGroup) -> str:
         parts.append(f"{words.counted(group.dependents, 'dependent')} with them")
     if group.recovered_tasks:
         parts.append(f"{words.number(group.recovered_tasks)} succeeded when tried again")
+    others = group.tasks - group.failed_tasks - group.recovered_tasks
+    if others > 0:
+        parts.append(f"{words.number(others)} tried again")
     return f"{', '.join(parts)}, in {words.counted(group.tries, 'try')}"
 
 

@@ -38,6 +38,7 @@ COMMANDS = (
     Command("demo", "otel_parsl.cli.demo", "run a small workflow, monitored, and look at it"),
     Command("collector", "otel_parsl.cli.collector", "run the stand-alone collector"),
     Command("replay", "otel_parsl.cli.replay", "put OTLP JSON lines into a database"),
+    Command("flush", "otel_parsl.cli.flush", "deliver what earlier runs could not"),
     Command("doctor", "otel_parsl.cli.doctor", "check installation, endpoint and database"),
 )
 

@@ -85,7 +85,7 @@ def _block_lines(status: Status) -> list[str]:
         Column("block"),
         Column("job"),
         Column("status"),
-        Column("since"),
+        Column("since", leave_out=1),
         Column("message", may_shrink=True),
     )
     rows = [

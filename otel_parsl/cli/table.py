@@ -21,6 +21,8 @@ class Column(NamedTuple):
     is_right: bool = False
     may_shrink: bool = False
     """Whether it gives way where the terminal is too narrow."""
+    leave_out: int = 0
+    """Where that is not enough, columns are left out in this order, 1 first; 0 stays."""
 
 
 class Cell(NamedTuple):
@@ -54,17 +56,24 @@ def table(
         width: How wide it may be; by default as wide as the terminal.
     """
     cells = [[cell if isinstance(cell, Cell) else Cell(cell) for cell in row] for row in rows]
+    limit = terminal_width() if width is None else width
+    kept = list(range(len(columns)))
     widths = [
         max([width_of(column.title), *(width_of(row[index].text) for row in cells)])
         for index, column in enumerate(columns)
     ]
-    limit = terminal_width() if width is None else width
     if limit is not None:
-        _shrink(columns, widths, limit - len(indent))
-    heading = [Cell(column.title, "dim") for column in columns]
-    return [
-        _line(columns, widths, row, indent) for row in ([heading] if any(widths) else []) + cells
-    ]
+        kept = _kept(columns, widths, limit - len(indent))
+        widths = [widths[index] for index in kept]
+        _shrink([columns[index] for index in kept], widths, limit - len(indent))
+    shown = [columns[index] for index in kept]
+    heading = [Cell(column.title, "dim") for column in shown]
+    lines = [_line(shown, widths, heading, indent)]
+    lines += [_line(shown, widths, [row[index] for index in kept], indent) for row in cells]
+    if len(shown) < len(columns):
+        missing = ", ".join(column.title for column in columns if column not in shown)
+        lines.append(f"{indent}(no room for {missing})")
+    return lines
 
 
 def width_of(text: str) -> int:
@@ -88,6 +97,21 @@ def cut(text: str, width: int) -> str:
             break
         kept += character
     return kept + "…"
+
+
+def _kept(columns: Sequence[Column], widths: Sequence[int], limit: int) -> list[int]:
+    """Return the columns that stay, where each that may is as narrow as can be."""
+    kept = list(range(len(columns)))
+    for index in sorted(kept, key=lambda index: columns[index].leave_out):
+        least = sum(
+            min(widths[each], _NARROWEST) if columns[each].may_shrink else widths[each]
+            for each in kept
+        )
+        if least + len(_GAP) * (len(kept) - 1) <= limit:
+            break
+        if columns[index].leave_out:
+            kept.remove(index)
+    return kept
 
 
 def _shrink(columns: Sequence[Column], widths: list[int], limit: int) -> None:

@@ -58,7 +58,8 @@ def publish(field: int, stderr: str | None = None) -> str:
 @python_app
 def summarise(inputs: Any = ()) -> float:
     """Join what some fields gave."""
-    return sum(inputs) / max(1, len(inputs))
+    mean: float = sum(inputs) / max(1, len(inputs))
+    return mean
 
 
 @join_app

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, exists, or_, select
 
 from otel_parsl.failures import Failure, describe_failure
 from otel_parsl.query.failure_groups import (
@@ -47,6 +47,13 @@ def select_told_groups(connection: Connection, run: Run) -> list[FailureGroup]:
 
 def _select(connection: Connection, run: Run) -> list[_Told]:
     final = _final_tries(connection, run)
+    # A join app that returns no future fails without a word in its history.
+    was_given_up = exists().where(
+        status.c.task_id == try_.c.task_id,
+        status.c.run_id == try_.c.run_id,
+        status.c.try_id == try_.c.try_id,
+        status.c.task_status_name.in_(sorted(FAILED_STATES)),
+    )
     query = (
         select(try_, task.c.task_func_name.label("app"))
         .join_from(
@@ -54,8 +61,7 @@ def _select(connection: Connection, run: Run) -> list[_Told]:
         )
         .where(
             try_.c.run_id == run.run_id,
-            try_.c.task_fail_history.is_not(None),
-            try_.c.task_fail_history != "",
+            or_(try_.c.task_fail_history != "", was_given_up),
         )
         .order_by(try_.c.task_id, try_.c.try_id)
     )

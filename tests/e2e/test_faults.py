@@ -7,12 +7,16 @@ import os
 import random
 import signal
 import socket
+import subprocess
+import sys
 from collections import Counter
 from pathlib import Path
 
 import psutil
 import pytest
 
+from otel_parsl.leftovers import find_leftovers
+from tests.support.otlp_sink import grpc_sink
 from tests.support.programs import Program, query, run, until
 
 
@@ -54,17 +58,20 @@ def test_agent_killed_ten_times_loses_nothing_and_writes_nothing_twice(tmp_path:
     assert states == dict.fromkeys(
         ("pending", "launched", "running", "running_ended", "exec_done"), 1200
     )
-    assert [(1200,)] == query(program.database, "select count(*) from task")
-    assert [(1200,)] == query(
-        program.database, "select count(*) from try where hostname is not null"
-    )
-    assert [(1200,)] == query(program.database, "select sum(ended) from otel_bucket")
-    assert [("exec_done", 1200)] == query(
+    assert query(program.database, "select count(*) from task") == [(1200,)]
+    assert query(program.database, "select count(*) from try where hostname is not null") == [
+        (1200,)
+    ]
+    assert query(program.database, "select sum(ended) from otel_bucket") == [(1200,)]
+    assert query(
         program.database, "select state, sum(tasks) from otel_count where tasks != 0 group by 1"
-    )
-    assert [] == query(
-        program.database,
-        "select uid, timestamp from node group by run_id, uid, timestamp having count(*) > 1",
+    ) == [("exec_done", 1200)]
+    assert (
+        query(
+            program.database,
+            "select uid, timestamp from node group by run_id, uid, timestamp having count(*) > 1",
+        )
+        == []
     )
 
 
@@ -100,9 +107,9 @@ def test_killed_submit_process_has_its_run_closed_as_lost(tmp_path: Path) -> Non
         left = psutil.Process(program.process.pid).children(recursive=True)
         program.process.kill()
     until(lambda: query(program.database, "select 1 from otel_run where outcome = 'lost'"))
-    assert [(5, 1)] == query(
+    assert query(
         program.database, "select tasks_completed_count, time_completed is not null from workflow"
-    )
+    ) == [(5, 1)]
     until(lambda: pid is None or not psutil.pid_exists(pid))
     for process in left:
         if process.is_running():
@@ -119,13 +126,13 @@ def test_program_that_never_cleans_up_leaves_its_run_unfinished(tmp_path: Path) 
         """,
     )
 
-    assert [("unfinished",)] == query(program.database, "select outcome from otel_run")
-    assert [(1,)] == query(program.database, "select time_completed is not null from workflow")
-    assert [("exec_done",)] == query(program.database, "select state from otel_task")
+    assert query(program.database, "select outcome from otel_run") == [("unfinished",)]
+    assert query(program.database, "select time_completed is not null from workflow") == [(1,)]
+    assert query(program.database, "select state from otel_task") == [("exec_done",)]
 
 
-def test_refusing_destination_neither_slows_nor_loses_the_run(tmp_path: Path) -> None:
-    """A destination that is not there for the whole run leaves run and store unaffected."""
+def test_refusing_destination_loses_nothing_and_is_served_by_flush(tmp_path: Path) -> None:
+    """A destination away for the whole run has everything once it is back, by ``flush``."""
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
         port = closed.getsockname()[1]
@@ -141,12 +148,24 @@ def test_refusing_destination_neither_slows_nor_loses_the_run(tmp_path: Path) ->
             assert time.monotonic() - began < 5, "cleanup waited for the destination"
             """,
         )
+    assert [(50,)] == query(
+        program.database, "select count(*) from status where task_status_name = 'exec_done'"
+    )
+    os.kill(until(lambda: _agent_pid(program)), signal.SIGKILL)  # as at the walltime
+    until(lambda: find_leftovers(tmp_path / "runinfo"))
 
-        assert [(50,)] == query(
-            program.database, "select count(*) from status where task_status_name = 'exec_done'"
+    with grpc_sink(port=port) as sink:
+        done = subprocess.run(
+            [sys.executable, "-m", "otel_parsl.cli.main", "flush"],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            check=False,
         )
-        assert list(program.spool.glob("*.spool")), "what was not sent stays in the spool"
-        os.kill(until(lambda: _agent_pid(program)), signal.SIGKILL)
+
+    assert (0, "000: delivered") == (done.returncode, done.stdout.splitlines()[-1])
+    assert {"program.py": 1, "nothing": 150} == Counter(sink.span_names())
+    assert [] == find_leftovers(tmp_path / "runinfo")
 
 
 @pytest.mark.parametrize("repetition", range(10))

@@ -13,12 +13,12 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
     ExportMetricsServiceRequest,
 )
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
-
-from otel_parsl.wire import LOGS, METRICS, TRACES
 from otel_parsl_collector.materialise.facts import Facts
 from otel_parsl_collector.materialise.otlp import materialise
 from otel_parsl_collector.store.engine import open_store
 from otel_parsl_collector.store.writer import StoreWriter
+
+from otel_parsl.wire import LOGS, METRICS, TRACES
 from tests.support.recorded_stream import Request
 from tests.support.store_rows import Rows, read_rows
 

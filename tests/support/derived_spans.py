@@ -7,11 +7,11 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
+from otel_parsl_collector.connectors.lifecycle import Lifecycle
 
 from otel_parsl import semconv
 from otel_parsl.spool import Frame, Place, _whole_frames
 from otel_parsl.wire import LOGS
-from otel_parsl_collector.connectors.lifecycle import Lifecycle
 from tests.support.recorded_stream import Recording, Request
 
 

@@ -28,8 +28,8 @@ from otel_parsl.messages import (
     run_attributes,
     to_ns,
 )
-from otel_parsl.sampling import Sample
 from otel_parsl.samples import sample_from_message, sample_metrics
+from otel_parsl.sampling import Sample
 from otel_parsl.time_zone import local_zone
 from otel_parsl.wire import LOGS, METRICS, Key
 from otel_parsl.worker import RunContext, TryContext, Writer
@@ -105,7 +105,7 @@ class RecordedRun:
         )
         self._of_run = of_run
         self._resource = wire.resource((*of_run, Key(semconv.PROCESS_PID).integer(4000)))
-        context = RunContext(self.run_id, of_run, scope, INTERVAL_S)
+        context = RunContext(self.run_id, of_run, scope, INTERVAL_S, "recorded")
         with patch.dict(os.environ, _WORKER):
             self.worker = Writer(context, in_submit_process=True)
         self.threads = Writer(context, in_submit_process=True)

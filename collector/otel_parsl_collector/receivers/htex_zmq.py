@@ -31,7 +31,8 @@ from otel_parsl.wire import METRICS
 
 logger = logging.getLogger(__name__)
 
-_POLL_MS = 50
+_PAUSE_S = 0.1
+"""How often to look: waking for each message would take a busy workflow's cores."""
 _SILENCE_S = 0.2
 _MESSAGES_AT_ONCE = 2000
 _NODE_INFO = 3
@@ -94,6 +95,7 @@ class HtexReceiver:
     def _run(self) -> None:
         last = time.monotonic()
         while True:
+            time.sleep(_PAUSE_S)
             messages = self._receive()
             if messages:
                 last = time.monotonic()
@@ -107,8 +109,6 @@ class HtexReceiver:
         self._context.term()
 
     def _receive(self) -> list[bytes]:
-        if not self._socket.poll(_POLL_MS):
-            return []
         messages: list[bytes] = []
         try:
             while len(messages) < _MESSAGES_AT_ONCE:

@@ -1,0 +1,63 @@
+"""
+Spools that hold what is not delivered yet, with no agent at work on them.
+
+A destination was away when the run ended, or everything was killed at once, as at the walltime of
+a batch job. The next hub of the same run directory, or ``otel-parsl flush``, starts an agent for
+each, which delivers what is left and closes a run that nobody has closed.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+from pathlib import Path
+from typing import IO
+
+import psutil
+
+from otel_parsl import rendezvous
+
+_LOCK = "agent.lock"
+_HUB = ("hub_pid", "hub_started")
+
+
+def is_running(*, hub_pid: int, hub_started: float) -> bool:
+    """Tell whether a process of this host is there, known by its id and its start time."""
+    try:
+        process = psutil.Process(hub_pid)
+        is_dead = process.status() == psutil.STATUS_ZOMBIE
+        return not is_dead and abs(process.create_time() - hub_started) < 1
+    except psutil.NoSuchProcess:
+        return False
+
+
+def lock_spool(directory: Path) -> IO[str] | None:
+    """Return the lock that an agent holds while it serves a spool; None while another holds it."""
+    file = open(directory / _LOCK, "w")  # noqa: SIM115 - held as long as the process lives
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        file.close()
+        return None
+    return file
+
+
+def find_leftovers(run_dir: Path) -> list[Path]:
+    """
+    Return the spools of a run directory that hold something and that nobody serves.
+
+    Args:
+        run_dir: The directory of all runs: Parsl's ``runinfo``.
+    """
+    found = []
+    for settings in sorted(run_dir.glob(f"*/otel-parsl/{rendezvous.SETTINGS}")):
+        directory = settings.parent
+        if next(directory.glob("*.spool"), None) is None:
+            continue
+        if is_running(**{key: json.loads(settings.read_text())[key] for key in _HUB}):
+            continue  # its hub sees to its agent
+        lock = lock_spool(directory)
+        if lock is not None:
+            lock.close()
+            found.append(directory)
+    return found
