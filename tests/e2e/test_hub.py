@@ -1,0 +1,271 @@
+"""The hub in every way that a Parsl program may use it."""
+
+from __future__ import annotations
+
+import site
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.support.programs import query, run
+
+
+def _states(database: Path) -> dict[str, int]:
+    return dict(query(database, "select task_status_name, count(*) from status group by 1"))
+
+
+ALL_FIVE = ("pending", "launched", "running", "running_ended", "exec_done")
+
+
+def test_script_without_main_guard_runs_on_htex(tmp_path: Path) -> None:
+    """A script with no main guard, which Parsl's own hub hangs on, is monitored."""
+    program = run(
+        tmp_path,
+        """
+        parsl.load(Config(executors=[htex()], monitoring=OTelMonitoringHub()))
+        [future.result() for future in [nothing() for _ in range(3)]]
+        parsl.dfk().cleanup()
+        """,
+    )
+
+    assert dict.fromkeys(ALL_FIVE, 3) == _states(program.database)
+    assert query(program.database, "select 1 from node"), "the interchange's reports are there"
+
+
+def test_runs_one_after_another_and_two_at_once_keep_apart(tmp_path: Path) -> None:
+    """One process may run several DataFlowKernels, also at once, into one database."""
+    program = run(
+        tmp_path,
+        """
+        def config():
+            return Config(executors=[ThreadPoolExecutor()], monitoring=OTelMonitoringHub())
+        for _ in range(2):
+            with parsl.load(config()):
+                nothing().result()
+        from parsl.dataflow.dflow import DataFlowKernel
+        kernels = [DataFlowKernel(config()) for _ in range(2)]
+        apps = [python_app(lambda: 1, data_flow_kernel=kernel) for kernel in kernels]
+        [app().result() for app in apps for _ in range(3)]
+        [kernel.cleanup() for kernel in kernels]
+        """,
+    )
+
+    found = query(
+        program.database,
+        "select rundir, tasks_completed_count, (select count(*) from task t where"
+        " t.run_id = w.run_id) from workflow w order by time_began",
+    )
+
+    assert [1, 1, 3, 3] == [completed for _, completed, _ in found]
+    assert [1, 1, 3, 3] == [tasks for _, _, tasks in found]
+    assert 4 == len({rundir for rundir, _, _ in found})
+
+
+def test_beside_a_kernel_with_parsls_own_hub_each_keeps_its_own(tmp_path: Path) -> None:
+    """A DataFlowKernel with Parsl's MonitoringHub in the same process is left alone."""
+    program = run(
+        tmp_path,
+        """
+        if __name__ == "__main__":
+            from parsl.dataflow.dflow import DataFlowKernel
+            ours = DataFlowKernel(Config(executors=[htex("ours")], run_dir="ours",
+                                         monitoring=OTelMonitoringHub()))
+            theirs = DataFlowKernel(Config(executors=[htex("theirs")], run_dir="theirs",
+                                           monitoring=MonitoringHub()))
+            for kernel in (ours, theirs):
+                python_app(len, data_flow_kernel=kernel)("abc").result()
+            ours.cleanup()
+            theirs.cleanup()
+        """,
+    )
+
+    for name in ("ours", "theirs"):
+        database = program.directory / name / "monitoring.db"
+        assert dict.fromkeys(ALL_FIVE, 1) == _states(database)
+        assert [(name,)] == query(database, "select task_executor from try")
+    tables = query(program.directory / "theirs" / "monitoring.db", "select name from sqlite_master")
+    assert not [name for (name,) in tables if name.startswith("otel_")]
+
+
+def test_encrypted_executor_reports_its_managers(tmp_path: Path) -> None:
+    """With HTEX encrypted the agent listens encrypted too."""
+    program = run(
+        tmp_path,
+        """
+        with parsl.load(Config(executors=[htex(encrypted=True)], monitoring=OTelMonitoringHub())):
+            nothing().result()
+        """,
+    )
+
+    assert query(program.database, "select 1 from node")
+    assert dict.fromkeys(ALL_FIVE, 1) == _states(program.database)
+
+
+def test_a_long_try_is_seen_running_and_sampled_while_it_runs(tmp_path: Path) -> None:
+    """Within seconds a running try has its state and its samples in the database."""
+    program = run(
+        tmp_path,
+        """
+        import sqlite3
+        with parsl.load(Config(executors=[htex()],
+                               monitoring=OTelMonitoringHub(resource_monitoring_interval=1))):
+            nothing().result()
+            future = sleep(8)
+            seen = None
+            while not future.done() and not seen:
+                time.sleep(0.1)
+                connection = sqlite3.connect("runinfo/monitoring.db")
+                running = connection.execute("select 1 from status where task_id = 1"
+                                             " and task_status_name = 'running'").fetchall()
+                samples = connection.execute("select 1 from resource where task_id = 1").fetchall()
+                seen = running and len(samples) >= 2
+                connection.close()
+            assert seen, "not seen while it ran"
+            future.result()
+        """,
+    )
+
+    ((samples,),) = query(program.database, "select count(*) from resource where task_id = 1")
+    assert 8 <= samples <= 11
+
+
+def test_monitoring_of_resources_switched_off_leaves_the_rest(tmp_path: Path) -> None:
+    """Interval 0 takes no samples; resource_monitoring_enabled=False gives no running rows."""
+    no_samples = run(
+        tmp_path / "interval",
+        """
+        with parsl.load(Config(executors=[htex()],
+                               monitoring=OTelMonitoringHub(resource_monitoring_interval=0))):
+            nothing().result()
+        """,
+    )
+    switched_off = run(
+        tmp_path / "off",
+        """
+        with parsl.load(Config(executors=[htex()],
+                               monitoring=OTelMonitoringHub(resource_monitoring_enabled=False))):
+            nothing().result()
+        """,
+    )
+
+    assert dict.fromkeys(ALL_FIVE, 1) == _states(no_samples.database)
+    assert [] == query(no_samples.database, "select 1 from resource")
+    assert [(True,)] == query(
+        no_samples.database, "select memory_peak_bytes > 1000000 from otel_try"
+    )
+    assert dict.fromkeys(("pending", "launched", "exec_done"), 1) == _states(switched_off.database)
+
+
+def test_worker_without_otel_parsl_runs_the_tasks_untraced(tmp_path: Path) -> None:
+    """Workers whose environment has only Parsl run every task, with no retry counted."""
+    bare = tmp_path / "bare"
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(bare)], check=True)
+    packages = bare / "packages"
+    packages.mkdir()
+    for folder in site.getsitepackages():
+        for entry in Path(folder).iterdir():
+            if "otel_parsl" not in entry.name and entry.suffix != ".pth":
+                (packages / entry.name).symlink_to(entry)
+    (found,) = bare.glob("lib/python*/site-packages")
+    (found / "packages.pth").write_text(str(packages))
+    script = Path(sys.executable).parent / "process_worker_pool.py"
+    (bare / "bin" / script.name).write_text(
+        f"#!{bare}/bin/python\n" + script.read_text().partition("\n")[2]
+    )
+    (bare / "bin" / script.name).chmod(0o755)
+
+    program = run(
+        tmp_path,
+        f"""
+        import logging
+        logging.basicConfig(level=logging.WARNING)
+        provider = LocalProvider(worker_init="export PATH={bare}/bin:$PATH; unset PYTHONPATH")
+        with parsl.load(Config(executors=[htex(provider=provider)], retries=0,
+                               monitoring=OTelMonitoringHub())):
+            assert [future.result() for future in [sleep(0) for _ in range(5)]] == [0] * 5
+        """,
+        PYTHONPATH="",
+    )
+
+    assert dict.fromkeys(("pending", "launched", "exec_done"), 5) == _states(program.database)
+    assert [(5, 0)] == query(program.database, "select count(*), sum(task_fail_count) from task")
+    assert 1 == program.output.count("pip install otel-parsl")
+
+
+def test_executor_that_is_none_of_parsls_is_traced_by_the_public_interface(
+    tmp_path: Path,
+) -> None:
+    """An executor that runs each task in a process of its own needs no change to be traced."""
+    program = run(
+        tmp_path,
+        """
+        import concurrent.futures, pickle, subprocess
+        from parsl.executors.base import ParslExecutor
+        from parsl.serialize import deserialize, pack_apply_message, serialize
+
+        RUN = ("import sys; from parsl.serialize import serialize, unpack_apply_message;"
+               "function, args, kwargs = unpack_apply_message(sys.stdin.buffer.read());"
+               "sys.stdout.buffer.write(serialize(function(*args, **kwargs)))")
+
+        class ProcessExecutor(ParslExecutor):
+            label = "processes"
+            def __init__(self):
+                super().__init__()
+                self.pool = concurrent.futures.ThreadPoolExecutor(2)
+            def submit(self, func, resource_specification, *args, **kwargs):
+                data = pack_apply_message(func, args, kwargs)
+                def call():
+                    done = subprocess.run([sys.executable, "-c", RUN], input=data,
+                                          capture_output=True, check=True)
+                    return deserialize(done.stdout)
+                return self.pool.submit(call)
+            def shutdown(self):
+                self.pool.shutdown()
+
+        with parsl.load(Config(executors=[ProcessExecutor()],
+                               monitoring=OTelMonitoringHub(resource_monitoring_interval=1))):
+            assert [sleep(0.01).result(), nothing().result()] == [0.01, None]
+        """,
+    )
+
+    assert dict.fromkeys(ALL_FIVE, 2) == _states(program.database)
+    assert [("processes", True)] * 2 == query(
+        program.database, "select task_executor, hostname is not null from try"
+    )
+    assert [(2,)] == query(program.database, "select count(distinct task_id) from resource")
+
+
+def test_retired_parameters_are_accepted_with_a_warning(tmp_path: Path) -> None:
+    """What MonitoringHub once took is accepted, and said to be unused."""
+    program = run(
+        tmp_path,
+        """
+        import logging, warnings
+        with warnings.catch_warnings(record=True) as said:
+            warnings.simplefilter("always")
+            hub = OTelMonitoringHub(hub_address="localhost", hub_port=55055,
+                                    logging_level=logging.INFO, monitoring_debug=False,
+                                    resource_monitoring_interval=10)
+        print([str(warning.message).split(",")[0].split("=")[0] for warning in said])
+        """,
+    )
+
+    assert "OTelMonitoringHub.logging_level is unused" in program.output
+    assert "MonitoringHub.hub_address" in program.output
+
+
+def test_secrets_are_not_shown_by_the_repr_that_parsl_logs(tmp_path: Path) -> None:
+    """Parsl logs its Config, so passwords and header values stay out of the hub's repr."""
+    from otel_parsl import OTelMonitoringHub
+
+    hub = OTelMonitoringHub(
+        logging_endpoint="postgresql+psycopg://user:s3cret@db.example.org/runs",
+        endpoint="https://otlp.example.org:4317",
+        headers={"authorization": "Bearer t0ken"},
+        forward_to=[{"endpoint": "http://127.0.0.1:4318", "headers": {"x-key": "k3y"}}],
+    )
+
+    shown = repr(hub)
+
+    assert [] == [secret for secret in ("s3cret", "t0ken", "k3y") if secret in shown]
+    assert "otlp.example.org" in shown
