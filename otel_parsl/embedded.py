@@ -16,7 +16,8 @@ from otel_parsl.spool import Place
 logger = logging.getLogger(__name__)
 
 _POLL_S = 0.02
-_RESTART_S = 1.0
+_RESTART_S, _MAX_RESTART_S = 1.0, 30.0
+"""How long an agent must have lived to be started again at once; doubled for each that did not."""
 
 
 class EmbeddedAgent:
@@ -31,6 +32,7 @@ class EmbeddedAgent:
         self._directory = directory
         self._process = start_agent(self._directory)
         self._started_at = time.monotonic()
+        self._restart_s = _RESTART_S
 
     @property
     def pid(self) -> int:
@@ -40,8 +42,11 @@ class EmbeddedAgent:
     def revive(self) -> None:
         """Start the agent again if it has died."""
         code = self._process.poll()
-        if code is None or time.monotonic() - self._started_at < _RESTART_S:
+        lived_s = time.monotonic() - self._started_at
+        if code is None or lived_s < self._restart_s:
             return
+        is_settled = lived_s > _MAX_RESTART_S
+        self._restart_s = _RESTART_S if is_settled else min(2 * self._restart_s, _MAX_RESTART_S)
         logger.log(
             logging.DEBUG if code == 0 else logging.WARNING,  # 0: another agent serves the run
             "the monitoring agent ended with code %s; starting it again (its log: %s)",

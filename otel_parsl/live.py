@@ -94,7 +94,7 @@ class _Process:
                 continue
             if self._reported is not running:
                 self._reported = running
-                send(running.writer.frame(LOGS, (_running_event(running),)))
+                send(running.writer.frame(LOGS, (running_event(running),)))
                 self._sample_here(running, send)
             self._send_samples(running, send)
 
@@ -130,7 +130,8 @@ def ended() -> list[Sample]:
     return _process.end()
 
 
-def _running_event(running: Try) -> bytes:
+def running_event(running: Try) -> bytes:
+    """Return the event that says that a try runs."""
     writer, which, start_ns = running
     return wire.log_record(
         _NAME,

@@ -237,6 +237,14 @@ otel_try = Table(
     PrimaryKeyConstraint("run_id", "task_id", "try_id"),
     comment="What Parsl's try has no column for: totals, peaks, and where it ran.",
 )
+_runs_now = otel_try.c.running_ns.is_not(None) & otel_try.c.ended_ns.is_(None)
+Index(
+    "otel_try_running",
+    otel_try.c.run_id,
+    otel_try.c.task_id,
+    sqlite_where=_runs_now,
+    postgresql_where=_runs_now,
+)
 
 otel_failure = Table(
     "otel_failure",

@@ -336,7 +336,7 @@ def _replace_start_zmq_receiver() -> None:
         socket = {
             "address": settings["loopback_address"],
             "port_range": settings["port_range"],
-            "cert_dir": settings["cert_dir"],
+            "cert_dir": settings.get("cert_dir"),  # since Parsl 2026.8
         }
         return _AgentReceiver(hub, label, hub.listen(label, socket))
 

@@ -22,7 +22,7 @@ from otel_parsl import __version__, carrier, live, semconv, spool, user_spans, w
 from otel_parsl.identity import run_key, span_id, task_trace_id
 from otel_parsl.samples import sample_metrics
 from otel_parsl.sampling import Sample, TrySampler
-from otel_parsl.wire import METRICS, TRACES, Key
+from otel_parsl.wire import LOGS, METRICS, TRACES, Key
 
 logger = logging.getLogger(__name__)
 
@@ -255,6 +255,10 @@ def call_here(
     """Call a function in the submit process (threads and join apps) and trace the call."""
     start_ns = now_ns()
     error: BaseException | None = None
+    try:
+        sink(writer.frame(LOGS, (live.running_event(live.Try(writer, which, start_ns)),)))
+    except Exception:
+        logger.exception("the telemetry of a try could not begin")
     try:
         result = function(*args, **kwargs)
         error = _returned_failure(result)

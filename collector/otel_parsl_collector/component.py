@@ -37,7 +37,7 @@ class Starts(Protocol):
         Begin.
 
         Raises:
-            OSError: An address cannot be had.
+            CollectorError: An address cannot be had.
         """
 
     def stop(self) -> None:

@@ -7,7 +7,7 @@ import re
 import socket
 from typing import NamedTuple
 
-from otel_parsl_collector.errors import ConfigError
+from otel_parsl_collector.errors import CollectorError, ConfigError
 
 _FORM = re.compile(r"(\[(?P<six>[0-9a-fA-F:.]+)\]|(?P<host>[^\[\]:/\s]*)):(?P<port>[0-9]{1,5})")
 
@@ -51,6 +51,15 @@ def is_loopback(host: str) -> bool:
 def socket_family(endpoint: Endpoint) -> socket.AddressFamily:
     """Return the family of the socket that listens at an endpoint."""
     return socket.AF_INET6 if ":" in endpoint.host else socket.AF_INET
+
+
+def cannot_listen(endpoint: Endpoint, error: OSError | None = None) -> CollectorError:
+    """Return the error that says that an address cannot be had."""
+    reason = "is it in use?" if error is None else f"{error.strerror}."
+    return CollectorError(
+        f"{endpoint} cannot be listened on: {reason}"
+        " Stop what listens there, or set this endpoint to another"
+    )
 
 
 def check_exposure(

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, NamedTuple
 
-from otel_parsl_collector.endpoint import Endpoint, socket_family
+from otel_parsl_collector.endpoint import Endpoint, cannot_listen, socket_family
 
 logger = logging.getLogger(__name__)
 
@@ -31,7 +31,7 @@ class HttpPage:
         render: Makes the page.
 
     Raises:
-        OSError: The address cannot be had.
+        CollectorError: The address cannot be had.
     """
 
     def __init__(self, endpoint: Endpoint, path: str, render: Callable[[], Page]) -> None:
@@ -55,7 +55,10 @@ class HttpPage:
             address_family = socket_family(endpoint)
             daemon_threads = True
 
-        self._server = Server(endpoint, Handler)
+        try:
+            self._server = Server(endpoint, Handler)
+        except OSError as error:
+            raise cannot_listen(endpoint, error) from error
         self.port: int = self._server.server_address[1]
         self._thread = threading.Thread(
             target=self._server.serve_forever, args=(0.1,), name=f"page-{self.port}", daemon=True

@@ -52,6 +52,7 @@ class Pump:
         self.places = dict(places)
         self.corrupt_bytes = 0
         self.failure: BaseException | None = None
+        self._directory = directory
         self._readers = {
             stream: SpoolReader(directory, stream, place) for stream, place in places.items()
         }
@@ -79,8 +80,8 @@ class Pump:
     def is_empty(self) -> bool:
         """Tell whether all that was spooled has been carried."""
         return all(
-            reader.place == self.places[stream] and reader.at_end()
-            for stream, reader in self._readers.items()
+            SpoolReader(self._directory, stream, place).at_end()
+            for stream, place in self.places.items()
         )
 
     def _run(self) -> None:
@@ -117,7 +118,9 @@ class Pump:
                 self._consume(frames, places)
             except self._retryable as error:
                 delay_s = self._delay_s(error)
-                logger.warning("%s: %s; again in %.1f s", self._thread.name, error, delay_s)
+                # The cause alone: SQLAlchemy's text has the statement and the user's values.
+                cause = getattr(error, "orig", error)
+                logger.warning("%s: %s; again in %.1f s", self._thread.name, cause, delay_s)
                 self._is_stopping.wait(delay_s)
             else:
                 self.places = places

@@ -17,7 +17,7 @@ from sqlalchemy.exc import ArgumentError, OperationalError
 
 from otel_parsl.spool import Frame, Place
 from otel_parsl_collector.errors import CollectorError, StoreError
-from otel_parsl_collector.exporters.parsl_sql import ParslSqlExporter
+from otel_parsl_collector.exporters.parsl_sql import ParslSqlExporter, store_fitting
 from otel_parsl_collector.otlp_json import JsonError, fill, load
 from otel_parsl_collector.signals import SIGNALS, Signal
 
@@ -32,7 +32,7 @@ _BY_GROUPS = {signal.groups: signal for signal in SIGNALS.values()}
 
 
 class Unreadable(NamedTuple):
-    """A line that is no OTLP."""
+    """A line that is no OTLP, or none that rows can hold."""
 
     path: Path
     line: int
@@ -95,8 +95,8 @@ class Replay:
         """
         batch: list[Frame] = []
         size = 0
-        for path in self._paths:
-            for item in self._requests_of(path):
+        for file in range(len(self._paths)):
+            for item in self._requests_of(file):
                 batch.append(item)
                 size += len(item.payload)
                 if size >= BATCH_BYTES:
@@ -110,32 +110,33 @@ class Replay:
         """Let go of the store."""
         self._store.close()
 
-    def _requests_of(self, path: Path) -> Iterator[Frame]:
-        before = self._read_bytes
+    def _requests_of(self, file: int) -> Iterator[Frame]:
+        """Yield the requests of a file, each with the file's number and its line as its place."""
+        path, before = self._paths[file], self._read_bytes
         try:
-            with open(path, "rb") as file:
-                for number, line in enumerate(_lines(file), start=1):
-                    self._read_bytes = before + file.tell()
+            with open(path, "rb") as stream:
+                for number, line in enumerate(_lines(stream), start=1):
+                    self._read_bytes = before + stream.tell()
                     if line.strip():
-                        yield from self._requests_in(line, path, number)
+                        yield from self._requests_in(line, Place(file, number))
         except (OSError, EOFError) as error:
             raise CollectorError(f"{path}: it cannot be read: {error}") from error
 
-    def _requests_in(self, line: bytes, path: Path, number: int) -> Iterator[Frame]:
+    def _requests_in(self, line: bytes, place: Place) -> Iterator[Frame]:
         try:
             signal, request = _parse(line)
         except JsonError as error:
-            self.unreadable.append(Unreadable(path, number, str(error)))
+            self.unreadable.append(Unreadable(self._paths[place[0]], place[1], str(error)))
             return
         self._requests += 1
         self._items += signal.count(request)
-        yield Frame(signal.number, request.SerializeToString(), Place())
+        yield Frame(signal.number, request.SerializeToString(), place)
 
     def _write(self, batch: list[Frame]) -> None:
         deadline = time.monotonic() + BUSY_S
         while True:
             try:
-                self._store.consume(batch, {})
+                unfit = store_fitting(self._store, batch, {})
             except OperationalError as error:
                 if time.monotonic() > deadline:
                     raise StoreError(
@@ -145,7 +146,11 @@ class Replay:
                 logger.info("the store cannot be written: %s; trying again", error.orig)
                 time.sleep(_RETRY_S)
             else:
-                return
+                break
+        for item, unfitness in unfit:
+            file, line = item.end
+            reason = f"no row can hold it: {type(unfitness).__name__}: {unfitness}"
+            self.unreadable.append(Unreadable(self._paths[file], line, reason))
 
 
 def _lines(file: BinaryIO) -> Iterator[bytes]:

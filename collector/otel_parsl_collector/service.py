@@ -114,10 +114,8 @@ class Service:
         """
         try:
             self._start()
-        except (CollectorError, OSError) as error:
+        except CollectorError:
             self.stop()
-            if isinstance(error, OSError):
-                raise CollectorError(f"collector: {error}") from error
             raise
 
     def _start(self) -> None:
@@ -149,10 +147,7 @@ class Service:
             for line in self._lines:
                 if line.fatal is not None:
                     raise line.fatal
-            try:
-                self._janitor.tidy()
-            except OSError as error:
-                logger.warning("the spool cannot be tidied: %s", error)
+            self._tidy()
 
     def stop(self) -> None:
         """Stop sources first; exporters go on for a while with what has been taken."""
@@ -163,21 +158,21 @@ class Service:
         for line in self._lines:
             while not line.is_empty() and line.error is None and time.monotonic() < deadline:
                 time.sleep(_LOOK_S)
-            is_empty = line.is_empty()
             line.stop()
-            if not is_empty:
+            left_bytes = self._spool.bytes_behind(line.places())
+            if left_bytes:
                 logger.warning(
                     "%s: %d bytes are not delivered; they stay in %s and are delivered by the next"
                     " collector there",
                     line.name,
-                    self._spool.bytes_behind(line.places()),
+                    left_bytes,
                     self._spool.path,
                 )
         for extension in self._extensions.values():
             extension.stop()
         for page in self._pages:
             page.stop()
-        self._janitor.tidy()
+        self._tidy()
         self._spool.close()
 
     def troubles(self) -> list[str]:
@@ -213,6 +208,12 @@ class Service:
             self._spool,
             self.stats,
         )
+
+    def _tidy(self) -> None:
+        try:
+            self._janitor.tidy()
+        except OSError as error:
+            logger.warning("the spool cannot be tidied: %s", error)
 
     def _receiver_context(self, name: str) -> ReceiverContext:
         streams: dict[int, tuple[str, ...]] = {}

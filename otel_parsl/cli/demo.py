@@ -33,7 +33,7 @@ def run(arguments: argparse.Namespace) -> int:
   otel-parsl status                 how it went
   otel-parsl failures               what failed, and why
   otel-parsl show latest/23         one task, whole
-  sqlite3 runinfo/monitoring.db 'select task_func_name, count(*) from task group by 1'
+  otel-parsl tasks --state failed   a list of tasks
 In your own program, replace MonitoringHub by OTelMonitoringHub."""
     )
     return 0

@@ -17,12 +17,12 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
 )
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
-
-from otel_parsl.wire import LOGS, METRICS, TRACES
 from otel_parsl_collector.otlp_json import fill, render
 from otel_parsl_collector.receivers.codec import Request, read_json, read_protobuf, response
 from otel_parsl_collector.receivers.compression import decompress, is_compressed
 from otel_parsl_collector.receivers.refusal import Malformed, TooLarge
+
+from otel_parsl.wire import LOGS, METRICS, TRACES
 from tests.support.otlp_requests import TIME_NS, logs_request, metrics_request, trace_request
 
 LIMIT_BYTES = 1 << 20
@@ -204,7 +204,10 @@ def test_json_values_of_every_shape_are_taken(value: dict[str, Any]) -> None:
         (json.dumps(span_json(startTimeUnixNano=True)), "startTimeUnixNano: True; expected an int"),
         (json.dumps(span_json(startTimeUnixNano="1" * 400)), "startTimeUnixNano: '111"),
         (json.dumps(span_json(name="\ud800")), "name: "),
-        (json.dumps(span_json(events=[{"timeUnixNano": "noon"}])), r"events\[0\].timeUnixNano: 'noon'"),
+        (
+            json.dumps(span_json(events=[{"timeUnixNano": "noon"}])),
+            r"events\[0\].timeUnixNano: 'noon'",
+        ),
         ('{"resourceSpans": NaN}', "NaN is no JSON"),
         ("[" * 100_000, "no JSON"),
     ],

@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 import yaml
-
 from otel_parsl_collector.config import DEFAULT, Config, load_config
 from otel_parsl_collector.endpoint import Endpoint
 from otel_parsl_collector.errors import ConfigError
@@ -117,9 +116,17 @@ service:
 )
 def test_an_exporter_without_a_scheme_speaks_tls_unless_told(settings: str, url: str) -> None:
     """``host:port`` is TLS, as in the OpenTelemetry Collector, unless ``tls.insecure``."""
-    config = load(BASE.replace("  file:\n    path: out.jsonl", f"  file: {{path: x}}\n  otlp: {{{settings}}}"), "service.pipelines.traces.exporters=[otlp]")
+    text = BASE.replace("  file:\n", f"  otlp: {{{settings}}}\n  file:\n")
+    config = load(text, "service.pipelines.traces.exporters=[otlp]")
     found: OtlpSettings = config.exporters["otlp"].settings
     assert found.url() == url
+
+
+def test_anchors_and_merges_are_yaml() -> None:
+    """A key that overrides one of a merged mapping does not stand twice."""
+    text = BASE.replace("  file:\n", "  otlp: {<<: {endpoint: a}, endpoint: b}\n  file:\n")
+    config = load(text, "service.pipelines.traces.exporters=[otlp]")
+    assert config.exporters["otlp"].settings.endpoint == "b"
 
 
 def test_components_that_nothing_names_do_not_run() -> None:

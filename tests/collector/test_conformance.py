@@ -40,10 +40,10 @@ from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import PeriodicExportingMetricReader
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
-
-from otel_parsl.wire import LOGS, METRICS, TRACES
 from otel_parsl_collector.otlp_json import render
 from otel_parsl_collector.signals import SIGNALS
+
+from otel_parsl.wire import LOGS, METRICS, TRACES
 from tests.support.collector import (
     Running,
     collector_config,
@@ -58,7 +58,7 @@ from tests.support.server_process import wait_for
 PROTOBUF, JSON = "application/x-protobuf", "application/json"
 LIMIT_MIB = 4
 TRANSPORTS = ("grpc", "http")
-REQUESTS = {
+REQUESTS: dict[int, Any] = {
     TRACES: trace_request("span"),
     METRICS: metrics_request(1.0),
     LOGS: logs_request("record"),
@@ -331,9 +331,7 @@ def test_row_16_http_compression(
     ],
     ids=["unknown", "not compressed", "truncated", "another encoding"],
 )
-def test_row_16_wrong_compression_is_bad(
-    collector: Collector, encoding: str, body: bytes
-) -> None:
+def test_row_16_wrong_compression_is_bad(collector: Collector, encoding: str, body: bytes) -> None:
     """An unknown encoding, or a body that is not of it, is HTTP 400."""
     answer = collector.post(body, content_encoding=encoding)
     status = status_pb2.Status.FromString(answer.body)

@@ -12,7 +12,7 @@ from functools import cache
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from otel_parsl.wire import LOGS
@@ -59,7 +59,6 @@ def _of_case_without_logs(name: str) -> st.SearchStrategy[tuple[str, Delivery]]:
     return st.tuples(st.just(name), deliveries(len(_without_logs(name))))
 
 
-@settings(max_examples=150)
 @given(st.sampled_from(sorted(CASES)).flatmap(_of_case))
 def test_any_order_repetition_and_split_give_the_same_rows(delivered: tuple[str, Delivery]) -> None:
     """Requests in any order, any of them again, packed in any way, give the same rows in all."""
@@ -99,14 +98,16 @@ def test_one_transaction_gives_the_rows_of_many(name: str) -> None:
 
 _ENDED = sorted(CASES.keys() - {"going_on"})
 """A span is made when its end is known: what goes on is in the logs alone."""
-_RADIO = "users_radio"
+_RADIO = frozenset({"users_radio", "rerun_by_executor"})
 _LOGS_ALONE = pytest.mark.xfail(
-    strict=True, reason="what a user's own radio says of running tries is in no span"
+    strict=True,
+    reason="parsl.try.running of a try that has no execution span after it is in no span: one that"
+    " a user's own radio reported, or that an executor ran again after its worker was lost",
 )
 
 
 @pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=_LOGS_ALONE if name == _RADIO else ()) for name in _ENDED]
+    "name", [pytest.param(name, marks=_LOGS_ALONE if name in _RADIO else ()) for name in _ENDED]
 )
 def test_spans_give_the_rows_that_logs_give(name: str) -> None:
     """Without the log signal Parsl's tables are filled alike from the spans derived from it."""
@@ -115,8 +116,7 @@ def test_spans_give_the_rows_that_logs_give(name: str) -> None:
     assert only_parsls(rows) == only_parsls(_expected(name))
 
 
-@settings(max_examples=60)
-@given(st.sampled_from([n for n in _ENDED if n != _RADIO]).flatmap(_of_case_without_logs))
+@given(st.sampled_from([n for n in _ENDED if n not in _RADIO]).flatmap(_of_case_without_logs))
 def test_spans_in_any_order_give_the_rows_that_logs_give(delivered: tuple[str, Delivery]) -> None:
     """The same of spans in any order, any of them again, packed in any way."""
     name, delivery = delivered

@@ -122,7 +122,7 @@ def test_htex_asks_for_its_receiver_by_the_name_that_is_replaced() -> None:
     source = _source(HighThroughputExecutor.start)
     assert "start_zmq_receiver(monitoring_messages=self.monitoring_messages" in source
     assert "self.hub_zmq_port = self.zmq_monitoring.port" in source
-    assert {"monitoring_messages", "loopback_address", "port_range", "logdir", "cert_dir"} <= set(
+    assert {"monitoring_messages", "loopback_address", "port_range", "logdir"} <= set(
         _parameters(htex.start_zmq_receiver)
     )
     assert "self.zmq_monitoring.close()" in _source(HighThroughputExecutor.shutdown)
@@ -178,4 +178,4 @@ def test_worker_has_the_channel_that_live_news_take() -> None:
     """A worker's way to the interchange is where live.py looks for it."""
     assert monitoring_info.result_queue is None
     assert "mi.result_queue = monitoring_queue" in _source(process_worker_pool.worker)
-    assert "elif mtype == 'monitoring':" in _source(interchange.Interchange)
+    assert "type == 'monitoring':" in _source(interchange.Interchange)

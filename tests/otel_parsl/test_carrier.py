@@ -9,7 +9,7 @@ import sys
 from collections.abc import Iterator
 from typing import Any
 
-import dill
+import dill  # type: ignore[import-untyped]
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -76,7 +76,7 @@ def test_pack_is_undone_by_unpack(result: Any) -> None:
 @pytest.mark.parametrize("library", [pickle, dill])
 @given(result=RESULTS)
 def test_carried_unpickles_to_the_bare_result(library: Any, result: Any) -> None:
-    """Whichever library an executor pickles with, it reads the user's result and nothing of ours."""
+    """Whatever library an executor pickles with, it reads the user's result and nothing of ours."""
     frames: list[bytes] = []
     carrier.register(RUN_ID, frames.append)
     try:
@@ -195,7 +195,8 @@ def test_unregister_may_come_twice() -> None:
 
 def test_copy_of_a_carried_is_the_bare_result(taken: list[bytes]) -> None:
     """An executor that copies results instead of pickling them reads the bare one too."""
-    assert copy.copy(Carried(BLOB, pack([1, 2]))) == [1, 2]
+    found: object = copy.copy(Carried(BLOB, pack([1, 2])))
+    assert found == [1, 2]
     assert taken == [b"frames of a try"]
 
 

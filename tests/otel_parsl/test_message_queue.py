@@ -99,7 +99,7 @@ def test_nothing_reads_the_pipe_until_a_copy_is_made() -> None:
 
 
 def test_copy_cannot_be_made_but_by_spawning() -> None:
-    """Pickling the queue anywhere else is refused, as multiprocessing does, and starts no thread."""
+    """Pickling the queue anywhere else is refused, as by multiprocessing, and starts no thread."""
     queue = MessageQueue(None, lambda _item: None)
     before = set(threading.enumerate())
     with pytest.raises(RuntimeError, match="should only be shared between processes"):

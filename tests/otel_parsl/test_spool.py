@@ -144,7 +144,7 @@ def test_torn_end_is_seen_as_still_being_written(before: list[Request], last: Re
 def test_new_writer_leaves_a_torn_tail_behind(
     before: list[Request], torn: Request, after: list[Request]
 ) -> None:
-    """After a killed writer's torn frame a new writer's frames are read, the torn bytes said once."""
+    """After a killed writer's torn frame a new writer's are read, the torn bytes said once."""
     with _directory() as directory:
         _append(directory, [before])
         path = segment_path(directory, "submit", 1)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from google.protobuf.internal.decoder import _DecodeVarint  # type: ignore[attr-defined]
-from google.protobuf.internal.encoder import _VarintBytes  # type: ignore[attr-defined]
+from google.protobuf.internal.decoder import _DecodeVarint
+from google.protobuf.internal.encoder import _VarintBytes
 from google.protobuf.message import Message
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -237,13 +237,13 @@ def test_span_has_all_it_was_given(
 def test_metric_has_its_points(
     name: str, unit: str, is_sum: bool, points: list[tuple[Pairs, int, int]], data: st.DataObject
 ) -> None:
-    """A gauge or a cumulative sum is read with its points, integers exact and doubles to the bit."""
+    """A gauge or a cumulative sum is read with its points, exact to the last bit."""
     is_integer = data.draw(st.booleans())
     values = [data.draw(INT64 if is_integer else st.floats()) for _ in points]
     metric = wire.Metric(name, unit, is_sum=is_sum, is_integer=is_integer)
     written = metric.of(
         metric.point(wire.point_attributes(_written(pairs)), start_ns, time_ns, value)
-        for (pairs, start_ns, time_ns), value in zip(points, values)
+        for (pairs, start_ns, time_ns), value in zip(points, values, strict=True)
     )
     expected_points = [
         NumberDataPoint(
@@ -252,7 +252,7 @@ def test_metric_has_its_points(
             time_unix_nano=time_ns,
             **{"as_int" if is_integer else "as_double": value},  # type: ignore[arg-type]
         )
-        for (pairs, start_ns, time_ns), value in zip(points, values)
+        for (pairs, start_ns, time_ns), value in zip(points, values, strict=True)
     ]
     expected = Metric(name=as_sent(name), unit=as_sent(unit))
     if is_sum:

@@ -6,7 +6,9 @@ As the OpenTelemetry Collector's testbed does it: a list of decisions, and a rec
 
 from __future__ import annotations
 
+import contextlib
 import gzip
+import socket
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -78,9 +80,9 @@ def start_grpc(port: int = 0) -> DecidingServer:
     """Return a running OTLP/gRPC server."""
     deciding = DecidingServer()
 
-    class Handler(grpc.GenericRpcHandler):
+    class Handler(grpc.GenericRpcHandler):  # type: ignore[misc]
         def service(self, call: Any) -> Any:
-            signal = _SIGNALS[call.method.split(".")[4].replace("trace", "traces").rstrip("/")]
+            signal = _SIGNALS[call.method.split(".")[3].replace("trace", "traces")]
 
             def export(payload: bytes, context: Any) -> bytes:
                 headers = dict(context.invocation_metadata())
@@ -95,9 +97,7 @@ def start_grpc(port: int = 0) -> DecidingServer:
 
             return grpc.unary_unary_rpc_method_handler(export)
 
-    server = grpc.server(
-        ThreadPoolExecutor(2), options=[("grpc.max_receive_message_length", -1)]
-    )
+    server = grpc.server(ThreadPoolExecutor(2), options=[("grpc.max_receive_message_length", -1)])
     server.add_generic_rpc_handlers((Handler(),))
     bound = server.add_insecure_port(f"127.0.0.1:{port}")
     server.start()
@@ -114,9 +114,14 @@ def start_grpc(port: int = 0) -> DecidingServer:
 def start_http(port: int = 0) -> DecidingServer:
     """Return a running OTLP/HTTP server."""
     deciding = DecidingServer()
+    connections: list[socket.socket] = []
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+
+        def setup(self) -> None:
+            connections.append(self.request)
+            super().setup()
 
         def do_POST(self) -> None:
             payload = self.rfile.read(int(self.headers["Content-Length"]))
@@ -148,6 +153,9 @@ def start_http(port: int = 0) -> DecidingServer:
         deciding._is_over.set()
         server.shutdown()
         server.server_close()
+        for connection in connections:  # kept alive, they would outlive the server
+            with contextlib.suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
         thread.join()
 
     deciding.stop = stop

@@ -47,9 +47,9 @@ def deliveries(count: int) -> st.SearchStrategy[Delivery]:
     joints = st.sampled_from(Joint)
     again = st.lists(st.integers(0, max(0, count - 1)), max_size=count)
     orders = again.flatmap(lambda repeated: st.permutations([*range(count), *repeated]))
-    return orders.flatmap(lambda order: st.tuples(*(st.tuples(st.just(n), joints) for n in order))).map(
-        list
-    )
+    return orders.flatmap(
+        lambda order: st.tuples(*(st.tuples(st.just(n), joints) for n in order))
+    ).map(list)
 
 
 def in_order(count: int) -> Delivery:

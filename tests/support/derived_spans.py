@@ -31,9 +31,7 @@ def derived_spans(recording: Recording, *, scope: str = "auto") -> list[Request]
 def requests_of(frames: Iterable[bytes]) -> list[Request]:
     """Return the requests in frames."""
     return [
-        (signal, data[start:end])
-        for data in frames
-        for signal, start, end in _whole_frames(data)
+        (signal, data[start:end]) for data in frames for signal, start, end in _whole_frames(data)
     ]
 
 
@@ -49,6 +47,7 @@ def logs_by_run(recording: Recording) -> dict[str, list[Frame]]:
 
 def _run_id(payload: bytes) -> str:
     (group,) = ExportLogsServiceRequest.FromString(payload).resource_logs
-    return next(
+    run_id: str = next(
         pair.value.string_value for pair in group.resource.attributes if pair.key == semconv.RUN_ID
     )
+    return run_id

@@ -1,4 +1,4 @@
-"""An OTLP server that answers as it is told, and keeps what it was sent: a destination for tests."""
+"""A destination for tests: it answers as it is told, and keeps what it was sent."""
 
 from __future__ import annotations
 
@@ -85,8 +85,11 @@ class HttpAnswer(NamedTuple):
     body: bytes = b""
 
 
+TAKEN = HttpAnswer()
+
+
 @contextmanager
-def http_sink(answer: HttpAnswer = HttpAnswer()) -> Iterator[Sink]:
+def http_sink(answer: HttpAnswer = TAKEN) -> Iterator[Sink]:
     """Run a destination that speaks HTTP; it keeps each request before it answers."""
 
     class Handler(BaseHTTPRequestHandler):

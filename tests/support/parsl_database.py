@@ -1,15 +1,36 @@
-"""What Parsl's own database manager writes for messages: the reference that ours is held against."""
+"""What Parsl's own database manager writes for messages: the reference for ours."""
 
 from __future__ import annotations
 
 import copy
 import queue
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from parsl.monitoring.db_manager import DatabaseManager
+from parsl.monitoring.db_manager import Database, DatabaseManager
+
+
+@contextmanager
+def parsls_database(path: Path) -> Iterator[Database]:
+    """
+    Give Parsl's own end of a database, which it makes where there is none.
+
+    Parsl reflects whatever tables it finds into metadata that all its databases share, and would
+    make them in the next one too: they are taken out again.
+    """
+    metadata = Database.Base.metadata
+    known = set(metadata.tables)
+    database = Database(f"sqlite:///{path}")
+    try:
+        yield database
+    finally:
+        database.session.close()
+        database.eng.dispose()
+        for name in set(metadata.tables) - known:
+            metadata.remove(metadata.tables[name])
 
 
 def write_with_parsl(directory: Path, runs: Iterable[Sequence[tuple[Any, Any]]]) -> list[Path]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 from otel_parsl import semconv
 from tests.support.parsl_messages import at, resource_info, worker_task_info
@@ -33,8 +34,7 @@ def _fail(run: RecordedRun, task_id: int, seconds: float, **columns: object) -> 
     task.launch()
     task.execute(raised(ValueError(f"no such file: /tmp/in-{task_id}.txt")))
     history = f"ValueError('no such file: /tmp/in-{task_id}.txt')"
-    failure = {"task_fail_count": 1, "task_fail_cost": 1.0, "task_fail_history": history}
-    task.becomes("failed", **failure)
+    task.becomes("failed", task_fail_count=1, task_fail_cost=1.0, task_fail_history=history)
     return task
 
 
@@ -81,7 +81,7 @@ def failure() -> Recording:
     _fail(run, 0, 1)
     unpicklable = RecordedTask(run, 1, 2, task_func_name="takes_a_lock")
     unpicklable.becomes("pending")
-    failed = {"task_fail_count": 1, "task_fail_cost": 1.0}
+    failed: dict[str, Any] = {"task_fail_count": 1, "task_fail_cost": 1.0}
     unpicklable.becomes("failed", task_fail_history="TypeError('cannot pickle')", **failed)
     killed = RecordedTask(run, 2, 3, task_func_name="eats_memory")
     killed.becomes("pending")
@@ -236,7 +236,9 @@ def managers() -> Recording:
     run.manager(*(node_report(2 + n / 8, tasks=list(range(n))) for n in range(5)))
     run.manager(node_report(3, uid="another", block_id="1", hostname="node2"))
     run.manager(node_report(20, active=False, worker_count=3))
-    run.manager(*(node_report(5 + n, uid="another", block_id="1", hostname="node2") for n in (1, 2)))
+    run.manager(
+        *(node_report(5 + n, uid="another", block_id="1", hostname="node2") for n in (1, 2))
+    )
     run.manager(node_report(30, uid="another", block_id="1", hostname="node2", active=False))
     run.end()
     return run.recording()
@@ -288,7 +290,6 @@ PARSLS: dict[str, Callable[[], Recording]] = {
         unicode,
         no_tasks,
         two_runs,
-        going_on,
         blocks,
         managers,
         samples,
@@ -378,6 +379,7 @@ CASES = {
     **{
         function.__name__: function
         for function in (
+            going_on,
             no_end_message,
             late_messages,
             users_radio,

@@ -141,7 +141,7 @@ class Lifecycle:
     def _task(self, key: Key, before: list[Event], new: list[tuple[Event, bytes]]) -> list[bytes]:
         known = _merge(before, new)
         spans = []
-        ending = [event for event, _ in new if _ends(event)]
+        ending = sorted((e for e, _ in new if _ends(e)), key=lambda event: event.sequence)
         for last in ending:
             try_id = last.attributes[semconv.TRY_ID]
             spans.append(

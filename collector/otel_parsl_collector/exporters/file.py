@@ -51,6 +51,7 @@ class FileExporter:
         self._kept = PlaceFile(context.directory / "places.json")
         try:
             self._file = self._open()
+            self._keep(self._kept.places)
         except OSError as error:
             raise NotYet(f"{self._path}: {error.strerror}") from error
 

@@ -80,6 +80,29 @@ class ParslSqlSettings:
     """The database, as an SQLAlchemy URL."""
 
 
+def store_fitting(
+    store: ParslSqlExporter, frames: list[Frame], places: Mapping[str, Place]
+) -> list[tuple[Frame, Exception]]:
+    """
+    Store frames but those that no row can hold; return these, with what is wrong with each.
+
+    Raises:
+        sqlalchemy.exc.OperationalError: It may succeed later.
+    """
+    try:
+        store.consume(frames, places)
+    except _UNFIT:
+        unfit: list[tuple[Frame, Exception]] = []
+        for item in frames:
+            try:
+                store.consume([item], {})
+            except _UNFIT as error:
+                unfit.append((item, error))
+        store.consume([], places)
+        return unfit
+    return []
+
+
 class StoreComponent:
     """
     The exporter in a stand-alone collector, where anybody's telemetry may come.
@@ -94,7 +117,7 @@ class StoreComponent:
         NotYet: It cannot be used for now.
     """
 
-    retryable: tuple[type[Exception], ...] = (OperationalError,)
+    retryable: tuple[type[Exception], ...] = (NotYet,)
 
     def __init__(self, settings: ParslSqlSettings, context: ExporterContext) -> None:
         self._refused_path = context.directory / "refused.otlp"
@@ -116,18 +139,18 @@ class StoreComponent:
         Store frames; one that no row can hold is set aside, and the others are stored.
 
         Raises:
-            sqlalchemy.exc.OperationalError: It may succeed later.
+            NotYet: It may succeed later.
         """
         try:
-            self._store.consume(frames, places)
-        except _UNFIT:
-            fits = {id(item): self._fits(item) for item in frames}
-            self._store.consume([], places)
-            return Outcome(
-                [item for item in frames if fits[id(item)]],
-                [item for item in frames if not fits[id(item)]],
-            )
-        return Outcome(frames)
+            unfit = store_fitting(self._store, frames, places)
+        except OperationalError as error:
+            # The error itself would show the statement, with what users put into their tasks.
+            raise NotYet(f"the database cannot be written: {error.orig}") from error
+        for item, unfitness in unfit:
+            self._set_aside(item, unfitness)
+        not_stored = {id(item) for item, _ in unfit}
+        stored = [item for item in frames if id(item) not in not_stored]
+        return Outcome(stored, [item for item, _ in unfit])
 
     def delay_s(self, error: Exception) -> float:
         return _RETRY_S
@@ -135,20 +158,15 @@ class StoreComponent:
     def close(self) -> None:
         self._store.close()
 
-    def _fits(self, item: Frame) -> bool:
-        try:
-            self._store.consume([item], {})
-        except _UNFIT as error:
-            logger.error(  # noqa: TRY400 - the traceback says nothing more
-                "a request that no row can hold is kept in %s: %s: %s",
-                self._refused_path,
-                type(error).__name__,
-                error,
-            )
-            with open(self._refused_path, "ab") as file:
-                file.write(frame(item.signal, item.payload))
-            return False
-        return True
+    def _set_aside(self, item: Frame, error: Exception) -> None:
+        logger.error(
+            "a request that no row can hold is kept in %s: %s: %s",
+            self._refused_path,
+            type(error).__name__,
+            error,
+        )
+        with open(self._refused_path, "ab") as file:
+            file.write(frame(item.signal, item.payload))
 
 
 COMPONENT = Component(ParslSqlSettings, StoreComponent, is_store=True)

@@ -49,7 +49,7 @@ class HealthCheck:
         Begin to answer.
 
         Raises:
-            OSError: The address cannot be had.
+            CollectorError: The address cannot be had.
         """
         self._page = HttpPage(self._settings.endpoint, self._settings.path, self._render)
 

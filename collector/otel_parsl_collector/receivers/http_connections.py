@@ -16,7 +16,7 @@ from http.server import BaseHTTPRequestHandler
 from socketserver import TCPServer, ThreadingMixIn
 from typing import Any
 
-from otel_parsl_collector.endpoint import Endpoint, socket_family
+from otel_parsl_collector.endpoint import Endpoint, cannot_listen, socket_family
 from otel_parsl_collector.receivers.http_body import BodyReader
 
 logger = logging.getLogger(__name__)
@@ -140,7 +140,7 @@ class Connections(ThreadingMixIn, TCPServer):
         tls: For HTTPS.
 
     Raises:
-        OSError: The address cannot be had.
+        CollectorError: The address cannot be had.
     """
 
     allow_reuse_address = True
@@ -156,7 +156,10 @@ class Connections(ThreadingMixIn, TCPServer):
         self._tls = tls
         self._changed = threading.Condition()
         self._busy: dict[RequestHandler, bool] = {}
-        super().__init__(endpoint, handler)
+        try:
+            super().__init__(endpoint, handler)
+        except OSError as error:
+            raise cannot_listen(endpoint, error) from error
 
     def work(self, handler: RequestHandler) -> None:
         """Note that a connection has a request in hand."""

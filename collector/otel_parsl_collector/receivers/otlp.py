@@ -117,7 +117,7 @@ class OtlpReceiver:
         Listen.
 
         Raises:
-            OSError: An address cannot be had.
+            CollectorError: An address cannot be had.
         """
         for transport in self._transports:
             transport.start()

@@ -11,6 +11,7 @@ import grpc
 from google.protobuf import any_pb2, duration_pb2
 from google.rpc import error_details_pb2, status_pb2
 
+from otel_parsl_collector.endpoint import cannot_listen
 from otel_parsl_collector.receivers.codec import Request, read_protobuf, response
 from otel_parsl_collector.receivers.compression import decompress, is_compressed
 from otel_parsl_collector.receivers.intake import Intake
@@ -59,7 +60,7 @@ class GrpcServer:
         Listen.
 
         Raises:
-            OSError: The address cannot be had.
+            CollectorError: The address cannot be had.
         """
         self._server = grpc.server(
             ThreadPoolExecutor(_THREADS, thread_name_prefix="otlp-grpc"),
@@ -71,7 +72,7 @@ class GrpcServer:
         except RuntimeError:
             self.port = 0
         if not self.port:
-            raise OSError(f"{self._listener.endpoint} cannot be listened on; is it in use?")
+            raise cannot_listen(self._listener.endpoint)
         self._server.start()
 
     def stop(self) -> None:

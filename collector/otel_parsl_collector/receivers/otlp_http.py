@@ -69,7 +69,7 @@ class HttpServer:
         Listen.
 
         Raises:
-            OSError: The address cannot be had.
+            CollectorError: The address cannot be had.
         """
         tls = self._listener.tls
         self._connections = Connections(

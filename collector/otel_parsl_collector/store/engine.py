@@ -5,12 +5,18 @@ Open a database for writing: SQLite with the journal its filesystem allows, or P
 from __future__ import annotations
 
 import logging
+import re
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Engine, create_engine, event, inspect, text
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import NoSuchModuleError, OperationalError, ProgrammingError
+from sqlalchemy.exc import (
+    DatabaseError,
+    NoSuchModuleError,
+    OperationalError,
+    ProgrammingError,
+)
 
 from otel_parsl.schema import (
     NODE_ONCE,
@@ -28,6 +34,12 @@ logger = logging.getLogger(__name__)
 
 BUSY_S = 5
 """How long SQLite waits for a lock before the writer's own, longer retries."""
+
+MOUNTS = Path("/proc/self/mounts")
+"""Linux's table of what is mounted where."""
+
+_ESCAPED = re.compile(r"\\([0-7]{3})")
+"""How a blank, a tab, a line's end and a backslash stand in /proc/self/mounts."""
 
 _NETWORK_FILESYSTEMS = (
     "nfs",
@@ -58,7 +70,8 @@ def open_store(url: str) -> Engine:
         engine = create_engine(parsed, **_arguments(parsed.get_backend_name()))
     except NoSuchModuleError as error:
         raise StoreError(
-            f"store {url!r}: no such kind of database; expected sqlite:/// or postgresql+psycopg://"
+            f"store {parsed.render_as_string()}: no such kind of database;"
+            " expected sqlite:/// or postgresql+psycopg://"
         ) from error
     except ModuleNotFoundError as error:
         raise StoreError(
@@ -67,7 +80,15 @@ def open_store(url: str) -> Engine:
         ) from error
     if engine.dialect.name == "sqlite":
         _prepare_sqlite(engine, parsed.database)
-    _create_tables(engine)
+    try:
+        _create_tables(engine)
+    except OperationalError:
+        raise
+    except DatabaseError as error:
+        raise StoreError(
+            f"store {parsed.render_as_string()}: {error.orig}; expected a database of Parsl's or"
+            " of ours, or none yet. Name another"
+        ) from error
     return engine
 
 
@@ -82,17 +103,17 @@ def journal_mode(path: Path) -> str:
     return "delete" if kind.startswith(_NETWORK_FILESYSTEMS) else "wal"
 
 
-def filesystem(path: Path, *, mounts: Path = Path("/proc/self/mounts")) -> str:
+def filesystem(path: Path) -> str:
     """Return the kind of filesystem a path is on; ``unknown`` where it cannot be told."""
     target = str(path.resolve())
     best, kind = "", "unknown"
     try:
-        lines = mounts.read_text().splitlines()
+        lines = MOUNTS.read_text().splitlines()
     except OSError:
         return kind
     for line in lines:
         _, point, name, *_ = line.split(" ")
-        point = point.replace("\\040", " ")
+        point = _ESCAPED.sub(lambda escape: chr(int(escape[1], 8)), point)
         inside = target == point or target.startswith(point.rstrip("/") + "/")
         if inside and len(point) >= len(best):
             best, kind = point, name

@@ -47,8 +47,9 @@ def _zone(name: str) -> datetime.tzinfo:
     if match:
         sign = -1 if match[1] == "-" else 1
         minutes = int(match[2]) * 60 + int(match[3])
-        return datetime.timezone(sign * datetime.timedelta(minutes=minutes))
+        if minutes < 24 * 60:
+            return datetime.timezone(sign * datetime.timedelta(minutes=minutes))
     try:
         return ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError):
+    except (ZoneInfoNotFoundError, ValueError, OSError):  # OSError: a directory of zones
         return datetime.timezone.utc

@@ -1,0 +1,263 @@
+"""A database is opened with the journal that its filesystem allows, and with all tables."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from pathlib import Path
+
+import pytest
+from otel_parsl_collector.errors import StoreError
+from otel_parsl_collector.materialise.facts import Facts
+from otel_parsl_collector.materialise.otlp import materialise
+from otel_parsl_collector.store import engine
+from otel_parsl_collector.store.engine import filesystem, journal_mode, open_store
+from otel_parsl_collector.store.writer import StoreWriter
+
+from otel_parsl.schema import OTEL_TABLES, PARSL_TABLES, SCHEMA_VERSION
+from tests.support.parsl_database import parsls_database
+from tests.support.parsl_messages import (
+    block_info,
+    node_info,
+    run_started,
+    task_info,
+    worker_task_info,
+)
+from tests.support.recorded_cases import CASES
+from tests.support.store_rows import PARSL, Rows, read_rows
+
+_MOUNTS = """\
+overlay / overlay rw 0 0
+tmpfs /tmp tmpfs rw 0 0
+/dev/sda1 {tmp} ext4 rw 0 0
+server:/home {tmp}/home nfs4 rw 0 0
+scratch@tcp:/fs {tmp}/home/scratch lustre rw 0 0
+/dev/sdb1 {tmp}/home/local\\040disk xfs rw 0 0
+/dev/sdc1 {tmp}/a\\134b btrfs rw 0 0
+sshfs {tmp}/ssh fuse.sshfs rw 0 0
+old {tmp}/twice ext3 rw 0 0
+new {tmp}/twice beegfs rw 0 0
+"""
+
+
+@pytest.fixture
+def mounts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Have a table of mounts below a directory of the test's own."""
+    file = tmp_path / "mounts"
+    file.write_text(_MOUNTS.format(tmp=tmp_path))
+    monkeypatch.setattr(engine, "MOUNTS", file)
+    return file
+
+
+@pytest.mark.parametrize(
+    ("path", "kind"),
+    [
+        ("x.db", "ext4"),
+        ("home/x.db", "nfs4"),
+        ("home", "nfs4"),
+        ("home2/x.db", "ext4"),
+        ("home/scratch/me/x.db", "lustre"),
+        ("home/local disk/x.db", "xfs"),
+        ("a\\b/x.db", "btrfs"),
+        ("ssh/x.db", "fuse.sshfs"),
+        ("twice/x.db", "beegfs"),
+    ],
+)
+@pytest.mark.usefixtures("mounts")
+def test_filesystem_is_that_of_the_innermost_mount(tmp_path: Path, path: str, kind: str) -> None:
+    """A path is on the mount nearest to it, the last where several are mounted in one place."""
+    assert filesystem(tmp_path / path) == kind
+
+
+@pytest.mark.usefixtures("mounts")
+def test_filesystem_follows_links(tmp_path: Path) -> None:
+    """A link out of a network filesystem leads to where the file really is."""
+    (tmp_path / "home").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "home")
+    assert filesystem(tmp_path / "link" / "x.db") == "nfs4"
+
+
+def test_filesystem_without_a_table_of_mounts_is_unknown(mounts: Path) -> None:
+    """Where no table of mounts can be read (macOS) the filesystem is unknown, and WAL is used."""
+    mounts.unlink()
+    assert filesystem(mounts.parent) == "unknown"
+    assert journal_mode(mounts.parent / "x.db") == "wal"
+
+
+@pytest.mark.parametrize(
+    ("kind", "mode"),
+    [
+        ("ext4", "wal"),
+        ("xfs", "wal"),
+        ("tmpfs", "wal"),
+        ("overlay", "wal"),
+        ("nfs", "delete"),
+        ("nfs4", "delete"),
+        ("lustre", "delete"),
+        ("gpfs", "delete"),
+        ("beegfs", "delete"),
+        ("ceph", "delete"),
+        ("fuse.sshfs", "delete"),
+        ("cifs", "delete"),
+        ("smb3", "delete"),
+        ("9p", "delete"),
+    ],
+)
+def test_journal_follows_the_filesystem(tmp_path: Path, mounts: Path, kind: str, mode: str) -> None:
+    """A write-ahead log is used on local filesystems alone, by the rule and in the database."""
+    mounts.write_text(f"source {tmp_path} {kind} rw 0 0\n")
+    assert journal_mode(tmp_path / "x.db") == mode
+    store = open_store(f"sqlite:///{tmp_path / 'x.db'}")
+    with store.connect() as connection:
+        found = connection.exec_driver_sql("PRAGMA journal_mode").scalar()
+    store.dispose()
+    assert found == mode
+
+
+def _schema(path: Path) -> set[tuple[str, str]]:
+    with sqlite3.connect(path) as connection:
+        query = "SELECT type, name FROM sqlite_master WHERE name NOT LIKE 'sqlite_%'"
+        return set(connection.execute(query))
+
+
+def test_new_database_has_all_tables(tmp_path: Path) -> None:
+    """A database that was not there has Parsl's seven tables, ours, their version and indexes."""
+    path = tmp_path / "new.db"
+    open_store(f"sqlite:///{path}").dispose()
+    assert {name for kind, name in _schema(path) if kind == "table"} == {
+        table.name for table in (*PARSL_TABLES, *OTEL_TABLES)
+    }
+    assert {name for kind, name in _schema(path) if kind == "index"} == {
+        "ix_task_task_hashsum",
+        "otel_task_by_time",
+        "otel_try_by_task",
+        "otel_failure_by_group",
+        "otel_node_once",
+    }
+    assert read_rows(str(path))["otel_schema"] == [(SCHEMA_VERSION,)]
+
+
+def test_database_may_be_opened_again(tmp_path: Path) -> None:
+    """Opening a database twice, or by two at once, changes nothing in it."""
+    path = tmp_path / "twice.db"
+    url = f"sqlite:///{path}"
+    first = open_store(url)
+    _write(url, "success")
+    schema, rows = _schema(path), read_rows(str(path))
+    second = open_store(url)
+    first.dispose()
+    second.dispose()
+    assert (_schema(path), read_rows(str(path))) == (schema, rows)
+
+
+def _write(url: str, case: str) -> None:
+    writer = StoreWriter(open_store(url), "spool")
+    for signal, payload in CASES[case]().requests:
+        facts = Facts()
+        materialise(signal, payload, facts)
+        writer.write(facts, {})
+    writer.close()
+
+
+def _parsls_database(path: Path) -> Rows:
+    """Have Parsl write one row of each table, and return them."""
+    running = {**worker_task_info(), "task_status_name": "running"}
+    # As Parsl: the manager's registration stands twice with the same time, which ours never has.
+    messages = (
+        ("workflow", run_started()),
+        ("task", task_info()),
+        ("try", task_info()),
+        ("status", running),
+        ("resource", running),
+        ("block", block_info()),
+        ("node", node_info()),
+        ("node", node_info()),
+    )
+    with parsls_database(path) as database:
+        for table, message in messages:
+            database.insert(table=table, messages=[message])
+    return read_rows(str(path))
+
+
+def test_parsls_database_gains_our_tables_and_keeps_its_rows(tmp_path: Path) -> None:
+    """A database of Parsl's is continued: its rows stay, and ours come beside them."""
+    path, alone = tmp_path / "parsls.db", tmp_path / "alone.db"
+    before = _parsls_database(path)
+    open_store(f"sqlite:///{path}").dispose()
+    opened = read_rows(str(path))
+    assert {name: opened[name] for name in PARSL} == before
+
+    _write(f"sqlite:///{path}", "managers")
+    _write(f"sqlite:///{alone}", "managers")
+    expected = read_rows(str(alone))
+    continued = read_rows(str(path))
+    assert {name: continued[name] for name in PARSL} == {
+        name: sorted([*before[name], *expected[name]], key=repr) for name in PARSL
+    }
+
+
+def test_parsl_can_go_on_with_our_database(tmp_path: Path) -> None:
+    """Parsl's own hub can write into a database of ours."""
+    path = tmp_path / "ours.db"
+    open_store(f"sqlite:///{path}").dispose()
+    with parsls_database(path) as database:
+        database.insert(table="workflow", messages=[run_started()])
+        database.insert(table="task", messages=[task_info()])
+    rows = read_rows(str(path))
+    assert (len(rows["workflow"]), len(rows["task"])) == (1, 1)
+
+
+def test_indexes_for_pages_are_not_put_on_parsls_database(tmp_path: Path) -> None:
+    """A database that Parsl began, and may go on with, is not made slower for it."""
+    path = tmp_path / "parsls.db"
+    _parsls_database(path)
+    open_store(f"sqlite:///{path}").dispose()
+    indexes = {name for kind, name in _schema(path) if kind == "index"}
+    assert indexes == {"ix_task_task_hashsum", "otel_failure_by_group", "otel_node_once"}
+
+
+def test_newer_database_is_refused(tmp_path: Path) -> None:
+    """A database of a later version is not touched, and the message says which versions."""
+    path = tmp_path / "newer.db"
+    open_store(f"sqlite:///{path}").dispose()
+    with sqlite3.connect(path) as connection:
+        connection.execute("UPDATE otel_schema SET version = ?", (SCHEMA_VERSION + 1,))
+    with pytest.raises(StoreError) as raised:
+        open_store(f"sqlite:///{path}")
+    assert str(raised.value) == (
+        f"store sqlite:///{path}: its otel_ tables have version {SCHEMA_VERSION + 1},"
+        f" this program has {SCHEMA_VERSION}."
+        " Use the otel-parsl version that wrote it, or another database"
+    )
+    assert read_rows(str(path))["otel_schema"] == [(SCHEMA_VERSION + 1,)]
+
+
+def test_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
+    """A file of another kind is left as it is, and said to be none of ours."""
+    path = tmp_path / "notes.txt"
+    content = b"These are my notes. " * 100
+    path.write_bytes(content)
+    with pytest.raises(StoreError, match="file is not a database; expected a database of Parsl's"):
+        open_store(f"sqlite:///{path}")
+    assert path.read_bytes() == content
+
+
+def test_unknown_kind_of_database_is_refused_without_its_password() -> None:
+    """A URL of a kind that SQLAlchemy has not is refused, and its password is not shown."""
+    with pytest.raises(StoreError) as raised:
+        open_store("oarcle://me:secret@db.example.org/parsl")
+    assert str(raised.value) == (
+        "store oarcle://me:***@db.example.org/parsl: no such kind of database;"
+        " expected sqlite:/// or postgresql+psycopg://"
+    )
+
+
+def test_write_ahead_log_of_a_deleted_database_is_not_replayed(tmp_path: Path) -> None:
+    """A log left behind by a database that was deleted does not come back to life in the next."""
+    path = tmp_path / "gone.db"
+    url = f"sqlite:///{path}"
+    _write(url, "success")
+    (tmp_path / "gone.db-wal").write_bytes(b"left behind" * 1000)
+    os.unlink(path)
+    open_store(url).dispose()
+    assert read_rows(str(path))["workflow"] == []

@@ -1,0 +1,438 @@
+"""Forwarding to real servers that take, put off or refuse: nothing is lost, nothing held up."""
+
+from __future__ import annotations
+
+import logging
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
+    ExportMetricsServiceRequest,
+)
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from otel_parsl_collector.exporters.otlp import (
+    MAX_REQUEST_BYTES,
+    Destination,
+    OtlpExporter,
+    Unavailable,
+)
+from otel_parsl_collector.pump import Pump
+
+from otel_parsl import wire
+from otel_parsl.spool import Frame, Place, SpoolWriter, _whole_frames, frame
+from otel_parsl.wire import LOGS, METRICS, TRACES
+from tests.support.deciding_server import Answer, DecidingServer, start_grpc, start_http
+from tests.support.server_process import free_ports, wait_for
+
+START: dict[str, Callable[..., DecidingServer]] = {
+    "grpc": start_grpc,
+    "http/protobuf": start_http,
+}
+PROTOCOLS = sorted(START)
+CODE = grpc.StatusCode
+
+AWAY = {"grpc": Answer(CODE.UNAVAILABLE), "http/protobuf": Answer(503)}
+REFUSED = {"grpc": Answer(CODE.INVALID_ARGUMENT), "http/protobuf": Answer(400)}
+UNSUPPORTED = {"grpc": Answer(CODE.UNIMPLEMENTED), "http/protobuf": Answer(404)}
+
+Request = tuple[int, bytes]
+
+
+@pytest.fixture(params=PROTOCOLS)
+def protocol(request: pytest.FixtureRequest) -> str:
+    """Give each transport in turn."""
+    return str(request.param)
+
+
+@pytest.fixture
+def server(protocol: str) -> Iterator[DecidingServer]:
+    """Give a running server."""
+    running = START[protocol]()
+    yield running
+    running.stop()
+
+
+def _exporter(server: DecidingServer, protocol: str, directory: Path, **more: Any) -> OtlpExporter:
+    url = more.pop("url", server.url)
+    return OtlpExporter(Destination(url, protocol, **more), refused_path=directory / "refused.otlp")
+
+
+def _request(signal: int, name: str, size: int = 0) -> Request:
+    """Return a request with one item of that name, and about that size."""
+    items = {
+        TRACES: wire.span(b"t" * 16, b"s" * 8, None, name, 1, 1, 2, []),
+        METRICS: wire.Metric(name, "1").of(()),
+        LOGS: wire.log_record(wire.sized(name.encode()), 1, 2, b"t" * 16, b"s" * 8, []),
+    }
+    resource = wire.resource([wire.Key("filling").text("x" * size)] if size else [])
+    payload = wire.request(resource, wire.scope("test", "1"), [items[signal]], schema_url="u")
+    return signal, payload
+
+
+def _names(signal: int, payload: bytes) -> list[str]:
+    """Return the names of the items in a request."""
+    if signal == TRACES:
+        spans = ExportTraceServiceRequest.FromString(payload).resource_spans
+        return [span.name for group in spans for span in group.scope_spans[0].spans]
+    if signal == METRICS:
+        metrics = ExportMetricsServiceRequest.FromString(payload).resource_metrics
+        return [metric.name for group in metrics for metric in group.scope_metrics[0].metrics]
+    logs = ExportLogsServiceRequest.FromString(payload).resource_logs
+    return [record.event_name for group in logs for record in group.scope_logs[0].log_records]
+
+
+def _frames(*requests: Request) -> list[Frame]:
+    return [Frame(signal, payload, Place(1, n)) for n, (signal, payload) in enumerate(requests)]
+
+
+def _accepted(server: DecidingServer) -> list[str]:
+    return [name for request in server.accepted for name in _names(*request[:2])]
+
+
+def _set_aside(directory: Path) -> list[str]:
+    path = directory / "refused.otlp"
+    data = path.read_bytes() if path.exists() else b""
+    return [
+        name
+        for signal, start, end in _whole_frames(data)
+        for name in _names(signal, data[start:end])
+    ]
+
+
+def test_requests_arrive_whole(server: DecidingServer, protocol: str, tmp_path: Path) -> None:
+    """Requests of each signal arrive as one, their bytes joined, and are counted as sent."""
+    requests = [_request(signal, f"{signal} {n}") for n in range(3) for signal in (1, 2, 3)]
+    exporter = _exporter(server, protocol, tmp_path)
+    exporter.consume(_frames(*requests), {})
+    assert [request[:2] for request in server.accepted] == [
+        (signal, b"".join(payload for of, payload in requests if of == signal))
+        for signal in (1, 2, 3)
+    ]
+    assert (exporter.sent, exporter.refused, exporter.last_error) == (9, 0, None)
+
+
+def test_headers_and_compression_are_sent(
+    server: DecidingServer, protocol: str, tmp_path: Path
+) -> None:
+    """Headers go with every request, and gzip is undone by the server to the same bytes."""
+    exporter = _exporter(
+        server, protocol, tmp_path, headers=(("X-Token", "secret"),), compression="gzip"
+    )
+    request = _request(TRACES, "span", size=10_000)
+    exporter.consume(_frames(request), {})
+    (received,) = server.received
+    assert received[:2] == request
+    assert received.headers["x-token"] == "secret"
+    if protocol == "http/protobuf":
+        assert received.headers["content-type"] == "application/x-protobuf"
+        assert received.headers["content-encoding"] == "gzip"
+        assert int(received.headers["content-length"]) < 1000
+
+
+@pytest.mark.parametrize("protocol", ["http/protobuf"], indirect=True)
+@pytest.mark.parametrize("path", ["", "/", "/otlp", "/otlp/"])
+def test_path_of_an_http_endpoint_is_kept(
+    server: DecidingServer, tmp_path: Path, path: str
+) -> None:
+    """The path of each signal is put behind the endpoint's own."""
+    exporter = _exporter(server, "http/protobuf", tmp_path, url=server.url + path)
+    exporter.consume(_frames(*(_request(signal, "x") for signal in (1, 2, 3))), {})
+    base = path.rstrip("/")
+    assert [request.headers["path"] for request in server.received] == [
+        f"{base}/v1/{name}" for name in ("traces", "metrics", "logs")
+    ]
+
+
+def test_signals_that_are_not_wanted_are_not_sent(
+    server: DecidingServer, protocol: str, tmp_path: Path
+) -> None:
+    """A destination of some signals gets those alone."""
+    exporter = _exporter(server, protocol, tmp_path, signals=("metrics",))
+    exporter.consume(_frames(*(_request(signal, f"{signal}") for signal in (1, 2, 3))), {})
+    assert _accepted(server) == ["2"]
+
+
+_STATUSES: list[tuple[str, Any, str]] = [
+    *(
+        ("grpc", code, "again")
+        for code in (
+            CODE.CANCELLED,
+            CODE.DEADLINE_EXCEEDED,
+            CODE.ABORTED,
+            CODE.OUT_OF_RANGE,
+            CODE.UNAVAILABLE,
+            CODE.DATA_LOSS,
+        )
+    ),
+    *(
+        ("grpc", code, "refused")
+        for code in (
+            CODE.INVALID_ARGUMENT,
+            CODE.NOT_FOUND,
+            CODE.PERMISSION_DENIED,
+            CODE.UNAUTHENTICATED,
+            CODE.FAILED_PRECONDITION,
+            CODE.RESOURCE_EXHAUSTED,
+            CODE.INTERNAL,
+            CODE.UNKNOWN,
+        )
+    ),
+    ("grpc", CODE.UNIMPLEMENTED, "off"),
+    *(("http/protobuf", code, "again") for code in (429, 502, 503, 504)),
+    *(("http/protobuf", code, "refused") for code in (400, 401, 403, 413, 500, 501)),
+    ("http/protobuf", 404, "off"),
+]
+
+
+@pytest.mark.parametrize(("protocol", "status", "becomes"), _STATUSES, indirect=["protocol"])
+def test_status_means_what_the_specification_says(
+    server: DecidingServer, protocol: str, status: Any, becomes: str, tmp_path: Path
+) -> None:
+    """Each status is tried again, set aside or takes the signal off, as OTLP has it."""
+    server.decisions = [Answer(status)]
+    exporter = _exporter(server, protocol, tmp_path)
+    frames = _frames(_request(TRACES, "one"))
+    if becomes == "again":
+        with pytest.raises(Unavailable):
+            exporter.consume(frames, {})
+    else:
+        exporter.consume(frames, {})
+    assert _set_aside(tmp_path) == (["one"] if becomes == "refused" else [])
+    assert exporter.refused == (1 if becomes == "refused" else 0)
+    exporter.consume(_frames(_request(TRACES, "two")), {})
+    assert _accepted(server) == ([] if becomes == "off" else ["two"])
+
+
+def test_what_is_sent_again_is_the_same_to_the_byte(
+    server: DecidingServer, protocol: str, tmp_path: Path
+) -> None:
+    """A request that was put off comes again unchanged, which is how Jaeger knows a span it has."""
+    server.decisions = [AWAY[protocol]] * 2
+    exporter = _exporter(server, protocol, tmp_path)
+    frames = _frames(*(_request(TRACES, f"{n}") for n in range(3)))
+    for _ in range(2):
+        with pytest.raises(Unavailable):
+            exporter.consume(frames, {})
+    exporter.consume(frames, {})
+    assert len(server.received) == 3
+    assert len({request[:2] for request in server.received}) == 1
+
+
+def test_exhausted_server_that_names_a_delay_is_tried_again(tmp_path: Path) -> None:
+    """RESOURCE_EXHAUSTED is for good unless the server says when to come again."""
+    server = start_grpc()
+    server.decisions = [Answer(CODE.RESOURCE_EXHAUSTED, retry_after_s=7)]
+    exporter = _exporter(server, "grpc", tmp_path)
+    with pytest.raises(Unavailable):
+        exporter.consume(_frames(_request(TRACES, "one")), {})
+    server.stop()
+
+
+_NOT_READ = pytest.mark.xfail(strict=True, reason="RetryInfo is seen, and its delay is not read")
+
+
+@pytest.mark.parametrize(
+    "protocol", [pytest.param("grpc", marks=_NOT_READ), "http/protobuf"], indirect=True
+)
+def test_wish_of_the_server_is_granted(
+    server: DecidingServer, protocol: str, tmp_path: Path
+) -> None:
+    """A server that says how long to wait is left alone for so long."""
+    server.decisions = [AWAY[protocol]._replace(retry_after_s=7)]
+    exporter = _exporter(server, protocol, tmp_path)
+    with pytest.raises(Unavailable) as raised:
+        exporter.consume(_frames(_request(TRACES, "one")), {})
+    assert exporter.delay_s(raised.value) == 7
+
+
+def test_delays_grow_to_a_bound_and_begin_anew(
+    server: DecidingServer, protocol: str, tmp_path: Path
+) -> None:
+    """Delays double from half a second to half a minute, with jitter, and a success resets them."""
+    exporter = _exporter(server, protocol, tmp_path)
+    steps = [0.5, 1, 2, 4, 8, 16, 30, 30, 30]
+    for step in steps:
+        assert 0.5 * step <= exporter.delay_s(Unavailable("away")) <= 1.5 * step
+    exporter.consume(_frames(_request(TRACES, "one")), {})
+    assert 0.25 <= exporter.delay_s(Unavailable("away")) <= 0.75
+
+
+def test_server_that_hangs_is_tried_again(
+    server: DecidingServer, protocol: str, tmp_path: Path
+) -> None:
+    """A server that does not answer in time is away, and the next request gets through."""
+    server.decisions = [Answer(hang_s=20)]
+    exporter = _exporter(server, protocol, tmp_path, timeout_s=0.3)
+    with pytest.raises(Unavailable):
+        exporter.consume(_frames(_request(TRACES, "one")), {})
+    exporter = _exporter(server, protocol, tmp_path)
+    exporter.consume(_frames(_request(TRACES, "one")), {})
+    assert _accepted(server) == ["one"]
+
+
+def test_server_that_is_not_there_yet_gets_everything_later(protocol: str, tmp_path: Path) -> None:
+    """What cannot be sent while nobody listens is sent when somebody does."""
+    (port,) = free_ports(1)
+    exporter = OtlpExporter(
+        Destination(f"http://127.0.0.1:{port}", protocol), refused_path=tmp_path / "refused"
+    )
+    frames = _frames(_request(TRACES, "one"))
+    with pytest.raises(Unavailable):
+        exporter.consume(frames, {})
+    assert exporter.last_error is not None
+    server = START[protocol](port)
+
+    def is_sent() -> bool | None:
+        try:
+            exporter.consume(frames, {})
+        except Unavailable:
+            return None
+        return True
+
+    wait_for(is_sent, what="the server to be reached", timeout_s=20)
+    server.stop()
+    assert _accepted(server) == ["one"]
+    assert exporter.last_error is None
+
+
+def test_server_that_comes_back_gets_everything(protocol: str, tmp_path: Path) -> None:
+    """A server that is restarted in the middle costs nothing, on the same connection's exporter."""
+    first = START[protocol]()
+    exporter = _exporter(first, protocol, tmp_path)
+    exporter.consume(_frames(_request(TRACES, "before")), {})
+    first.stop()
+    port = int(first.url.rpartition(":")[2])
+    second = START[protocol](port)
+
+    def is_sent() -> bool | None:
+        try:
+            exporter.consume(_frames(_request(TRACES, "after")), {})
+        except Unavailable:
+            return None
+        return True
+
+    wait_for(is_sent, what="the server to be reached", timeout_s=20)
+    second.stop()
+    assert (_accepted(first), _accepted(second)) == (["before"], ["after"])
+
+
+def test_signal_that_a_backend_has_not_is_switched_off_and_said_once(
+    server: DecidingServer, protocol: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Jaeger takes traces alone: the other signals are no longer sent, and traces go on."""
+    server.always = dict.fromkeys((METRICS, LOGS), UNSUPPORTED[protocol])
+    exporter = _exporter(server, protocol, tmp_path)
+    with caplog.at_level(logging.WARNING):
+        for number in range(3):
+            exporter.consume(_frames(*(_request(s, f"{s} {number}") for s in (1, 2, 3))), {})
+    assert _accepted(server) == ["1 0", "1 1", "1 2"]
+    assert [request.signal for request in server.received] == [1, 2, 3, 1, 1]
+    said = [record.getMessage() for record in caplog.records]
+    assert [message.partition(" (")[0] for message in said] == [
+        f"{server.url} takes no {name}" for name in ("metrics", "logs")
+    ]
+    assert (exporter.refused, _set_aside(tmp_path)) == (0, [])
+
+
+def test_what_is_refused_for_good_is_set_aside(
+    server: DecidingServer, protocol: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A refused request is counted, said and kept in a file as it was; what follows is sent."""
+    server.decisions = [REFUSED[protocol]]
+    exporter = _exporter(server, protocol, tmp_path)
+    frames = _frames(_request(TRACES, "one"), _request(TRACES, "two"), _request(LOGS, "log"))
+    with caplog.at_level(logging.ERROR):
+        exporter.consume(frames, {})
+    assert _accepted(server) == ["log"]
+    assert _set_aside(tmp_path) == ["one", "two"]
+    assert (exporter.sent, exporter.refused) == (1, 2)
+    (record,) = caplog.records
+    assert record.getMessage().startswith(f"{server.url} refused 2 requests of traces: ")
+    assert record.getMessage().endswith(f"they are kept in {tmp_path / 'refused.otlp'}")
+
+
+def test_joined_requests_are_no_larger_than_every_receiver_takes(
+    server: DecidingServer, protocol: str, tmp_path: Path
+) -> None:
+    """Requests are joined up to 4 MiB and no further, and none is left out."""
+    requests = [_request(TRACES, f"{n}", size=900_000) for n in range(11)]
+    _exporter(server, protocol, tmp_path).consume(_frames(*requests), {})
+    assert _accepted(server) == [f"{n}" for n in range(11)]
+    assert max(len(request.payload) for request in server.received) <= MAX_REQUEST_BYTES
+    assert len(server.received) == 3
+
+
+@pytest.mark.xfail(strict=True, reason="a spooled request above 4 MiB is sent as it is")
+def test_request_that_is_too_large_is_split(
+    server: DecidingServer, protocol: str, tmp_path: Path
+) -> None:
+    """One spooled request of more than 4 MiB is sent in parts that every receiver takes."""
+    filling = wire.Key("parsl.task.inputs").text("x" * 10_000)
+    spans = [wire.span(b"t" * 16, b"s" * 8, None, f"{n}", 1, 1, 2, [filling]) for n in range(600)]
+    payload = wire.request(wire.resource([]), wire.scope("t", "1"), spans, schema_url="u")
+    _exporter(server, protocol, tmp_path).consume(_frames((TRACES, payload)), {})
+    assert sorted(_accepted(server), key=int) == [f"{n}" for n in range(600)]
+    assert max(len(request.payload) for request in server.received) <= MAX_REQUEST_BYTES
+
+
+class _Impatient(OtlpExporter):
+    """An exporter that waits less than is polite, so that a test may see many tries."""
+
+    def delay_s(self, error: Unavailable) -> float:
+        return 0.001
+
+
+def _mixed(protocol: str) -> st.SearchStrategy[list[Answer]]:
+    return st.lists(
+        st.sampled_from([Answer(), AWAY[protocol], REFUSED[protocol]]), min_size=1, max_size=12
+    )
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+@settings(max_examples=15)
+@given(data=st.data())
+def test_whatever_a_server_decides_nothing_is_lost(protocol: str, data: st.DataObject) -> None:
+    """Every item ends up taken or set aside, once, and nothing is tried again after a refusal."""
+    decisions: Sequence[Answer] = data.draw(_mixed(protocol))
+    counts = data.draw(st.lists(st.integers(1, 3), min_size=1, max_size=3))
+    names = [
+        (signal, f"{signal} {batch} {number}")
+        for batch, count in enumerate(counts)
+        for signal in (1, 2, 3)
+        for number in range(count)
+    ]
+    server = START[protocol]()
+    server.decisions = list(decisions)
+    with tempfile.TemporaryDirectory() as name:
+        directory = Path(name)
+        writer = SpoolWriter(directory, "submit")
+        exporter = _Impatient(
+            Destination(server.url, protocol), refused_path=directory / "refused.otlp"
+        )
+        pump = Pump(
+            "forward",
+            directory,
+            {"submit": Place()},
+            exporter.consume,
+            retryable=(Unavailable,),
+            delay_s=lambda _error: 0.001,
+        )
+        for signal, item in names:
+            writer.append([frame(*_request(signal, item))])
+        pump.start()
+        wait_for(lambda: pump.is_empty() or None, what="the pump", timeout_s=30)
+        pump.stop()
+        server.stop()
+        writer.close()
+        refused = _set_aside(directory)
+    accepted = set(_accepted(server))
+    # A request that was taken is sent again with its batch when a later one of it was put off.
+    assert accepted | set(refused) == {item for _, item in names}
+    assert pump.failure is None
