@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from difflib import get_close_matches
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 
 from otel_parsl.errors import ConfigError
 
@@ -43,7 +43,7 @@ class Destination:
 
     def __post_init__(self) -> None:
         parts = urlsplit(self.endpoint)
-        if parts.scheme not in ("http", "https") or not parts.netloc:
+        if parts.scheme not in ("http", "https") or not parts.netloc or not _has_port(parts):
             raise ConfigError(
                 f"endpoint: {self.endpoint!r}; expected a URL such as http://127.0.0.1:4317"
             )
@@ -136,7 +136,7 @@ def _from_environment(
             headers=tuple(given if headers is None else headers.items()),
             certificate=certificate or variable("CERTIFICATE"),
             compression=variable("COMPRESSION") or "none",
-            timeout_s=float(variable("TIMEOUT") or 10),
+            timeout_s=_seconds(variable("TIMEOUT") or "10", "OTEL_EXPORTER_OTLP_TIMEOUT"),
         )
         by_settings.setdefault(destination, []).append(signal)
     return [
@@ -147,7 +147,23 @@ def _from_environment(
 
 def _guess_protocol(url: str) -> str:
     """Return the protocol whose registered port a URL has; gRPC is OTLP's first."""
-    return "http/protobuf" if urlsplit(url).port == _PORTS["http/protobuf"] else "grpc"
+    is_http = urlsplit(url).netloc.endswith(f":{_PORTS['http/protobuf']}")
+    return "http/protobuf" if is_http else "grpc"
+
+
+def _has_port(parts: SplitResult) -> bool:
+    """Tell whether a URL's port, if it names one, is one."""
+    try:
+        return parts.port is None or parts.port > 0
+    except ValueError:
+        return False
+
+
+def _seconds(text: str, name: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise ConfigError(f"{name}: {text!r}; expected a number of seconds") from None
 
 
 def _from_mapping(settings: Mapping[str, Any]) -> Destination:

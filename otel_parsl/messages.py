@@ -285,6 +285,7 @@ def manager_metrics(reports: Iterable[Message]) -> list[bytes]:
         metric.of(
             metric.point(b"", 0, time_ns, report[column])
             for time_ns, report in zip(times, reports, strict=True)
+            if report[column] is not None
         )
         for column, metric in _MANAGER_METRICS
     ]

@@ -96,23 +96,27 @@ class RunSpans:
         self._run = run_key(run_id)
         self._scope = scope
 
-    def of_try(self, events: Iterable[Event], *, lost_ns: int | None = None) -> bytes:
+    def of_try(
+        self, events: Iterable[Event], *, cut_ns: int | None = None, outcome: str = "lost"
+    ) -> bytes:
         """
         Return the span of a try, from its state changes.
 
         Args:
             events: At least one.
-            lost_ns: When what ran the try was found dead; None when the try ended by itself.
+            cut_ns: When its run ended without it; None when the try ended by itself.
+            outcome: Of a try that was cut: ``lost`` or ``unfinished``.
         """
         ordered = sorted(events, key=lambda event: event.sequence)
         last = ordered[-1]
         task_id, try_id = last.attributes[names.TASK_ID], last.attributes[names.TRY_ID]
-        end_ns = lost_ns or last.attributes.get(names.TRY_TIME_RETURNED) or last.time_ns
-        outcome = "lost" if lost_ns else _OUTCOMES.get(last.attributes[names.TASK_STATE], "success")
+        end_ns = cut_ns or last.attributes.get(names.TRY_TIME_RETURNED) or last.time_ns
+        if cut_ns is None:
+            outcome = _OUTCOMES.get(last.attributes[names.TASK_STATE], "success")
         attributes = [last.encoded[key] for key in sorted(_SHARED) if key in last.encoded]
         attributes.append(_OUTCOME.text(outcome))
         error = None
-        if outcome != "success":
+        if outcome not in ("success", "unfinished"):
             error = last.attributes.get(names.TRY_FAIL_HISTORY, outcome)[:1024]
         return wire.span(
             self._trace(task_id),
@@ -127,20 +131,24 @@ class RunSpans:
             error=error,
         )
 
-    def of_task(self, events: Iterable[Event], *, lost_ns: int | None = None) -> bytes:
+    def of_task(
+        self, events: Iterable[Event], *, cut_ns: int | None = None, outcome: str = "lost"
+    ) -> bytes:
         """
         Return the span of a task, from its first and last state changes.
 
         Args:
             events: The first event, which says what never changes, and the last one.
-            lost_ns: When the run was found dead; None when the task ended by itself.
+            cut_ns: When its run ended without it; None when the task ended by itself.
+            outcome: Of a task that was cut: ``lost`` or ``unfinished``.
         """
         ordered = sorted(events, key=lambda event: event.sequence)
         first, last = ordered[0], ordered[-1]
         task_id = last.attributes[names.TASK_ID]
         said = {**first.encoded, **last.encoded}
         attributes = [said[key] for key in sorted(_ON_TASK) if key in said]
-        outcome = "lost" if lost_ns else _OUTCOMES.get(last.attributes[names.TASK_STATE], "lost")
+        if cut_ns is None:
+            outcome = _OUTCOMES.get(last.attributes[names.TASK_STATE], "lost")
         attributes += (
             _TASK_ID.integer(task_id),
             _APP.text(last.attributes[names.APP_NAME]),
@@ -166,7 +174,7 @@ class RunSpans:
             last.attributes[names.APP_NAME],
             wire.PRODUCER,
             first.attributes.get(names.TASK_TIME_INVOKED, first.time_ns),
-            lost_ns or last.attributes.get(names.TASK_TIME_RETURNED) or last.time_ns,
+            cut_ns or last.attributes.get(names.TASK_TIME_RETURNED) or last.time_ns,
             attributes,
             links=links,
             dropped_links=max(0, len(linked) - MAX_LINKS),

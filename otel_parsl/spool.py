@@ -154,13 +154,12 @@ class SpoolReader:
         Damage is yielded as a ``CorruptFrame``, once, and reading goes on at the next sound frame;
         a torn end of the last segment is taken as still being written.
         """
-        first = self.place
-        while (
-            self.place.segment == first.segment and self.place.offset - first.offset < limit_bytes
-        ):
-            data = self._data(limit_bytes)
+        room = limit_bytes
+        while room > 0:
+            data = self._data(room)
             begin = self.place
             for signal, start, end in _whole_frames(data):
+                room -= begin.offset + end - self.place.offset
                 self.place = Place(begin.segment, begin.offset + end)
                 yield Frame(signal, data[start:end], self.place)
             if self.place != begin:
@@ -178,7 +177,6 @@ class SpoolReader:
                 yield self._skip_to(Place(following, 0), len(rest))
             else:
                 self.place = Place(following, 0)
-            first = self.place
 
     def at_end(self) -> bool:
         """Tell whether no byte is left behind the place."""

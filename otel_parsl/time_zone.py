@@ -18,7 +18,7 @@ def local_zone(
     ``TZ`` wins over the host's setting, as it does for ``datetime.now``.
     """
     name = environment.get("TZ", "").lstrip(":")
-    if not name:
+    if not name and "TZ" not in environment:
         parts = localtime.resolve().parts
         name = "/".join(parts[parts.index("zoneinfo") + 1 :]) if "zoneinfo" in parts else ""
     try:

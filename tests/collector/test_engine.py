@@ -130,6 +130,7 @@ def test_new_database_has_all_tables(tmp_path: Path) -> None:
     assert {name for kind, name in _schema(path) if kind == "index"} == {
         "ix_task_task_hashsum",
         "otel_task_by_time",
+        "otel_try_running",
         "otel_try_by_task",
         "otel_failure_by_group",
         "otel_node_once",
@@ -213,7 +214,12 @@ def test_indexes_for_pages_are_not_put_on_parsls_database(tmp_path: Path) -> Non
     _parsls_database(path)
     open_store(f"sqlite:///{path}").dispose()
     indexes = {name for kind, name in _schema(path) if kind == "index"}
-    assert indexes == {"ix_task_task_hashsum", "otel_failure_by_group", "otel_node_once"}
+    assert indexes == {
+        "ix_task_task_hashsum",
+        "otel_failure_by_group",
+        "otel_node_once",
+        "otel_try_running",
+    }
 
 
 def test_newer_database_is_refused(tmp_path: Path) -> None:

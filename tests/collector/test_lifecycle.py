@@ -241,9 +241,6 @@ def test_killed_process_gives_the_same_bytes_again(tmp_path: Path, dies_at: int)
     assert sorted(set(spans)) == _expected(name)
 
 
-@pytest.mark.xfail(
-    strict=True, reason="a task whose last event comes after the run's end has two spans of one id"
-)
 def test_event_after_the_runs_end_gives_no_id_twice() -> None:
     """A DataFlowKernel whose thread says something after its end gives no id two contents."""
     ((run_id, frames),) = _runs(LATE)
@@ -261,20 +258,15 @@ def _block_run(*statuses: str) -> Run:
     return found
 
 
-_COMES_BACK = pytest.mark.xfail(
-    strict=True, reason="a status that a block can leave again is taken as its end"
-)
-
-
 @pytest.mark.parametrize(
     "statuses",
     [
         ("PENDING", "RUNNING", "SCALED_IN"),
         ("PENDING", "RUNNING"),
         ("FAILED",),
-        pytest.param(("PENDING", "HELD", "RUNNING", "SCALED_IN"), marks=_COMES_BACK),
-        pytest.param(("PENDING", "MISSING", "RUNNING", "COMPLETED"), marks=_COMES_BACK),
-        pytest.param(("RUNNING", "COMPLETED", "SCALED_IN"), marks=_COMES_BACK),
+        ("PENDING", "HELD", "RUNNING", "SCALED_IN"),
+        ("PENDING", "MISSING", "RUNNING", "COMPLETED"),
+        ("RUNNING", "COMPLETED", "SCALED_IN"),
     ],
 )
 def test_block_has_one_span(statuses: tuple[str, ...]) -> None:

@@ -235,12 +235,6 @@ def test_exhausted_server_that_names_a_delay_is_tried_again(tmp_path: Path) -> N
     server.stop()
 
 
-_NOT_READ = pytest.mark.xfail(strict=True, reason="RetryInfo is seen, and its delay is not read")
-
-
-@pytest.mark.parametrize(
-    "protocol", [pytest.param("grpc", marks=_NOT_READ), "http/protobuf"], indirect=True
-)
 def test_wish_of_the_server_is_granted(
     server: DecidingServer, protocol: str, tmp_path: Path
 ) -> None:
@@ -369,7 +363,6 @@ def test_joined_requests_are_no_larger_than_every_receiver_takes(
     assert len(server.received) == 3
 
 
-@pytest.mark.xfail(strict=True, reason="a spooled request above 4 MiB is sent as it is")
 def test_request_that_is_too_large_is_split(
     server: DecidingServer, protocol: str, tmp_path: Path
 ) -> None:

@@ -134,9 +134,6 @@ def test_result_that_fails_on_unpickling_is_a_failure_of_the_task(taken: list[by
     assert taken == [b"frames of a try"]
 
 
-@pytest.mark.xfail(
-    strict=True, raises=SystemExit, reason="only Exception is caught: HTEX's result thread ends"
-)
 @pytest.mark.usefixtures("taken")
 def test_result_that_ends_the_process_is_a_failure_of_the_task() -> None:
     """A SystemExit out of a result's own code does not end the result thread."""

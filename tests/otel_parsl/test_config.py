@@ -261,12 +261,6 @@ def test_error_says_where_what_and_what_is_allowed(settings: dict[str, Any], mes
     assert str(raised.value) == message
 
 
-_PLAIN_ERRORS = pytest.mark.xfail(
-    strict=True, raises=ValueError, reason="raises Python's own ValueError without the setting"
-)
-
-
-@_PLAIN_ERRORS
 @pytest.mark.parametrize(
     ("environment", "settings"),
     [

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import gc
 import multiprocessing
 import multiprocessing.queues
 import os
 import pickle
 import threading
+from collections.abc import Iterator
+from multiprocessing import resource_tracker
 from typing import Any
 
 import pytest
@@ -15,6 +18,14 @@ from otel_parsl.message_queue import MessageQueue
 from tests.support.queue_process import put_all
 
 SPAWN = multiprocessing.get_context("spawn")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _no_process_left() -> Iterator[None]:
+    """End the process by which multiprocessing minds semaphores: other tests count children."""
+    yield
+    gc.collect()
+    resource_tracker._resource_tracker._stop()  # type: ignore[attr-defined]
 
 
 class _Taken(list[Any]):

@@ -384,9 +384,6 @@ def test_manager_reports_are_points_of_their_times() -> None:
     }
 
 
-@pytest.mark.xfail(
-    strict=True, raises=TypeError, reason="a manager that cannot count its cores ends the receiver"
-)
 def test_manager_that_cannot_count_its_cores() -> None:
     """What psutil could not tell (cpu_count(logical=False) in a container) is left out."""
     points = _points(manager_metrics([node_info(cpu_count=None)]))

@@ -349,11 +349,6 @@ def test_full_disk_leaves_no_torn_frame_and_goes_on_when_there_is_room(tmp_path:
         subprocess.run(["umount", str(disk)], check=True)
 
 
-_ACROSS_SEGMENTS = pytest.mark.xfail(
-    strict=True, reason="SpoolReader.read counts its limit anew in each segment"
-)
-
-
 def _peak_bytes(directory: Path, limit_bytes: int) -> int:
     """Return the most that one read holds at a time, over a whole stream."""
     reader = SpoolReader(directory, "submit")
@@ -366,7 +361,7 @@ def _peak_bytes(directory: Path, limit_bytes: int) -> int:
         tracemalloc.stop()
 
 
-@pytest.mark.parametrize("segment_bytes", [16 << 20, pytest.param(1 << 14, marks=_ACROSS_SEGMENTS)])
+@pytest.mark.parametrize("segment_bytes", [16 << 20, 1 << 14])
 def test_read_holds_no_more_than_it_may(tmp_path: Path, segment_bytes: int) -> None:
     """However long the backlog and however many its segments, a read holds about its limit."""
     limit = 1 << 17
@@ -375,7 +370,7 @@ def test_read_holds_no_more_than_it_may(tmp_path: Path, segment_bytes: int) -> N
     assert _peak_bytes(tmp_path, limit) < 4 * limit
 
 
-@pytest.mark.parametrize("segment_bytes", [1 << 20, pytest.param(100, marks=_ACROSS_SEGMENTS)])
+@pytest.mark.parametrize("segment_bytes", [1 << 20, 100])
 def test_read_gives_its_limit_and_a_frame_at_most(tmp_path: Path, segment_bytes: int) -> None:
     """One read gives no more bytes than asked for and one frame, however many the segments."""
     _append(tmp_path, [[(1, bytes(88))] for _ in range(100)], segment_bytes)

@@ -77,7 +77,6 @@ def test_copied_zone_file_is_an_offset(kept_zone: pytest.MonkeyPatch, tmp_path: 
     assert local_zone({}, tmp_path / "localtime") == "-09:30"
 
 
-@pytest.mark.xfail(strict=True, reason="an empty TZ is taken as none; for the C library it is UTC")
 def test_empty_variable_is_utc(kept_zone: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """An empty TZ is UTC, as it is for datetime.now."""
     kept_zone.setenv("TZ", "")

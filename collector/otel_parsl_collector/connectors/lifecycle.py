@@ -31,6 +31,7 @@ CREATE TABLE IF NOT EXISTS event (
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS place (segment INTEGER, position INTEGER);
 CREATE TABLE IF NOT EXISTS run (tasks INTEGER);
+CREATE TABLE IF NOT EXISTS over (sequence INTEGER);
 """
 _KEYS_AT_ONCE = 500
 _SPANS_AT_ONCE = 500
@@ -112,9 +113,21 @@ class Lifecycle:
                         events[key[0]].append((key[1], record.SerializeToString()))
 
     def _finish(self, events: dict[Key, list[tuple[Event, bytes]]]) -> list[bytes]:
-        """Return the spans that have ended; what goes on is kept."""
+        """
+        Return the spans that have ended; what goes on is kept.
+
+        What the hub says after the end of its run changes no span: all of them are out by then.
+        """
+        if self._database.execute("SELECT 1 FROM over").fetchone():
+            return []
+        end = next((e for e, _ in events.get(("run", ""), ()) if _is_run_end(e)), None)
+        if end is not None:
+            events = {
+                key: kept
+                for key, new in events.items()
+                if (kept := [item for item in new if item[0].sequence <= end.sequence])
+            }
         spans: list[bytes] = []
-        ended_run = None
         tasks = sum(_is_new_task(new) for new in events.values())
         if tasks:
             self._count_tasks(tasks)
@@ -123,19 +136,12 @@ class Lifecycle:
         for key, new in events.items():
             if key[0] == "run":
                 self._keep(key, new)
-                ended_run = next(
-                    (e for e, _ in new if e.name == semconv.EVENT_RUN_ENDED), ended_run
-                )
             elif key[0] == "task":
                 spans += self._task(key, before.get(key, []), new)
             else:
-                self._keep(key, new)
-                if key in before or any(_ends(event) for event, _ in new):
-                    kept = _merge(before.get(key, []), new)
-                    spans.append(self._spans.of_block(kept, end_ns=kept[-1].time_ns))
-                    self._forget(key)
-        if ended_run is not None:
-            spans += self._close_run(ended_run)
+                self._keep(key, new)  # a block may leave any status again: its run's end is its own
+        if end is not None:
+            spans += self._close_run(end)
         return spans
 
     def _task(self, key: Key, before: list[Event], new: list[tuple[Event, bytes]]) -> list[bytes]:
@@ -160,21 +166,27 @@ class Lifecycle:
     def _close_run(self, end: Event) -> list[bytes]:
         """Return the spans of all that is still open when the run ends, the run's own last."""
         spans = []
+        is_lost = end.attributes.get(semconv.OUTCOME) == "lost"
+        outcome = "lost" if is_lost else "unfinished"
         for kind, key in self._database.execute(
             "SELECT DISTINCT kind, key FROM event WHERE kind != 'run'"
         ).fetchall():
             kept = self._kept([(kind, key)])[kind, key]
+            last = kept[-1]
             if kind == "block":
-                spans.append(self._spans.of_block(kept, end_ns=end.time_ns))
+                end_ns = last.time_ns if _ends(last) else end.time_ns
+                spans.append(self._spans.of_block(kept, end_ns=end_ns))
                 continue
-            try_id = kept[-1].attributes[semconv.TRY_ID]
+            try_id = last.attributes[semconv.TRY_ID]
             of_try = [event for event in kept if event.attributes[semconv.TRY_ID] == try_id]
-            spans.append(self._spans.of_try(of_try, lost_ns=end.time_ns))
-            spans.append(self._spans.of_task(kept, lost_ns=end.time_ns))
+            if not _ends(last):  # else the span of that try is out already
+                spans.append(self._spans.of_try(of_try, cut_ns=end.time_ns, outcome=outcome))
+            spans.append(self._spans.of_task(kept, cut_ns=end.time_ns, outcome=outcome))
         of_run = self._kept([("run", "")])[("run", "")]
         (tasks,) = self._database.execute("SELECT coalesce(sum(tasks), 0) FROM run").fetchone()
         spans.append(self._spans.of_run(of_run, name=self._name, tasks=tasks))
         self._database.execute("DELETE FROM event")
+        self._database.execute("INSERT INTO over VALUES (?)", (end.sequence,))
         return spans
 
     def _kept(self, keys: list[Key]) -> dict[Key, list[Event]]:
@@ -217,6 +229,10 @@ def _key(record: Any) -> tuple[Key, Event] | None:
     if record.event_name in (semconv.EVENT_RUN_STARTED, semconv.EVENT_RUN_ENDED):
         return ("run", ""), Event(record)
     return None
+
+
+def _is_run_end(event: Event) -> bool:
+    return event.name == semconv.EVENT_RUN_ENDED
 
 
 def _ends(event: Event) -> bool:

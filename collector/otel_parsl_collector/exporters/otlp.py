@@ -20,6 +20,7 @@ from urllib.parse import urlsplit
 
 from otel_parsl.spool import Frame, Place, frame
 from otel_parsl.wire import LOGS, METRICS, TRACES
+from otel_parsl_collector.exporters.splitting import split
 
 logger = logging.getLogger(__name__)
 
@@ -92,8 +93,14 @@ class OtlpExporter:
             Unavailable: Some may have been sent; sending them again does no harm.
         """
         for signal, payload, count in _batches(frames):
-            if signal not in self._off:
-                self._send_one(signal, payload, count)
+            if signal in self._off:
+                continue
+            pieces = split(signal, payload, limit_bytes=MAX_REQUEST_BYTES)
+            for piece in pieces.fitting:
+                self._send_one(signal, piece, count)
+            for item in pieces.too_large:
+                self.refused += 1
+                self._set_aside(signal, item)
 
     def delay_s(self, error: Unavailable) -> float:
         """Return how long to wait before the next try: exponential, with jitter, or as told."""
@@ -216,13 +223,26 @@ class _Grpc:
         code, reason = error.code(), f"{error.code().name}: {error.details()}"
         if code == self._grpc.StatusCode.UNIMPLEMENTED:
             raise Unsupported(reason) from error
-        asked_to_retry = any(
-            name == "google.rpc.retryinfo-bin" for name, _ in error.trailing_metadata() or ()
-        )
-        exhausted = code == self._grpc.StatusCode.RESOURCE_EXHAUSTED and asked_to_retry
+        after_s = _retry_after_s(error.trailing_metadata() or ())
+        exhausted = code == self._grpc.StatusCode.RESOURCE_EXHAUSTED and after_s is not None
         if code in self._retryable or exhausted:
-            raise Unavailable(reason) from error
+            raise Unavailable(reason, after_s) from error
         raise Refused(reason) from error
+
+
+def _retry_after_s(metadata: Iterable[tuple[str, bytes]]) -> float | None:
+    """Return the delay of google.rpc.RetryInfo, where OpenTelemetry's own clients look for it."""
+    from google.protobuf.message import DecodeError
+    from google.rpc.error_details_pb2 import RetryInfo
+
+    for name, value in metadata:
+        if name == "google.rpc.retryinfo-bin":
+            try:
+                delay: float = RetryInfo.FromString(value).retry_delay.ToTimedelta().total_seconds()
+            except DecodeError:
+                return 0.0
+            return delay
+    return None
 
 
 class _Http:
