@@ -102,8 +102,8 @@ _RADIO = frozenset({"users_radio", "rerun_by_executor", "late_messages"})
 _LOGS_ALONE = pytest.mark.xfail(
     strict=True,
     reason="parsl.try.running of a try that has no execution span after it is in no span: one that"
-    " a user's own radio reported, or that an executor ran again after its worker was lost; and what the hub says after its run's end"
-    " is in no span, since all are out by then",
+    " a user's own radio reported, or that an executor ran again after its worker was lost;"
+    " and what the hub says after its run's end is in no span, since all are out by then",
 )
 
 
