@@ -64,8 +64,11 @@ def deliver(version: int, blob: bytes, payload: bytes) -> Any:
         logger.debug("a try's telemetry could not be read", exc_info=True)
     try:
         return unpack(payload)
-    except BaseException as error:  # noqa: BLE001 - SystemExit too: the executor lives on
+    except Exception as error:  # noqa: BLE001 - a border: the task fails, the executor lives on
         return failure(error)
+    except BaseException as error:  # noqa: BLE001 - as above; raised again it would end a thread
+        told = f"the result's own code raised {error!r} when it was read"
+        return failure(RuntimeError(told).with_traceback(error.__traceback__))
 
 
 class Carried:

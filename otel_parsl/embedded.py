@@ -17,7 +17,8 @@ logger = logging.getLogger(__name__)
 
 _POLL_S = 0.02
 _RESTART_S, _MAX_RESTART_S = 1.0, 30.0
-"""How long an agent must have lived to be started again at once; doubled for each that did not."""
+"""How long after its start an agent that has ended is started again; doubled for each that fails
+by itself, since the next will fail likewise."""
 
 
 class EmbeddedAgent:
@@ -43,10 +44,11 @@ class EmbeddedAgent:
         """Start the agent again if it has died."""
         code = self._process.poll()
         lived_s = time.monotonic() - self._started_at
-        if code is None or lived_s < self._restart_s:
+        was_killed = code is not None and code < 0
+        if code is None or lived_s < (_RESTART_S if was_killed else self._restart_s):
             return
-        is_settled = lived_s > _MAX_RESTART_S
-        self._restart_s = _RESTART_S if is_settled else min(2 * self._restart_s, _MAX_RESTART_S)
+        failed_soon = not was_killed and lived_s < _MAX_RESTART_S
+        self._restart_s = min(2 * self._restart_s, _MAX_RESTART_S) if failed_soon else _RESTART_S
         logger.log(
             logging.DEBUG if code == 0 else logging.WARNING,  # 0: another agent serves the run
             "the monitoring agent ended with code %s; starting it again (its log: %s)",

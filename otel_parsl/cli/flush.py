@@ -26,7 +26,7 @@ def run(arguments: argparse.Namespace) -> int:
     run_dir = arguments.run_dir.resolve()
     directories = find_leftovers(run_dir)
     if not directories:
-        print(f"{run_dir}: nothing is left to deliver")
+        print(f"{run_dir}: nothing is left that an agent is not at work on")
         return WELL
     for directory in directories:
         print(f"{directory.parent.name}: delivering what is left in {directory}", flush=True)
