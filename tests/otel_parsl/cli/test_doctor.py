@@ -324,7 +324,7 @@ def test_installation_names_every_dependency() -> None:
     for name in needed:
         assert findings[name].verdict is Verdict.OK
         assert findings[name].found.startswith(importlib.metadata.version(name))
-    assert "supported from 2026.3.2 on" in findings["parsl"].found
+    assert "supported from 2026.5.25 on" in findings["parsl"].found
     assert findings["OTelMonitoringHub"] == Finding(
         "OTelMonitoringHub", Verdict.OK, "finds in this Parsl what it holds on to"
     )
