@@ -15,7 +15,6 @@ from sqlalchemy.exc import (
     DatabaseError,
     NoSuchModuleError,
     OperationalError,
-    ProgrammingError,
 )
 
 from otel_parsl.schema import (
@@ -187,9 +186,3 @@ def _create_node_index(connection: Any) -> None:
             f" ON node (run_id, uid, timestamp){where}"
         )
     )
-
-
-RETRYABLE = (OperationalError,)
-"""What passes by itself: a lock, a full disk, a database that is away for now."""
-
-PERMANENT = (ProgrammingError,)
