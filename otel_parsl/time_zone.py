@@ -1,12 +1,15 @@
-"""Which time zone this host keeps."""
+"""Time zones by name: which one this host keeps, and what a name means."""
 
 from __future__ import annotations
 
 import datetime
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+_OFFSET = re.compile(r"^([+-])(\d\d):(\d\d)$")
 
 
 def local_zone(
@@ -31,3 +34,17 @@ def local_zone(
     minutes = round((offset or datetime.timedelta()).total_seconds() / 60)
     sign = "-" if minutes < 0 else "+"
     return f"{sign}{abs(minutes) // 60:02d}:{abs(minutes) % 60:02d}"
+
+
+def zone_named(name: str) -> datetime.tzinfo:
+    """Return the zone of an IANA name or an offset such as ``+02:00``; UTC for anything else."""
+    match = _OFFSET.match(name)
+    if match:
+        minutes = int(match[2]) * 60 + int(match[3])
+        sign = -1 if match[1] == "-" else 1
+        if minutes < 24 * 60:
+            return datetime.timezone(sign * datetime.timedelta(minutes=minutes))
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):  # OSError: a directory of zones
+        return datetime.timezone.utc

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 import unicodedata
 
-from otel_parsl.query.times import zone_named
+from otel_parsl.time_zone import zone_named
 
 UNKNOWN = "-"
 _SIZES = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")

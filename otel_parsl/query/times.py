@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import datetime
-import re
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from otel_parsl.time_zone import local_zone
+from otel_parsl.time_zone import local_zone, zone_named
 
-_OFFSET = re.compile(r"^([+-])(\d\d):(\d\d)$")
 _EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.timezone.utc)
 
 
@@ -38,19 +35,6 @@ def utc_from_local(time: datetime.datetime | None, zone: str) -> datetime.dateti
 def local_from_utc(time: datetime.datetime, zone: str) -> datetime.datetime:
     """Return an aware time as Parsl's tables of a run have it, for comparing in SQL."""
     return time.astimezone(zone_named(zone)).replace(tzinfo=None)
-
-
-def zone_named(name: str) -> datetime.tzinfo:
-    """Return the zone of an IANA name or an offset such as ``+02:00``; UTC for anything else."""
-    match = _OFFSET.match(name)
-    if match:
-        minutes = int(match[2]) * 60 + int(match[3])
-        sign = -1 if match[1] == "-" else 1
-        return datetime.timezone(sign * datetime.timedelta(minutes=minutes))
-    try:
-        return ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError, OSError):
-        return datetime.timezone.utc
 
 
 def zone_of_this_host() -> str:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import datetime
-import re
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-_OFFSET = re.compile(r"^([+-])(\d\d):(\d\d)$")
+from otel_parsl.time_zone import zone_named
+
 _CACHED_SECONDS = 4096
 
 
@@ -20,7 +19,7 @@ class LocalTimes:
     """
 
     def __init__(self, zone: str, *, as_text: bool) -> None:
-        self._zone = _zone(zone)
+        self._zone = zone_named(zone)
         self._as_text = as_text
         self._texts: dict[int, str] = {}
 
@@ -40,16 +39,3 @@ class LocalTimes:
 
     def _local(self, second: int) -> datetime.datetime:
         return datetime.datetime.fromtimestamp(second, self._zone).replace(tzinfo=None)
-
-
-def _zone(name: str) -> datetime.tzinfo:
-    match = _OFFSET.match(name)
-    if match:
-        sign = -1 if match[1] == "-" else 1
-        minutes = int(match[2]) * 60 + int(match[3])
-        if minutes < 24 * 60:
-            return datetime.timezone(sign * datetime.timedelta(minutes=minutes))
-    try:
-        return ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError, OSError):  # OSError: a directory of zones
-        return datetime.timezone.utc
