@@ -152,12 +152,16 @@ def test_database_may_be_opened_again(tmp_path: Path) -> None:
 
 
 def _write(url: str, case: str) -> None:
+    _written(url, case).close()
+
+
+def _written(url: str, case: str) -> StoreWriter:
     writer = StoreWriter(open_store(url), "spool")
     for signal, payload in CASES[case]().requests:
         facts = Facts()
         materialise(signal, payload, facts)
         writer.write(facts, {})
-    writer.close()
+    return writer
 
 
 def _parsls_database(path: Path) -> Rows:
@@ -262,8 +266,9 @@ def test_write_ahead_log_of_a_deleted_database_is_not_replayed(tmp_path: Path) -
     """A log left behind by a database that was deleted does not come back to life in the next."""
     path = tmp_path / "gone.db"
     url = f"sqlite:///{path}"
-    _write(url, "success")
-    (tmp_path / "gone.db-wal").write_bytes(b"left behind" * 1000)
+    writer = _written(url, "success")
     os.unlink(path)
+    assert (tmp_path / "gone.db-wal").stat().st_size > 0
     open_store(url).dispose()
     assert read_rows(str(path))["workflow"] == []
+    writer.close()

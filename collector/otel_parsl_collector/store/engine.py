@@ -128,9 +128,6 @@ def _arguments(backend: str) -> dict[str, Any]:
 def _prepare_sqlite(engine: Engine, database: str | None) -> None:
     path = Path(database) if database else None
     mode = "memory" if path is None or database == ":memory:" else journal_mode(path)
-    if path is not None and not path.exists():
-        for suffix in ("-wal", "-shm"):  # of a database that was deleted without them
-            path.with_name(path.name + suffix).unlink(missing_ok=True)
     if mode == "delete":
         logger.info("%s is on %s: using a rollback journal", path, filesystem(path or Path()))
 
