@@ -1,10 +1,13 @@
 """
 What monitoring costs a workflow: no-op tasks on HTEX with two workers, under each hub in turn.
 
-    python benchmarks/overhead.py [--tasks N] [--rounds N] [--only NAME ...]
+    python benchmarks/overhead.py [--tasks N] [--rounds N] [--only NAME ...] [--idle-s S]
 
-Every setting runs in a process of its own; the settings take turns, and the medians are compared
-as ratios to the unmonitored run of the same round.
+Every setting runs in a process of its own; the settings take turns, and ratios are of the same
+round, since the machine is not the same from one minute to the next.
+CPU is that of all processes of a run, and hardly depends on what else the machine does.
+Then, once each: the time that tracing adds to a task in a worker, and what an agent uses while
+nothing goes on.
 """
 
 from __future__ import annotations
@@ -17,141 +20,253 @@ import subprocess
 import sys
 import tempfile
 import time
+from typing import Any
 
-SETTINGS = ("none", "parsl-0", "parsl-30", "otel", "otel-forward")
+SETTINGS = ("none", "otel", "parsl-0", "parsl-30", "otel-forward")
 SLOW = {"parsl-30": 15, "parsl-0": 2}
 """Parsl's own hub forks for each task at an interval: fewer tasks say enough."""
+WARM_UP_TASKS = 100
+SETTLE_S = 4.0
+INTERVAL_WHILE_LONG_S = 10
 
 
-def run(setting: str, tasks: int) -> dict[str, float]:
-    """Run one setting in this process and return what was measured."""
-    import parsl
-    import psutil
+def config(hub: Any) -> Any:
+    """Return a Config of one HTEX with two workers."""
     from parsl.config import Config
     from parsl.executors import HighThroughputExecutor
-    from parsl.monitoring import MonitoringHub
     from parsl.providers import LocalProvider
+
+    executor = HighThroughputExecutor(
+        label="htex",
+        max_workers_per_node=2,
+        encrypted=False,
+        provider=LocalProvider(init_blocks=1, min_blocks=1, max_blocks=1),
+    )
+    return Config(executors=[executor], monitoring=hub, strategy="none")
+
+
+def hub_of(setting: str) -> Any:
+    """Return the hub of a setting."""
+    from parsl.monitoring import MonitoringHub
 
     from otel_parsl import OTelMonitoringHub
 
-    hubs = {
-        "none": lambda: None,
-        "parsl-0": lambda: MonitoringHub(resource_monitoring_interval=0),
-        "parsl-30": lambda: MonitoringHub(resource_monitoring_interval=30),
-        "otel": lambda: OTelMonitoringHub(resource_monitoring_interval=30),
-        "otel-forward": lambda: OTelMonitoringHub(
-            resource_monitoring_interval=30, endpoint=os.environ["BENCHMARK_ENDPOINT"]
-        ),
-    }
-    config = Config(
-        executors=[
-            HighThroughputExecutor(
-                label="htex",
-                max_workers_per_node=2,
-                encrypted=False,
-                provider=LocalProvider(init_blocks=1, min_blocks=1, max_blocks=1),
-            )
-        ],
-        monitoring=hubs[setting](),
-        strategy="none",
-    )
+    if setting == "none":
+        return None
+    if setting.startswith("parsl"):
+        return MonitoringHub(resource_monitoring_interval=int(setting.rpartition("-")[2]))
+    endpoint = os.environ["BENCHMARK_ENDPOINT"] if setting == "otel-forward" else None
+    return OTelMonitoringHub(resource_monitoring_interval=30, endpoint=endpoint)
+
+
+def throughput(setting: str, tasks: int) -> dict[str, Any]:
+    """Run many tasks under one hub, in this process, and return what was measured."""
+    import parsl
+    from run_processes import cpu_seconds, memory_mb
 
     @parsl.python_app
     def nothing() -> None:
         return None
 
-    with parsl.load(config):
-        for future in [nothing() for _ in range(50)]:
+    directory = os.getcwd()
+    with parsl.load(config(hub_of(setting))):
+        for future in [nothing() for _ in range(WARM_UP_TASKS)]:
             future.result()
-        before = _cpu(psutil)
+        before = cpu_seconds(directory)
         began = time.perf_counter()
         for future in [nothing() for _ in range(tasks)]:
             future.result()
         elapsed = time.perf_counter() - began
-        after = _cpu(psutil)
-        memory = _memory(psutil)
+        memory = memory_mb(directory)
         closing = time.perf_counter()
+        # What lags behind is a cost too.
+        time.sleep(SETTLE_S)
+        after = cpu_seconds(directory)
     return {
         "tasks_per_s": tasks / elapsed,
-        "cpu_ms_per_task": (after - before) / tasks * 1000,
+        "cpu_us": {role: (after[role] - before.get(role, 0)) / tasks * 1e6 for role in after},
         "memory_mb": memory,
-        "cleanup_s": time.perf_counter() - closing,
+        "cleanup_s": time.perf_counter() - closing - SETTLE_S,
     }
 
 
-def _processes(psutil):
-    mine = psutil.Process()
-    return [mine, *mine.children(recursive=True)]
+def worker_time(tries: int) -> dict[str, Any]:
+    """Return the microseconds that a no-op takes an HTEX worker, with tracing and without."""
+    import datetime
+
+    import parsl
+    from parsl.serialize import pack_apply_message
+
+    from otel_parsl.messages import run_attributes
+    from otel_parsl.worker import RunContext
+
+    @parsl.python_app
+    def compare(buffer: bytes, context: Any, tries: int) -> dict[str, list[float]]:
+        from time import perf_counter_ns, thread_time_ns
+
+        from parsl.executors.execute_task import execute_task
+        from parsl.serialize import serialize
+
+        from otel_parsl import worker
+
+        def plain(_: int) -> None:
+            serialize(execute_task(buffer), buffer_threshold=1000000)
+
+        def traced(number: int) -> None:
+            which = (number, 0, "nothing", "htex", True)
+            serialize(worker.execute_task(buffer, context, which), buffer_threshold=1000000)
+
+        rounds: dict[str, list[float]] = {name: [] for name in ("plain", "traced")}
+        rounds |= {f"{name}_cpu": [] for name in ("plain", "traced")}
+        for begin in range(0, tries, 100):
+            for name, run in (("plain", plain), ("traced", traced)):
+                wall, cpu = perf_counter_ns(), thread_time_ns()
+                for number in range(begin, begin + 100):
+                    run(number)
+                rounds[name].append((perf_counter_ns() - wall) / 1e5)
+                rounds[f"{name}_cpu"].append((thread_time_ns() - cpu) / 1e5)
+        return rounds
+
+    def nothing() -> None:
+        return None
+
+    now = datetime.datetime.now()
+    message = {
+        "run_id": "0f8fad5b-d9cb-469f-a165-70867728950e",
+        "workflow_name": "overhead.py",
+        "workflow_version": str(now),
+        "host": os.uname().nodename,
+        "user": "somebody",
+        "rundir": os.getcwd(),
+        "parsl_version": parsl.__version__,
+        "time_began": now,
+    }
+    context = RunContext(
+        message["run_id"], tuple(run_attributes(message, zone="UTC")), "auto", 30.0, "overhead.py"
+    )
+    buffer = pack_apply_message(nothing, (), {}, buffer_threshold=1 << 20)
+    with parsl.load(config(None)):
+        rounds = compare(buffer, tuple(context), tries).result()
+    return {name: statistics.median(values) for name, values in rounds.items()}
 
 
-def _cpu(psutil) -> float:
-    total = 0.0
-    for process in _processes(psutil):
-        try:
-            times = process.cpu_times()
-        except psutil.NoSuchProcess:
-            continue
-        total += times.user + times.system
-    return total
+def idle(seconds: float, *, is_busy: bool) -> dict[str, Any]:
+    """Return what share of a core the agent of an open run takes while nothing happens."""
+    import parsl
+    from run_processes import cpu_seconds, memory_mb
+
+    from otel_parsl import OTelMonitoringHub
+
+    @parsl.python_app
+    def wait(seconds: float) -> None:
+        import time
+
+        time.sleep(seconds)
+
+    directory = os.getcwd()
+    hub = OTelMonitoringHub(resource_monitoring_interval=INTERVAL_WHILE_LONG_S)
+    with parsl.load(config(hub)):
+        wait(0).result()
+        last = wait(SETTLE_S + seconds if is_busy else 0)
+        time.sleep(SETTLE_S)
+        before, began = cpu_seconds(directory), time.perf_counter()
+        time.sleep(seconds)
+        after, elapsed = cpu_seconds(directory), time.perf_counter() - began
+        memory = memory_mb(directory)
+        last.result()
+    roles = ("submit", "agent", "sampler")
+    percent = {
+        role: (after[role] - before.get(role, 0)) / elapsed * 100 for role in roles if role in after
+    }
+    return {"percent": percent, "memory_mb": memory}
 
 
-def _memory(psutil) -> float:
-    """Return MB of the submit process and the agent or database manager, workers left out."""
-    total = 0
-    for process in _processes(psutil):
-        try:
-            command = " ".join(process.cmdline())
-            if (
-                process.pid == os.getpid()
-                or "otel_parsl_collector" in command
-                or "multiprocessing" in command
-                or "monitoring" in process.name()
-            ):
-                total += process.memory_info().rss
-        except psutil.NoSuchProcess:
-            continue
-    return total / 1e6
+def elsewhere(*arguments: object) -> dict[str, Any]:
+    """Run one measurement in a process and a directory of its own."""
+    command = [sys.executable, os.path.abspath(__file__), "--run", *map(str, arguments)]
+    # HTEX finds its interchange by the PATH.
+    path = os.pathsep.join([os.path.dirname(sys.executable), os.environ.get("PATH", "")])
+    with tempfile.TemporaryDirectory() as directory:
+        done = subprocess.run(
+            command,
+            cwd=directory,
+            capture_output=True,
+            text=True,
+            env={**os.environ, "PATH": path},
+            check=False,
+        )
+    if done.returncode:
+        sys.exit(f"{' '.join(map(str, arguments))}: {done.stderr[-2000:]}")
+    measured: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return measured
+
+
+def compare_throughput(names: list[str], tasks: int, rounds: int) -> None:
+    """Run the settings in turn and print medians, and medians of the ratios within a round."""
+    results: dict[str, list[dict[str, Any]]] = {name: [] for name in names}
+    for _ in range(rounds):
+        for name in names:
+            results[name].append(elsewhere("throughput", name, tasks // SLOW.get(name, 1)))
+    base = results.get("none")
+    print("setting       tasks/s  ratio (rounds)             CPU us/task  hub MB  cleanup s")
+    for name, rows in results.items():
+        ratios = [
+            row["tasks_per_s"] / unmonitored["tasks_per_s"]
+            for row, unmonitored in zip(rows, base or rows, strict=True)
+        ]
+        cpu = _median_by_role([row["cpu_us"] for row in rows])
+        memory = _median_by_role([row["memory_mb"] for row in rows])
+        of_hub = sum(memory.get(role, 0) for role in ("submit", "agent", "hub"))
+        shown = " ".join(f"{ratio:.2f}" for ratio in ratios)
+        print(
+            f"{name:12} {statistics.median(row['tasks_per_s'] for row in rows):8.0f}"
+            f" {statistics.median(ratios):6.2f} ({shown:18}) {sum(cpu.values()):12.0f}"
+            f" {of_hub:7.0f} {statistics.median(row['cleanup_s'] for row in rows):10.2f}"
+        )
+        print("             CPU us/task: " + _listed(cpu, "{:.0f}"))
+
+
+def _median_by_role(rows: list[dict[str, float]]) -> dict[str, float]:
+    roles = sorted({role for row in rows for role in row})
+    return {role: statistics.median(row.get(role, 0.0) for row in rows) for role in roles}
+
+
+def _listed(values: dict[str, float], form: str) -> str:
+    return ", ".join(f"{name} {form.format(value)}" for name, value in values.items())
 
 
 def main() -> None:
-    """Run the settings in turn and print the ratios."""
+    """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--tasks", type=int, default=4000)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--only", nargs="*", default=[s for s in SETTINGS if s != "otel-forward"])
-    parser.add_argument("--run", help=argparse.SUPPRESS)
+    parser.add_argument("--only", nargs="*", default=list(SETTINGS[:-1]))
+    parser.add_argument("--idle-s", type=float, default=20.0, help="0 leaves these out")
+    parser.add_argument("--run", nargs="+", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.run:
-        print(json.dumps(run(arguments.run, arguments.tasks)))
+        kind, *rest = arguments.run
+        measure = {
+            "throughput": lambda: throughput(rest[0], int(rest[1])),
+            "worker": lambda: worker_time(int(rest[0])),
+            "idle": lambda: idle(float(rest[0]), is_busy=rest[1] == "busy"),
+        }
+        print(json.dumps(measure[kind]()))
         return
-    results: dict[str, list[dict[str, float]]] = {name: [] for name in arguments.only}
-    for _ in range(arguments.rounds):
-        for name in arguments.only:
-            tasks = arguments.tasks // SLOW.get(name, 1)
-            command = [
-                sys.executable,
-                os.path.abspath(__file__),
-                "--run",
-                name,
-                "--tasks",
-                str(tasks),
-            ]
-            with tempfile.TemporaryDirectory() as directory:
-                done = subprocess.run(command, cwd=directory, capture_output=True, text=True)
-            if done.returncode:
-                sys.exit(f"{name}: {done.stderr[-2000:]}")
-            results[name].append(json.loads(done.stdout.splitlines()[-1]))
-    base = results.get("none")
-    print("setting          tasks/s  ratio  cpu ms/task     MB  cleanup s")
-    for name, rows in results.items():
-        rate = statistics.median(row["tasks_per_s"] for row in rows)
-        pairs = zip(rows, base or rows, strict=True)
-        ratios = [row["tasks_per_s"] / unmonitored["tasks_per_s"] for row, unmonitored in pairs]
+    if arguments.only:
+        compare_throughput(arguments.only, arguments.tasks, arguments.rounds)
+    worker = elsewhere("worker", 5000)
+    print(
+        f"a no-op in a worker: {worker['plain']:.0f} us, traced {worker['traced']:.0f} us:"
+        f" {worker['traced'] - worker['plain']:.0f} us added"
+        f" ({worker['traced_cpu'] - worker['plain_cpu']:.0f} us of CPU)"
+    )
+    for kind in ("quiet", "busy") if arguments.idle_s else ():
+        measured = elsewhere("idle", arguments.idle_s, kind)
+        what = "a long task, sampled" if kind == "busy" else "nothing"
         print(
-            f"{name:14} {rate:9.0f} {statistics.median(ratios):6.2f}"
-            f" {statistics.median(row['cpu_ms_per_task'] for row in rows):12.2f}"
-            f" {statistics.median(row['memory_mb'] for row in rows):6.0f}"
-            f" {statistics.median(row['cleanup_s'] for row in rows):10.2f}"
+            f"idle, {what}: % of a core: {_listed(measured['percent'], '{:.2f}')};"
+            f" MB: {_listed(measured['memory_mb'], '{:.0f}')}"
         )
 
 
