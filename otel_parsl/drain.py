@@ -13,7 +13,7 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,9 @@ from otel_parsl import __version__, messages, semconv, spool, wire
 from otel_parsl.identity import run_key
 from otel_parsl.rendezvous import SUBMIT
 from otel_parsl.samples import sample_from_message, sample_metrics
+from otel_parsl.semconv import TRY_FAILED_STATES
 from otel_parsl.spool import Place, SpoolWriter
+from otel_parsl.submit_failure import told_failure
 from otel_parsl.wire import LOGS, METRICS, Key
 
 logger = logging.getLogger(__name__)
@@ -62,6 +64,7 @@ class Drain:
         self._messages: deque[tuple[int, Any]] = deque()
         self._blobs: deque[bytes] = deque()
         self._submitted: dict[tuple[int, int], list[bytes]] = {}
+        self._failed: dict[tuple[int, int], tuple[Any, bool]] = {}
         self._scope = scope
         self._block_statuses = block_statuses
         self._writer = SpoolWriter(directory, SUBMIT)
@@ -105,6 +108,10 @@ class Drain:
             attributes.append(_SPECIFICATION.text(json.dumps(specification, default=str)))
         if attributes:
             self._submitted[task_id, try_id] = attributes
+
+    def failed(self, task_id: int, try_id: int, error: Any, *, is_told: bool) -> None:
+        """Take with what a try failed, before Parsl says that it did."""
+        self._failed[task_id, try_id] = error, is_told
 
     def flush(self) -> None:
         """Spool all that was put so far; safe to call from any thread."""
@@ -169,10 +176,15 @@ class Drain:
         assert self._events is not None
         kind, message = tagged
         if kind is MessageType.TASK_INFO:
-            extra = ()
-            if message["task_status_name"] == "launched":
-                key = message["task_id"], message["try_id"]
-                extra = self._submitted.pop(key, ())  # type: ignore[assignment]
+            extra: Iterable[bytes] = ()
+            state = message["task_status_name"]
+            if state == "launched":
+                extra = self._submitted.pop((message["task_id"], message["try_id"]), ())
+            elif state in TRY_FAILED_STATES:
+                failed = self._failed.pop((message["task_id"], message["try_id"]), None)
+                if failed is not None:
+                    error, is_told = failed
+                    extra = told_failure(error, is_told=is_told)
             records.append(self._events.task(message, observed_ns, extra))
         elif kind is MessageType.WORKFLOW_INFO:
             is_start = "python_version" in message

@@ -242,6 +242,10 @@ class OTelMonitoringHub(MonitoringHub):
         """Take what only the submission of a try knows."""
         self._drain.submitted(task_id, try_id, executor_task_id, specification)
 
+    def failed(self, task_id: int, try_id: int, error: Any, *, is_told: bool = True) -> None:
+        """Take with what a try failed."""
+        self._drain.failed(task_id, try_id, error, is_told=is_told)
+
     def listen(self, label: str, socket: dict[str, Any]) -> int:
         """Have the agent listen for an executor's interchange and return the port."""
         return self._agent.listen(label, socket, timeout_s=_LISTEN_TIMEOUT_S)

@@ -13,10 +13,12 @@ import inspect
 import logging
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
+from functools import partial
 from multiprocessing.queues import Queue
 from typing import Any, Protocol
 
 import parsl.executors.high_throughput.executor as htex
+from parsl.app.errors import RemoteExceptionWrapper
 from parsl.dataflow.dflow import DataFlowKernel
 from parsl.executors.base import ParslExecutor
 from parsl.executors.high_throughput.executor import HighThroughputExecutor, HTEXFuture
@@ -62,6 +64,17 @@ class Hub(Protocol):
         self, task_id: int, try_id: int, executor_task_id: object, specification: Any
     ) -> None:
         """Take what only the submission of a try knows."""
+
+    def failed(self, task_id: int, try_id: int, error: Any, *, is_told: bool = True) -> None:
+        """
+        Take with what a try failed.
+
+        Args:
+            task_id: Parsl's task id.
+            try_id: Parsl's try id.
+            error: The exception, or Parsl's RemoteExceptionWrapper of it.
+            is_told: Whether a worker has told it already.
+        """
 
     def listen(self, label: str, socket: dict[str, Any]) -> int:
         """Listen for an executor's interchange and return the port."""
@@ -184,26 +197,35 @@ def _htex_submit(executor: HighThroughputExecutor, hub: Hub) -> Submit:
             return original(func, resource_specification, *args, **kwargs)
         task_id, try_id = kwargs.pop(_TASK), kwargs.pop(_TRY)
         func = _bare(func)
-        executor.validate_resource_spec(resource_specification)
         try:
-            buffer = pack_apply_message(func, args, kwargs, buffer_threshold=_BUFFER_THRESHOLD)
-        except TypeError as error:
-            raise SerializationError(func.__name__) from error
-        plain: dict[str, Any] = {}
-        if resource_specification:
-            plain["resource_spec"] = resource_specification
-        which = (task_id, try_id, func.__name__, label, monitors)
-        traced = {
-            **plain,
-            "task_executor": {"f": _WORKER_ENTRY, "a": (tuple(hub.run_context()), which)},
-        }
-        inner = executor.submit_payload(traced, buffer)
+            executor.validate_resource_spec(resource_specification)
+            buffer = _packed(func, args, kwargs)
+            plain: dict[str, Any] = {}
+            if resource_specification:
+                plain["resource_spec"] = resource_specification
+            which = (task_id, try_id, func.__name__, label, monitors)
+            traced = {
+                **plain,
+                "task_executor": {"f": _WORKER_ENTRY, "a": (tuple(hub.run_context()), which)},
+            }
+            inner = executor.submit_payload(traced, buffer)
+        except Exception as error:
+            hub.failed(task_id, try_id, error, is_told=False)
+            raise
         hub.submitted(task_id, try_id, inner.parsl_executor_task_id, resource_specification)
         outer = HTEXFuture(inner.parsl_executor_task_id)
-        _settle(outer, inner, label, lambda: executor.submit_payload(plain, buffer))
+        told = partial(hub.failed, task_id, try_id)
+        _settle(outer, inner, label, lambda: executor.submit_payload(plain, buffer), told)
         return outer
 
     return submit
+
+
+def _packed(func: Callable[..., Any], args: Any, kwargs: Any) -> bytes:
+    try:
+        return pack_apply_message(func, args, kwargs, buffer_threshold=_BUFFER_THRESHOLD)
+    except TypeError as error:
+        raise SerializationError(func.__name__) from error
 
 
 def _thread_submit(executor: ThreadPoolExecutor, hub: Hub) -> Submit:
@@ -219,9 +241,8 @@ def _thread_submit(executor: ThreadPoolExecutor, hub: Hub) -> Submit:
         func = _bare(func)
         which = TryContext(task_id, try_id, func.__name__, label, False)
         writer = hub.submit_writer()
-        return original(
-            call_here, resource_specification, func, args, kwargs, writer, which, hub.take_frames
-        )
+        told = (hub.take_frames, hub.failed)
+        return original(call_here, resource_specification, func, args, kwargs, writer, which, *told)
 
     return submit
 
@@ -241,15 +262,18 @@ def _wrapping_submit(executor: ParslExecutor, hub: Hub) -> Submit:
         func = _bare(func)
         which = TryContext(task_id, try_id, func.__name__, label, monitors)
         traced = TracedFunction(func, hub.run_context(), which)
-        inner = original(traced, resource_specification, *args, **kwargs)
+        try:
+            inner = original(traced, resource_specification, *args, **kwargs)
+        except Exception as error:
+            hub.failed(task_id, try_id, error, is_told=False)
+            raise
         executor_task_id = getattr(inner, "parsl_executor_task_id", None)
         hub.submitted(task_id, try_id, executor_task_id, resource_specification)
         outer: Future[Any] = Future()
         if executor_task_id is not None:
             outer.parsl_executor_task_id = executor_task_id  # type: ignore[attr-defined]
-        _settle(
-            outer, inner, label, lambda: original(func, resource_specification, *args, **kwargs)
-        )
+        again = partial(original, func, resource_specification, *args, **kwargs)
+        _settle(outer, inner, label, again, partial(hub.failed, task_id, try_id))
         return outer
 
     return submit
@@ -265,7 +289,11 @@ _untraced: set[str] = set()
 
 
 def _settle(
-    outer: Future[Any], inner: Future[Any], label: str, run_untraced: Callable[[], Future[Any]]
+    outer: Future[Any],
+    inner: Future[Any],
+    label: str,
+    run_untraced: Callable[[], Future[Any]],
+    failed: Callable[..., None],
 ) -> None:
     """
     Give an executor's future to Parsl, by one of ours.
@@ -273,21 +301,28 @@ def _settle(
     A worker whose environment has no otel_parsl, or another version of it, fails before anything
     of the user's has run: then the task is sent again as it is, and no retry is counted.
     """
+    is_traced = True
 
     def settle(done: Future[Any]) -> None:
+        nonlocal is_traced
         error = done.exception()
         if error is None:
             result = done.result()
             if isinstance(result, carrier.Carried):  # from an executor that pickles no results
                 result = carrier.deliver(carrier.VERSION, result.blob, result.payload)
+            if isinstance(result, RemoteExceptionWrapper):
+                failed(result, is_told=is_traced)
             outer.set_result(result)
         elif _lacks_us(error):
             _say_untraced(label, error)
+            is_traced = False
             try:
                 run_untraced().add_done_callback(settle)
             except Exception as again:  # noqa: BLE001 - whatever the executor raises is the task's failure
+                failed(again, is_told=False)
                 outer.set_exception(again)
         else:
+            failed(error, is_told=False)
             outer.set_exception(error)
 
     inner.add_done_callback(settle)

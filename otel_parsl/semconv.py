@@ -31,6 +31,7 @@ STATES: Final = (
 
 FINAL_STATES: Final = frozenset({"exec_done", "memo_done", "failed", "dep_fail"})
 FAILED_STATES: Final = frozenset({"failed", "dep_fail"})
+TRY_FAILED_STATES: Final = FAILED_STATES | {"fail_retryable"}
 
 
 class Term(NamedTuple):
@@ -227,6 +228,11 @@ EXCEPTION_STACKTRACE = _term(
 EVENT_RUN_STARTED = _term("event", "parsl.run.started", "a run began")
 EVENT_RUN_ENDED = _term("event", "parsl.run.ended", "a run was cleaned up, or was found dead")
 EVENT_TASK_STATE = _term("event", "parsl.task.state_changed", "a task took a new state")
+EVENT_TRACE_SPLIT = _term(
+    "event",
+    "parsl.trace.split",
+    "tasks of the run have traces of their own: search for its parsl.run.id to find them",
+)
 EVENT_BLOCK_STATUS = _term("event", "parsl.block.status_changed", "a block took a new status")
 EVENT_TRY_RUNNING = _term("event", "parsl.try.running", "a worker began a try")
 EVENT_EXCEPTION = _term("event", "exception", "an exception ended a try", source=_OTEL)

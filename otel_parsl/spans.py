@@ -11,10 +11,13 @@ logs still has every fact; the spans of tasks and of the run are what a person l
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from otel_parsl import semconv as names
 from otel_parsl import wire
+from otel_parsl.exceptions import STATUS_LIMIT, exception_attributes
+from otel_parsl.fail_history import failure_from_history
+from otel_parsl.fates import classify
 from otel_parsl.identity import RUN_TRACE_TASKS, run_key, span_id, task_trace_id
 from otel_parsl.wire import Key, sized
 
@@ -28,9 +31,21 @@ _DEPENDENCY_COUNT = Key(names.DEPENDENCY_COUNT)
 _RUN_ID = Key(names.RUN_ID)
 _SCOPE = Key(names.TRACE_SCOPE)
 _ELSEWHERE = Key(names.TASKS_ELSEWHERE)
+_ERROR_TYPE = Key(names.ERROR_TYPE)
+_FATE = Key(names.FATE)
+_EXCEPTION = sized(names.EVENT_EXCEPTION.encode())
+_TRACE_SPLIT = sized(names.EVENT_TRACE_SPLIT.encode())
 _SHARED = frozenset(
     {names.TASK_ID, names.TRY_ID, names.APP_NAME, names.EXECUTOR_LABEL, names.TASK_MEMOIZE}
 )
+_EXCEPTION_KEYS = (names.EXCEPTION_TYPE, names.EXCEPTION_MESSAGE, names.EXCEPTION_STACKTRACE)
+_BESIDE = _SHARED | {names.ERROR_TYPE, names.FATE, *_EXCEPTION_KEYS}
+"""What a span says itself, and so none of its state changes."""
+_OF_PARSL = {
+    "DependencyError": "parsl.dataflow.errors.DependencyError",
+    "JoinError": "parsl.dataflow.errors.JoinError",
+}
+"""Exceptions that the DataFlowKernel makes, which are known by their ``repr()`` alone."""
 _ON_TASK = frozenset(
     {
         names.TASK_DEPENDS,
@@ -78,8 +93,43 @@ class Event:
 
     def span_event(self) -> bytes:
         """Return the event as it rides on a span, without what the span says for all of them."""
-        rest = (data for key, data in self.encoded.items() if key not in _SHARED)
+        rest = (data for key, data in self.encoded.items() if key not in _BESIDE)
         return wire.span_event(sized(wire.utf8(self.name)), self.time_ns, rest)
+
+
+class _Failure(NamedTuple):
+    """How a try failed."""
+
+    attributes: tuple[bytes, bytes]
+    """Its ``error.type`` and fate."""
+    message: str
+    exception: list[bytes]
+    """The attributes of an event ``exception``; empty where a worker recorded one."""
+
+
+def _failure(ordered: Sequence[Event]) -> _Failure:
+    """
+    Tell how a try failed, from its events.
+
+    The last event has it all where the submit side saw the exception. Else, as for a dependency or
+    a join, all that is known is Parsl's ``repr()`` of it, which comes after those of earlier tries.
+    """
+    first, last = ordered[0], ordered[-1]
+    said = last.attributes
+    history: str = said.get(names.TRY_FAIL_HISTORY, "")
+    earlier: str = "" if first is last else first.attributes.get(names.TRY_FAIL_HISTORY, "")
+    own = history.removeprefix(earlier).removeprefix(",")
+    if names.ERROR_TYPE in said:
+        exception = [last.encoded[key] for key in _EXCEPTION_KEYS if key in said]
+        return _Failure((last.encoded[names.ERROR_TYPE], last.encoded[names.FATE]), own, exception)
+    told = failure_from_history(own)
+    kind = _OF_PARSL.get(told.exception_type or "", told.exception_type)
+    fate = classify(exception_type=None, message=None, fail_history=own)
+    return _Failure(
+        (_ERROR_TYPE.text(kind or "_OTHER"), _FATE.text(fate.value)),
+        own,
+        exception_attributes(kind or "_OTHER", told.message, None),
+    )
 
 
 class RunSpans:
@@ -115,9 +165,17 @@ class RunSpans:
             outcome = _OUTCOMES.get(last.attributes[names.TASK_STATE], "success")
         attributes = [last.encoded[key] for key in sorted(_SHARED) if key in last.encoded]
         attributes.append(_OUTCOME.text(outcome))
+        span_events = [event.span_event() for event in ordered]
         error = None
-        if outcome not in ("success", "unfinished"):
-            error = last.attributes.get(names.TRY_FAIL_HISTORY, outcome)[:1024]
+        if outcome in ("failure", "retried"):
+            failure = _failure(ordered)
+            error = failure.message or outcome
+            attributes += failure.attributes
+            if failure.exception:
+                span_events.append(wire.span_event(_EXCEPTION, last.time_ns, failure.exception))
+        elif outcome == "lost":
+            error = outcome
+            attributes.append(_ERROR_TYPE.text(outcome))
         return wire.span(
             self._trace(task_id),
             span_id(self._run, "try", task_id, try_id),
@@ -127,18 +185,18 @@ class RunSpans:
             ordered[0].time_ns,
             max(end_ns, last.time_ns),
             attributes,
-            events=[event.span_event() for event in ordered],
-            error=error,
+            events=span_events,
+            error=error and error[:STATUS_LIMIT],
         )
 
     def of_task(
         self, events: Iterable[Event], *, cut_ns: int | None = None, outcome: str = "lost"
     ) -> bytes:
         """
-        Return the span of a task, from its first and last state changes.
+        Return the span of a task, from its state changes.
 
         Args:
-            events: The first event, which says what never changes, and the last one.
+            events: All; the first says what never changes.
             cut_ns: When its run ended without it; None when the task ended by itself.
             outcome: Of a task that was cut: ``lost`` or ``unfinished``.
         """
@@ -165,8 +223,14 @@ class RunSpans:
         if trace_id != self._run:
             links.insert(0, wire.span_link(self._run, of_run))
         error = None
-        if outcome in ("failure", "lost"):
-            error = last.attributes.get(names.TRY_FAIL_HISTORY, outcome)[:1024]
+        if outcome == "failure":
+            try_id = last.attributes[names.TRY_ID]
+            failure = _failure([e for e in ordered if e.attributes[names.TRY_ID] == try_id])
+            error = failure.message or outcome
+            attributes += failure.attributes
+        elif outcome == "lost":
+            error = outcome
+            attributes.append(_ERROR_TYPE.text(outcome))
         return wire.span(
             trace_id,
             span_id(self._run, "task", task_id),
@@ -178,7 +242,7 @@ class RunSpans:
             attributes,
             links=links,
             dropped_links=max(0, len(linked) - MAX_LINKS),
-            error=error,
+            error=error and error[:STATUS_LIMIT],
         )
 
     def of_block(self, events: Iterable[Event], *, end_ns: int) -> bytes:
@@ -227,6 +291,10 @@ class RunSpans:
             for key in (names.TASKS_COMPLETED, names.TASKS_FAILED)
             if key in last.encoded
         )
+        span_events = [event.span_event() for event in ordered]
+        if elsewhere:
+            told = (_RUN_ID.text(self._run_id), _ELSEWHERE.integer(elsewhere))
+            span_events.append(wire.span_event(_TRACE_SPLIT, last.time_ns, told))
         return wire.span(
             self._run,
             span_id(self._run, "run"),
@@ -236,7 +304,7 @@ class RunSpans:
             ordered[0].time_ns,
             last.time_ns,
             attributes,
-            events=[event.span_event() for event in ordered],
+            events=span_events,
             error=outcome if outcome == "lost" else None,
         )
 

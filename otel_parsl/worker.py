@@ -14,19 +14,23 @@ import logging
 import os
 import platform
 import time
-import traceback
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from otel_parsl import __version__, carrier, live, semconv, spool, user_spans, wire
+from otel_parsl.exceptions import (
+    STATUS_LIMIT,
+    exception_attributes,
+    message_of,
+    stacktrace_of,
+    type_name,
+)
 from otel_parsl.identity import run_key, span_id, task_trace_id
 from otel_parsl.samples import sample_metrics
 from otel_parsl.sampling import Sample, TrySampler
 from otel_parsl.wire import LOGS, METRICS, TRACES, Key
 
 logger = logging.getLogger(__name__)
-
-STACKTRACE_BYTES = 16 << 10
 
 
 class RunContext(NamedTuple):
@@ -66,9 +70,6 @@ _DISK_READ = Key(semconv.EXECUTION_DISK_READ)
 _DISK_WRITE = Key(semconv.EXECUTION_DISK_WRITE)
 _EXIT_CODE = Key(semconv.EXECUTION_EXIT_CODE)
 _ERROR_TYPE = Key(semconv.ERROR_TYPE)
-_EXCEPTION_TYPE = Key(semconv.EXCEPTION_TYPE)
-_EXCEPTION_MESSAGE = Key(semconv.EXCEPTION_MESSAGE)
-_EXCEPTION_STACKTRACE = Key(semconv.EXCEPTION_STACKTRACE)
 _EXCEPTION = wire.sized(semconv.EVENT_EXCEPTION.encode())
 
 
@@ -132,7 +133,7 @@ class Writer:
                 frames.append(self.sample(which, sample))
         events = []
         if error is not None:
-            attributes.append(_ERROR_TYPE.text(_type_name(error)))
+            attributes.append(_ERROR_TYPE.text(type_name(error)))
             if isinstance(code := getattr(error, "exitcode", None), int):
                 attributes.append(_EXIT_CODE.integer(code))
             events.append(_exception_event(error, end_ns))
@@ -147,7 +148,7 @@ class Writer:
             end_ns,
             attributes,
             events=events,
-            error=None if error is None else str(error)[:1024],
+            error=None if error is None else message_of(error)[:STATUS_LIMIT],
         )
         frames.append(self.frame(TRACES, (span,)))
         return b"".join(frames)
@@ -251,6 +252,7 @@ def call_here(
     writer: Writer,
     which: TryContext,
     sink: Callable[[bytes], None],
+    failed: Callable[[int, int, BaseException], None],
 ) -> Any:
     """Call a function in the submit process (threads and join apps) and trace the call."""
     start_ns = now_ns()
@@ -269,6 +271,8 @@ def call_here(
     finally:
         try:
             sink(writer.execution(which, start_ns, now_ns(), error))
+            if error is not None:
+                failed(which.task_id, which.try_id, error)
         except Exception:
             logger.exception("the telemetry of a try could not be written")
 
@@ -382,21 +386,6 @@ def _totals(sample: Sample) -> list[bytes]:
     return [encode(value) for encode, value in values if value is not None]
 
 
-def _type_name(error: BaseException) -> str:
-    kind = type(error)
-    if kind.__module__ == "builtins":
-        return kind.__qualname__
-    return f"{kind.__module__}.{kind.__qualname__}"
-
-
 def _exception_event(error: BaseException, time_ns: int) -> bytes:
-    stacktrace = "".join(traceback.format_exception(error))
-    return wire.span_event(
-        _EXCEPTION,
-        time_ns,
-        (
-            _EXCEPTION_TYPE.text(_type_name(error)),
-            _EXCEPTION_MESSAGE.text(str(error)[:STACKTRACE_BYTES]),
-            _EXCEPTION_STACKTRACE.text(stacktrace[-STACKTRACE_BYTES:]),
-        ),
-    )
+    attributes = exception_attributes(type_name(error), message_of(error), stacktrace_of(error))
+    return wire.span_event(_EXCEPTION, time_ns, attributes)

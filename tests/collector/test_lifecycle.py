@@ -340,6 +340,29 @@ def test_task_says_how_it_ended(name: str, outcomes: dict[int, str]) -> None:
             assert spans[key].status.code == (0 if outcome == "success" else 2)
 
 
+def _exceptions(span: Span) -> list[dict[str, Any]]:
+    return [
+        {pair.key: pair.value.string_value for pair in event.attributes}
+        for event in span.events
+        if event.name == "exception"
+    ]
+
+
+def test_failing_try_says_why_and_its_task_too() -> None:
+    """What no worker could tell is on the try, once; try and task have its class and its fate."""
+    run_id, frames = RUNS["dependency_failure 0"]
+    run, spans = run_key(run_id), _by_id((run_id, frames))
+    of_task, of_try = (spans[span_id(run, *key)] for key in (("task", 1), ("try", 1, 0)))
+    for span in (of_task, of_try):
+        found = _attributes(span)
+        assert found["error.type"] == "parsl.dataflow.errors.DependencyError"
+        assert found["parsl.fate"] == "dependency"
+    assert _exceptions(of_task) == []
+    (told,) = _exceptions(of_try)
+    assert told["exception.type"] == "parsl.dataflow.errors.DependencyError"
+    assert told["exception.message"] == "'task 0 failed'"
+
+
 def test_lost_run_is_closed_when_it_was_found_dead() -> None:
     """What a dead run leaves open ends when it was found, and the run says that it was lost."""
     run_id, frames = RUNS["no_end_message 0"]
