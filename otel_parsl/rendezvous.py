@@ -28,6 +28,8 @@ LOG = "database_manager.log"
 """In the run's own directory: the name that Parsl gives the log of what keeps the database."""
 OUTPUT = "agent.out"
 """What the agent's process prints: empty, unless it could not begin to log."""
+UNFIT = "refused-store.otlp"
+"""What no row can hold, as spool frames."""
 
 MESSAGE_TAG = "otel_parsl"
 """First item of what a worker puts on its executor's monitoring channel; the second is frames."""

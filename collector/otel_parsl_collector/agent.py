@@ -29,8 +29,10 @@ from otel_parsl.leftovers import is_running, lock_spool
 from otel_parsl.rendezvous import AGENT, DERIVED, SUBMIT
 from otel_parsl.spool import Frame, Place, SpoolWriter, frame, segment_path, segments
 from otel_parsl_collector.errors import StoreError
-from otel_parsl_collector.exporters.otlp import Destination, OtlpExporter, Unavailable
-from otel_parsl_collector.exporters.parsl_sql import ParslSqlExporter
+from otel_parsl_collector.exporters.otlp import OtlpExporter
+from otel_parsl_collector.exporters.otlp_transport import Destination, Unavailable
+from otel_parsl_collector.exporters.parsl_sql import KeepingStore, ParslSqlExporter
+from otel_parsl_collector.exporters.refused_file import RefusedFile
 from otel_parsl_collector.pump import Pump
 from otel_parsl_collector.receivers.htex_zmq import HtexReceiver, Socket
 
@@ -60,7 +62,7 @@ class Agent:
         self._settings: dict[str, Any] = rendezvous.read(directory, rendezvous.SETTINGS)
         self._spool = _LockedWriter(directory, AGENT)
         self._receivers: dict[str, HtexReceiver] = {}
-        self._store: ParslSqlExporter | None = None
+        self._store: KeepingStore | None = None
         self._store_pump: Pump | None = None
         self._store_error: str | None = None
         self._forwarders: list[tuple[OtlpExporter, Pump]] = []
@@ -129,7 +131,10 @@ class Agent:
 
     def _open_store(self) -> None:
         try:
-            store = ParslSqlExporter(self._settings["database"], spool=str(self._directory))
+            store = KeepingStore(
+                ParslSqlExporter(self._settings["database"], spool=str(self._directory)),
+                RefusedFile(self._directory / rendezvous.UNFIT),
+            )
             places = {stream: Place() for stream in (SUBMIT, AGENT)} | store.places()
         except (StoreError, OperationalError) as error:
             if str(error) != self._store_error:
@@ -138,13 +143,17 @@ class Agent:
             time.sleep(_STORE_DELAY_S)
             return
         self._store, self._store_error = store, None
+
+        def consume(frames: list[Frame], behind: Mapping[str, Place]) -> None:
+            store.store(frames, behind)
+
         self._store_pump = Pump(
             "store",
             self._directory,
             places,
-            store.consume,
-            retryable=(OperationalError,),
-            delay_s=lambda _: _STORE_DELAY_S,
+            consume,
+            retryable=store.retryable,
+            delay_s=store.delay_s,
         )
         self._store_pump.start()
 
@@ -174,7 +183,7 @@ class Agent:
             rendezvous.write(self._directory, name, behind)
 
         def delay_s(error: Exception) -> float:
-            assert isinstance(error, Unavailable)
+            assert isinstance(error, (Unavailable, OSError))
             return exporter.delay_s(error)
 
         return Pump(
@@ -182,7 +191,7 @@ class Agent:
             self._directory,
             places,
             consume,
-            retryable=(Unavailable,),
+            retryable=(Unavailable, OSError),
             delay_s=delay_s,
         )
 

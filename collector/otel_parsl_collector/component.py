@@ -9,7 +9,7 @@ twice.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
@@ -59,10 +59,14 @@ class NotYet(Exception):
 
 
 class Outcome(NamedTuple):
-    """What became of frames; what is in neither is of a signal that the destination lacks."""
+    """
+    What became of the items of frames, by signal.
 
-    sent: Iterable[Frame]
-    refused: Iterable[Frame] = ()
+    What is in neither is of a signal that the destination lacks.
+    """
+
+    sent: Mapping[int, int]
+    refused: Mapping[int, int] = {}
     """The destination will never take them."""
 
 

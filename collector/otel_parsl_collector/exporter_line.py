@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from otel_parsl.spool import Frame, Place
 from otel_parsl_collector.component import Exporter, NotYet
 from otel_parsl_collector.errors import CollectorError
 from otel_parsl_collector.pump import Pump
-from otel_parsl_collector.signals import SIGNALS
+from otel_parsl_collector.signals import SIGNALS, count_by_signal
 from otel_parsl_collector.spool_directory import SpoolDirectory
 from otel_parsl_collector.stats import Stats
 
@@ -181,14 +181,14 @@ class ExporterLine:
 
     def count_dropped(self, frames: list[Frame]) -> None:
         """Count frames that the spool could keep no longer."""
-        self._count("enqueue_failed", frames)
+        counts = count_by_signal((item.signal, item.payload) for item in frames)
+        self._count("enqueue_failed", counts)
 
-    def _count(self, what: str, frames: Iterable[Frame]) -> None:
-        for item in frames:
-            signal = SIGNALS[item.signal]
-            items = signal.count(signal.request.FromString(item.payload))
-            name = f"otelcol_exporter_{what}_{signal.items}"
-            self._stats.add(name, items, exporter=self.name)
+    def _count(self, what: str, counts: Mapping[int, int]) -> None:
+        for number, items in counts.items():
+            if (signal := SIGNALS.get(number)) is not None:
+                name = f"otelcol_exporter_{what}_{signal.items}"
+                self._stats.add(name, items, exporter=self.name)
 
     def _waiting_bytes(self) -> int:
         return self._spool.bytes_behind(self.places())

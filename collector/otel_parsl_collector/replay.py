@@ -17,7 +17,8 @@ from sqlalchemy.exc import ArgumentError, OperationalError
 
 from otel_parsl.spool import Frame, Place
 from otel_parsl_collector.errors import CollectorError, StoreError
-from otel_parsl_collector.exporters.parsl_sql import ParslSqlExporter, store_fitting
+from otel_parsl_collector.exporters.fitting import Unfit, store_fitting
+from otel_parsl_collector.exporters.parsl_sql import ParslSqlExporter
 from otel_parsl_collector.otlp_json import JsonError, fill, load
 from otel_parsl_collector.signals import SIGNALS, Signal
 
@@ -134,9 +135,11 @@ class Replay:
 
     def _write(self, batch: list[Frame]) -> None:
         deadline = time.monotonic() + BUSY_S
+        unfit: list[Unfit] = []
         while True:
             try:
-                unfit = store_fitting(self._store, batch, {})
+                unfit.clear()
+                store_fitting(self._store, batch, {}, unfit.append)
             except OperationalError as error:
                 if time.monotonic() > deadline:
                     raise StoreError(
@@ -147,10 +150,9 @@ class Replay:
                 time.sleep(_RETRY_S)
             else:
                 break
-        for item, unfitness in unfit:
+        for item in unfit:
             file, line = item.end
-            reason = f"no row can hold it: {type(unfitness).__name__}: {unfitness}"
-            self.unreadable.append(Unreadable(self._paths[file], line, reason))
+            self.unreadable.append(Unreadable(self._paths[file], line, item.reason))
 
 
 def _lines(file: BinaryIO) -> Iterator[bytes]:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
+from google.protobuf.message import DecodeError
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import (
     ExportLogsServiceRequest,
     ExportLogsServiceResponse,
@@ -101,3 +104,22 @@ SIGNALS = {
 """The signals, by number."""
 
 BY_NAME = {signal.name: signal for signal in SIGNALS.values()}
+
+
+def count_items(signal: int, payload: bytes) -> int:
+    """Return how many items a request holds; one that cannot be decoded counts as one."""
+    kind = SIGNALS.get(signal)
+    if kind is None:
+        return 1
+    try:
+        return kind.count(kind.request.FromString(payload))
+    except DecodeError:
+        return 1
+
+
+def count_by_signal(requests: Iterable[tuple[int, bytes]]) -> Counter[int]:
+    """Return how many items requests hold, by signal, of signals and payloads."""
+    counts: Counter[int] = Counter()
+    for signal, payload in requests:
+        counts[signal] += count_items(signal, payload)
+    return counts

@@ -10,6 +10,7 @@ from typing import Any
 
 import grpc
 import pytest
+from google.protobuf.message import DecodeError
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
@@ -17,18 +18,14 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
     ExportMetricsServiceRequest,
 )
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
-from otel_parsl_collector.exporters.otlp import (
-    MAX_REQUEST_BYTES,
-    Destination,
-    OtlpExporter,
-    Unavailable,
-)
+from otel_parsl_collector.exporters.otlp import MAX_REQUEST_BYTES, OtlpExporter
+from otel_parsl_collector.exporters.otlp_transport import Destination, Unavailable
 from otel_parsl_collector.pump import Pump
 
 from otel_parsl import wire
 from otel_parsl.spool import Frame, Place, SpoolWriter, _whole_frames, frame
 from otel_parsl.wire import LOGS, METRICS, TRACES
-from tests.support.deciding_server import Answer, DecidingServer, start_grpc, start_http
+from tests.support.deciding_server import Answer, DecidingServer, Received, start_grpc, start_http
 from tests.support.server_process import free_ports, wait_for
 
 START: dict[str, Callable[..., DecidingServer]] = {
@@ -68,12 +65,19 @@ def _request(signal: int, name: str, size: int = 0) -> Request:
     """Return a request with one item of that name, and about that size."""
     items = {
         TRACES: wire.span(b"t" * 16, b"s" * 8, None, name, 1, 1, 2, []),
-        METRICS: wire.Metric(name, "1").of(()),
+        METRICS: wire.Metric(name, "1").of([wire.Metric(name, "1").point(b"", 0, 1, 1.0)]),
         LOGS: wire.log_record(wire.sized(name.encode()), 1, 2, b"t" * 16, b"s" * 8, []),
     }
     resource = wire.resource([wire.Key("filling").text("x" * size)] if size else [])
     payload = wire.request(resource, wire.scope("test", "1"), [items[signal]], schema_url="u")
     return signal, payload
+
+
+def _large_request(count: int) -> bytes:
+    """Return a request of so many spans of 10 kB."""
+    filling = wire.Key("parsl.task.inputs").text("x" * 10_000)
+    spans = [wire.span(b"t" * 16, b"s" * 8, None, f"{n}", 1, 1, 2, [filling]) for n in range(count)]
+    return wire.request(wire.resource([]), wire.scope("t", "1"), spans, schema_url="u")
 
 
 def _names(signal: int, payload: bytes) -> list[str]:
@@ -335,21 +339,143 @@ def test_signal_that_a_backend_has_not_is_switched_off_and_said_once(
     assert (exporter.refused, _set_aside(tmp_path)) == (0, [])
 
 
-def test_what_is_refused_for_good_is_set_aside(
+def _refusing(protocol: str, *bad: str) -> Callable[[Received], Answer | None]:
+    """Return a judge that refuses requests with an item of any of these names."""
+
+    def judge(request: Received) -> Answer | None:
+        found = _names(request.signal, request.payload)
+        return REFUSED[protocol] if set(bad) & set(found) else None
+
+    return judge
+
+
+def test_one_bad_item_is_set_aside_alone(
     server: DecidingServer, protocol: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A refused request is counted, said and kept in a file as it was; what follows is sent."""
-    server.decisions = [REFUSED[protocol]]
+    """A refused item is counted, said and kept in a file; what was joined with it is taken."""
+    server.judge = _refusing(protocol, "span 3", "log 0")
     exporter = _exporter(server, protocol, tmp_path)
-    frames = _frames(_request(TRACES, "one"), _request(TRACES, "two"), _request(LOGS, "log"))
+    spans = [wire.span(b"t" * 16, b"s" * 8, None, f"span {n}", 1, 1, 2, []) for n in range(5)]
+    joined = wire.request(wire.resource([]), wire.scope("t", "1"), spans, schema_url="u")
+    more = [_request(TRACES, f"span {n}") for n in range(5, 9)]
+    logs = [_request(LOGS, f"log {n}") for n in range(2)]
     with caplog.at_level(logging.ERROR):
+        exporter.consume(_frames((TRACES, joined), *more, *logs), {})
+    assert sorted(_accepted(server)) == ["log 1", *(f"span {n}" for n in range(9) if n != 3)]
+    assert _set_aside(tmp_path) == ["span 3", "log 0"]
+    assert (exporter.sent, exporter.refused) == (9, 2)
+    (record,) = caplog.records  # the second is counted and said within a minute
+    path = tmp_path / "refused.otlp"
+    told = f"1 spans are set aside in {path}: {server.url} refused them: "
+    assert record.getMessage().startswith(told)
+
+
+def test_a_part_that_a_destination_cannot_read_is_set_aside_alone(
+    server: DecidingServer, protocol: str, tmp_path: Path
+) -> None:
+    """Bytes that are no request spoil what they are joined with for nobody."""
+
+    def judge(request: Received) -> Answer | None:
+        try:
+            _names(request.signal, request.payload)
+        except DecodeError:
+            return REFUSED[protocol]
+        return None
+
+    server.judge = judge
+    exporter = _exporter(server, protocol, tmp_path)
+    exporter.consume(
+        _frames(_request(TRACES, "one"), (TRACES, b"\xff" * 9), _request(TRACES, "two")), {}
+    )
+    assert _accepted(server) == ["one", "two"]
+    assert (exporter.sent, exporter.refused) == (2, 1)
+    assert b"\xff" * 9 in (tmp_path / "refused.otlp").read_bytes()
+
+
+NOBODY = {"grpc": Answer(CODE.UNAUTHENTICATED), "http/protobuf": Answer(401)}
+
+
+def test_whoever_may_not_send_at_all_is_told_once_a_request(
+    server: DecidingServer, protocol: str, tmp_path: Path
+) -> None:
+    """A wrong password is not asked of every single item: what was joined is set aside whole."""
+    server.always = {TRACES: NOBODY[protocol]}
+    exporter = _exporter(server, protocol, tmp_path)
+    exporter.consume(_frames(*(_request(TRACES, f"{n}") for n in range(9))), {})
+    assert len(server.received) == 1
+    assert _set_aside(tmp_path) == [f"{n}" for n in range(9)]
+    assert exporter.refused == 9
+
+
+def test_server_that_refuses_all_is_not_asked_without_end(
+    server: DecidingServer, protocol: str, tmp_path: Path
+) -> None:
+    """The search for what is wrong has a bound, and nothing of it is lost."""
+    server.always = {TRACES: REFUSED[protocol]}
+    exporter = _exporter(server, protocol, tmp_path)
+    exporter.consume(_frames(*(_request(TRACES, f"{n}") for n in range(900))), {})
+    assert len(server.received) < 100
+    assert sorted(_set_aside(tmp_path), key=int) == [f"{n}" for n in range(900)]
+    assert exporter.refused == 900
+
+
+def test_after_an_error_it_goes_on_where_it_was(
+    server: DecidingServer, protocol: str, tmp_path: Path
+) -> None:
+    """Of a long batch what was taken is not sent, set aside or counted again."""
+    requests = [_request(TRACES, f"{n}", size=900_000) for n in range(11)]
+    server.decisions = [NOBODY[protocol], Answer(), AWAY[protocol]]
+    exporter = _exporter(server, protocol, tmp_path)
+    frames = _frames(*requests)
+    with pytest.raises(Unavailable):
         exporter.consume(frames, {})
-    assert _accepted(server) == ["log"]
-    assert _set_aside(tmp_path) == ["one", "two"]
-    assert (exporter.sent, exporter.refused) == (1, 2)
+    exporter.consume(frames, {})
+    assert len(server.received) == 4
+    assert _accepted(server) + _set_aside(tmp_path) == [f"{n}" for n in (*range(4, 11), *range(4))]
+    assert (exporter.sent, exporter.refused) == (7, 4)
+
+
+def test_no_piece_follows_a_signal_that_is_switched_off(
+    server: DecidingServer, protocol: str, tmp_path: Path
+) -> None:
+    """Of a request that is sent in many pieces, none follows the one that was not understood."""
+    server.always = {TRACES: UNSUPPORTED[protocol]}
+    exporter = _exporter(server, protocol, tmp_path)
+    exporter.consume(_frames((TRACES, _large_request(600))), {})
+    assert len(server.received) == 1
+    assert (exporter.sent, exporter.refused) == (0, 0)
+
+
+def test_item_that_is_too_large_is_set_aside_and_said(
+    server: DecidingServer, protocol: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A span that no receiver would take is kept in a file, and the log says which file."""
+    exporter = _exporter(server, protocol, tmp_path)
+    with caplog.at_level(logging.ERROR):
+        exporter.consume(_frames(_request(TRACES, "large", size=MAX_REQUEST_BYTES + 1)), {})
+    assert (server.received, _set_aside(tmp_path)) == ([], ["large"])
     (record,) = caplog.records
-    assert record.getMessage().startswith(f"{server.url} refused 2 requests of traces: ")
-    assert record.getMessage().endswith(f"they are kept in {tmp_path / 'refused.otlp'}")
+    assert record.getMessage() == (
+        f"1 spans are set aside in {tmp_path / 'refused.otlp'}: {server.url} refused them:"
+        f" an item is larger than the {MAX_REQUEST_BYTES} bytes that receivers take"
+    )
+
+
+def test_disk_that_is_full_keeps_what_is_refused_for_later(
+    server: DecidingServer, protocol: str, tmp_path: Path
+) -> None:
+    """What was refused and cannot be kept is not lost: it is tried again when there is room."""
+    server.always = {TRACES: REFUSED[protocol]}
+    exporter = OtlpExporter(
+        Destination(server.url, protocol), refused_path=tmp_path / "later" / "refused.otlp"
+    )
+    frames = _frames(_request(TRACES, "one"))
+    with pytest.raises(OSError, match="No such file"):
+        exporter.consume(frames, {})
+    assert exporter.refused == 0
+    (tmp_path / "later").mkdir()
+    exporter.consume(frames, {})
+    assert (exporter.refused, _set_aside(tmp_path / "later")) == (1, ["one"])
 
 
 def test_joined_requests_are_no_larger_than_every_receiver_takes(
@@ -367,10 +493,9 @@ def test_request_that_is_too_large_is_split(
     server: DecidingServer, protocol: str, tmp_path: Path
 ) -> None:
     """One spooled request of more than 4 MiB is sent in parts that every receiver takes."""
-    filling = wire.Key("parsl.task.inputs").text("x" * 10_000)
-    spans = [wire.span(b"t" * 16, b"s" * 8, None, f"{n}", 1, 1, 2, [filling]) for n in range(600)]
-    payload = wire.request(wire.resource([]), wire.scope("t", "1"), spans, schema_url="u")
-    _exporter(server, protocol, tmp_path).consume(_frames((TRACES, payload)), {})
+    exporter = _exporter(server, protocol, tmp_path)
+    exporter.consume(_frames((TRACES, _large_request(600))), {})
+    assert exporter.sent == 600
     assert sorted(_accepted(server), key=int) == [f"{n}" for n in range(600)]
     assert max(len(request.payload) for request in server.received) <= MAX_REQUEST_BYTES
 

@@ -381,8 +381,9 @@ def test_a_request_that_no_row_can_hold_is_set_aside(tmp_path: Path) -> None:
             lambda: metric(collector.metrics_url, failed, exporter="parsl_sql") == 2 or None,
             what="the count of what was set aside",
         )
-    refused = tmp_path / "spool" / "exporter-parsl_sql" / "refused.otlp"
-    assert odd.SerializeToString() in refused.read_bytes()
+    refused = (tmp_path / "spool" / "exporter-parsl_sql" / "refused.otlp").read_bytes()
+    records = odd.resource_logs[0].scope_logs[0].log_records
+    assert [record.SerializeToString() in refused for record in records] == [True, True]
 
 
 def started(directory: Path, *arguments: str) -> subprocess.CompletedProcess[str]:

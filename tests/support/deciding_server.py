@@ -55,6 +55,8 @@ class DecidingServer:
     """For one request after the other; every further one succeeds."""
     always: dict[int, Answer] = field(default_factory=dict)
     """For every request of a signal, whatever the decisions."""
+    judge: Callable[[Received], Answer | None] = lambda _request: None
+    """Decides by what is in a request; asked first."""
     received: list[Received] = field(default_factory=list)
     """Every request, whatever was answered."""
     accepted: list[Received] = field(default_factory=list)
@@ -67,7 +69,7 @@ class DecidingServer:
         """Return what to say to a request."""
         with self._lock:
             self.received.append(request)
-            answer = self.always.get(request.signal)
+            answer = self.judge(request) or self.always.get(request.signal)
             if answer is None:
                 answer = self.decisions.pop(0) if self.decisions else OK
             if answer.status is None and not answer.hang_s:

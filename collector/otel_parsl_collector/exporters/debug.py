@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
@@ -45,16 +46,17 @@ class DebugExporter:
         return self._kept.places
 
     def consume(self, frames: list[Frame], places: Mapping[str, Place]) -> Outcome:
+        shown: Counter[int] = Counter()
         for item in frames:
             signal = SIGNALS[item.signal]
             request = signal.request.FromString(item.payload)
-            logger.info(
-                "%s: %s: %d %s", self._name, signal.name, signal.count(request), signal.items
-            )
+            items = signal.count(request)
+            shown[item.signal] += items
+            logger.info("%s: %s: %d %s", self._name, signal.name, items, signal.items)
             if self._settings.verbosity == "detailed":
                 logger.info("%s", json.dumps(render(request)))
         self._kept.save(places)
-        return Outcome(frames)
+        return Outcome(shown)
 
     def delay_s(self, error: Exception) -> float:
         return 1.0

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -66,9 +67,12 @@ class FileExporter:
             OSError: The disk is full; nothing of the frames is left in the file.
         """
         before = self._file.tell()
+        written: Counter[int] = Counter()
         try:
             for item in frames:
-                request = SIGNALS[item.signal].request.FromString(item.payload)
+                signal = SIGNALS[item.signal]
+                request = signal.request.FromString(item.payload)
+                written[item.signal] += signal.count(request)
                 line = json.dumps(render(request), ensure_ascii=False, separators=(",", ":"))
                 self._file.write(line.encode() + b"\n")
             self._file.flush()
@@ -77,7 +81,7 @@ class FileExporter:
         except OSError:
             self._cut(before)
             raise
-        return Outcome(frames)
+        return Outcome(written)
 
     def delay_s(self, error: Exception) -> float:
         return 1.0

@@ -7,63 +7,58 @@ Jaeger knows a span it has. The SDK's exporters are not used, since they drop a 
 
 from __future__ import annotations
 
-import gzip
-import http.client
 import logging
 import random
-import ssl
-import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
-from urllib.parse import urlsplit
+from typing import NamedTuple
 
-from otel_parsl.spool import Frame, Place, frame
-from otel_parsl.wire import LOGS, METRICS, TRACES
-from otel_parsl_collector.exporters.splitting import split
+from otel_parsl.seldom import Seldom
+from otel_parsl.spool import Frame, Place
+from otel_parsl_collector.component import Outcome
+from otel_parsl_collector.exporters.otlp_transport import (
+    Answer,
+    Destination,
+    Refused,
+    Unavailable,
+    Unsupported,
+    transport,
+)
+from otel_parsl_collector.exporters.refused_file import RefusedFile
+from otel_parsl_collector.exporters.splitting import halves, split
+from otel_parsl_collector.signals import BY_NAME, SIGNALS, count_items
 
 logger = logging.getLogger(__name__)
 
 MAX_REQUEST_BYTES = 4 << 20
 _FIRST_DELAY_S, _MAX_DELAY_S = 0.5, 30.0
-SIGNALS = {"traces": TRACES, "metrics": METRICS, "logs": LOGS}
-_NAMES = {number: name for name, number in SIGNALS.items()}
-_SERVICES = {
-    TRACES: "opentelemetry.proto.collector.trace.v1.TraceService",
-    METRICS: "opentelemetry.proto.collector.metrics.v1.MetricsService",
-    LOGS: "opentelemetry.proto.collector.logs.v1.LogsService",
-}
+_MOST_TRIES = 64
+"""How many requests a refused one may become in the search for what is wrong with it."""
 
 
-class Destination(NamedTuple):
-    """Where to forward to; the fields mean what OpenTelemetry's ``OTEL_EXPORTER_OTLP_*`` mean."""
+class _Piece(NamedTuple):
+    """What is sent as one request: the payloads of frames, joined, or a part of one."""
 
-    endpoint: str
-    protocol: str = "grpc"
-    """``grpc`` or ``http/protobuf``."""
-    headers: tuple[tuple[str, str], ...] = ()
-    certificate: str | None = None
-    """Path of the certificates to trust; the system's where there is none."""
-    compression: str = "none"
-    """``none`` or ``gzip``."""
-    timeout_s: float = 10.0
-    signals: tuple[str, ...] = ("traces", "metrics", "logs")
+    signal: int
+    parts: Sequence[bytes]
+    is_too_large: bool = False
+
+    @property
+    def payload(self) -> bytes:
+        return b"".join(self.parts)
 
 
-class Refused(Exception):
-    """The destination will never take this request."""
+@dataclass
+class _Result:
+    """What became of a piece."""
 
-
-class Unsupported(Refused):
-    """The destination does not take this signal at all."""
-
-
-class Unavailable(Exception):
-    """The destination cannot take it now; ``retry_after_s`` is its own wish, if it has one."""
-
-    def __init__(self, reason: str, retry_after_s: float | None = None) -> None:
-        super().__init__(reason)
-        self.retry_after_s = retry_after_s
+    tries: int = _MOST_TRIES
+    sent: int = 0
+    refused: int = 0
+    rejected: list[tuple[_Piece, str]] = field(default_factory=list)
+    """What is to be set aside, and why."""
 
 
 class OtlpExporter:
@@ -78,74 +73,132 @@ class OtlpExporter:
     def __init__(self, destination: Destination, *, refused_path: Path) -> None:
         self.destination = destination
         self.sent = 0
+        """Items that the destination has taken."""
         self.refused = 0
+        """Items that it will never take."""
         self.last_error: str | None = None
-        self._refused_path = refused_path
-        self._send = _transport(destination)
-        self._off = {number for name, number in SIGNALS.items() if name not in destination.signals}
+        self._file = RefusedFile(refused_path)
+        self._send = transport(destination)
+        self._off = {
+            signal.number for name, signal in BY_NAME.items() if name not in destination.signals
+        }
         self._delay_s = 0.0
+        self._partly = Seldom(logger, logging.ERROR)
+        self._warned = Seldom(logger, logging.WARNING)
+        self._frames: Iterable[Frame] | None = None
+        self._done = 0
+        self._sent: Counter[int] = Counter()
+        self._refused: Counter[int] = Counter()
 
-    def consume(self, frames: Iterable[Frame], places: Mapping[str, Place]) -> None:
+    def consume(self, frames: Iterable[Frame], places: Mapping[str, Place]) -> Outcome:
         """
         Send frames; returns when all are taken, or refused for good and set aside.
 
+        Given the same frames again after an error, it goes on with the request that failed.
+
         Raises:
             Unavailable: Some may have been sent; sending them again does no harm.
+            OSError: What was refused cannot be set aside for now.
         """
-        for signal, payload, count in _batches(frames):
-            if signal in self._off:
-                continue
-            pieces = split(signal, payload, limit_bytes=MAX_REQUEST_BYTES)
-            for piece in pieces.fitting:
-                self._send_one(signal, piece, count)
-            for item in pieces.too_large:
-                self.refused += 1
-                self._set_aside(signal, item)
+        if frames is not self._frames:
+            self._frames, self._done = frames, 0
+            self._sent, self._refused = Counter(), Counter()
+        for number, piece in enumerate(_pieces(frames)):
+            if number >= self._done:
+                if piece.signal not in self._off:
+                    self._carry(piece)
+                self._done = number + 1
+        return Outcome(self._sent, self._refused)
 
-    def delay_s(self, error: Unavailable) -> float:
+    def delay_s(self, error: Unavailable | OSError) -> float:
         """Return how long to wait before the next try: exponential, with jitter, or as told."""
         self._delay_s = min(max(self._delay_s * 2, _FIRST_DELAY_S), _MAX_DELAY_S)
-        if error.retry_after_s is not None:
+        if isinstance(error, Unavailable) and error.retry_after_s is not None:
             return error.retry_after_s
         return self._delay_s * random.uniform(0.5, 1.5)
 
-    def _send_one(self, signal: int, payload: bytes, count: int) -> None:
+    def _carry(self, piece: _Piece) -> None:
+        """Send one piece, and take note of what became of it when all of it is known."""
+        result = _Result()
         try:
-            self._send(signal, payload)
+            self._search(piece, result)
         except Unsupported as error:
-            self._off.add(signal)
+            self._off.add(piece.signal)
             logger.warning(
                 "%s takes no %s (%s): they are not sent there",
                 self.destination.endpoint,
-                _NAMES[signal],
+                SIGNALS[piece.signal].name,
                 error,
             )
-        except Refused as error:
-            self.refused += count
-            self.last_error = str(error)
-            logger.error(  # noqa: TRY400 - the traceback says nothing more
-                "%s refused %d requests of %s: %s; they are kept in %s",
-                self.destination.endpoint,
-                count,
-                _NAMES[signal],
-                error,
-                self._refused_path,
-            )
-            self._set_aside(signal, payload)
+            return
         except Unavailable as error:
             self.last_error = str(error)
             raise
+        for rejected, reason in result.rejected:
+            why = f"{self.destination.endpoint} refused them: {reason}"
+            for part in rejected.parts:
+                result.refused += self._file.add(piece.signal, part, why)
+        self.last_error = result.rejected[-1][1] if result.rejected else None
+        self._delay_s = 0.0
+        self._sent[piece.signal] += result.sent
+        self._refused[piece.signal] += result.refused
+        self.sent += result.sent
+        self.refused += result.refused
+
+    def _search(self, piece: _Piece, result: _Result) -> None:
+        """Send a piece; of one that is refused for what is in it, send the halves."""
+        if piece.is_too_large:
+            reason = f"an item is larger than the {MAX_REQUEST_BYTES} bytes that receivers take"
+            result.rejected.append((piece, reason))
+            return
+        payload = piece.payload
+        result.tries -= 1
+        try:
+            answer = self._send(piece.signal, payload)
+        except Refused as error:
+            parts = _halves(piece) if error.is_about_content and result.tries > 0 else None
+            if parts is None:
+                result.rejected.append((piece, str(error)))
+                return
+            for part in parts:
+                self._search(part, result)
         else:
-            self.sent += count
-            self._delay_s = 0.0
-            self.last_error = None
+            self._count(piece.signal, payload, answer, result)
 
-    def _set_aside(self, signal: int, payload: bytes) -> None:
-        with open(self._refused_path, "ab") as file:
-            file.write(frame(signal, payload))
+    def _count(self, signal: int, payload: bytes, answer: Answer, result: _Result) -> None:
+        """Count what was taken, all or a part of it."""
+        items = count_items(signal, payload)
+        lost = min(answer.rejected, items)
+        result.sent += items - lost
+        result.refused += lost
+        if lost:
+            self._partly.say(
+                "%s took %d of %d %s and refused the others for good: %s. It does not say which, so"
+                " they cannot be kept",
+                self.destination.endpoint,
+                items - lost,
+                items,
+                SIGNALS[signal].items,
+                answer.message or "it does not say why",
+            )
+        elif answer.message:
+            self._warned.say("%s: %s", self.destination.endpoint, answer.message)
 
 
-def _batches(frames: Iterable[Frame]) -> Iterable[tuple[int, bytes, int]]:
+def _pieces(frames: Iterable[Frame]) -> Iterator[_Piece]:
+    """Yield what is sent as one request each: the same pieces whenever it is asked."""
+    for signal, payloads in _batches(frames):
+        if len(payloads) > 1 or len(payloads[0]) <= MAX_REQUEST_BYTES:
+            yield _Piece(signal, payloads)
+            continue
+        fitting, too_large = split(signal, payloads[0], limit_bytes=MAX_REQUEST_BYTES)
+        for payload in fitting:
+            yield _Piece(signal, [payload])
+        for payload in too_large:
+            yield _Piece(signal, [payload], is_too_large=True)
+
+
+def _batches(frames: Iterable[Frame]) -> Iterator[tuple[int, list[bytes]]]:
     """
     Join requests of one signal up to the size that every receiver takes.
 
@@ -154,141 +207,24 @@ def _batches(frames: Iterable[Frame]) -> Iterable[tuple[int, bytes, int]]:
     waiting: dict[int, list[bytes]] = {}
     sizes: dict[int, int] = {}
     for item in frames:
+        if item.signal not in SIGNALS:
+            continue
         size = sizes.get(item.signal, 0)
         if size and size + len(item.payload) > MAX_REQUEST_BYTES:
-            parts = waiting.pop(item.signal)
-            yield item.signal, b"".join(parts), len(parts)
+            yield item.signal, waiting.pop(item.signal)
             size = 0
         waiting.setdefault(item.signal, []).append(item.payload)
         sizes[item.signal] = size + len(item.payload)
-    for signal, parts in waiting.items():
-        yield signal, b"".join(parts), len(parts)
+    yield from waiting.items()
 
 
-def _transport(destination: Destination) -> Callable[[int, bytes], None]:
-    if destination.protocol == "grpc":
-        return _Grpc(destination)
-    return _Http(destination)
-
-
-class _Grpc:
-    """OTLP/gRPC; which status may be tried again is said by the OTLP specification."""
-
-    def __init__(self, destination: Destination) -> None:
-        import grpc
-
-        self._grpc = grpc
-        parts = urlsplit(destination.endpoint)
-        target = parts.netloc or destination.endpoint
-        options = [("grpc.max_send_message_length", -1)]
-        if parts.scheme == "https":
-            trusted = (
-                Path(destination.certificate).read_bytes() if destination.certificate else None
-            )
-            self._channel = grpc.secure_channel(
-                target, grpc.ssl_channel_credentials(trusted), options
-            )
-        else:
-            self._channel = grpc.insecure_channel(target, options)
-        gzipped = destination.compression == "gzip"
-        self._compression = grpc.Compression.Gzip if gzipped else grpc.Compression.NoCompression
-        self._metadata = [(name.lower(), value) for name, value in destination.headers]
-        self._timeout_s = destination.timeout_s
-        self._calls = {
-            signal: self._channel.unary_unary(f"/{service}/Export")
-            for signal, service in _SERVICES.items()
-        }
-        code = grpc.StatusCode
-        self._retryable = {
-            code.CANCELLED,
-            code.DEADLINE_EXCEEDED,
-            code.ABORTED,
-            code.OUT_OF_RANGE,
-            code.UNAVAILABLE,
-            code.DATA_LOSS,
-        }
-
-    def __call__(self, signal: int, payload: bytes) -> None:
-        try:
-            self._calls[signal](
-                payload,
-                timeout=self._timeout_s,
-                metadata=self._metadata,
-                compression=self._compression,
-            )
-        except self._grpc.RpcError as error:
-            self._raise(error)
-
-    def _raise(self, error: Any) -> None:
-        code, reason = error.code(), f"{error.code().name}: {error.details()}"
-        if code == self._grpc.StatusCode.UNIMPLEMENTED:
-            raise Unsupported(reason) from error
-        after_s = _retry_after_s(error.trailing_metadata() or ())
-        exhausted = code == self._grpc.StatusCode.RESOURCE_EXHAUSTED and after_s is not None
-        if code in self._retryable or exhausted:
-            raise Unavailable(reason, after_s) from error
-        raise Refused(reason) from error
-
-
-def _retry_after_s(metadata: Iterable[tuple[str, bytes]]) -> float | None:
-    """Return the delay of google.rpc.RetryInfo, where OpenTelemetry's own clients look for it."""
-    from google.protobuf.message import DecodeError
-    from google.rpc.error_details_pb2 import RetryInfo
-
-    for name, value in metadata:
-        if name == "google.rpc.retryinfo-bin":
-            try:
-                delay: float = RetryInfo.FromString(value).retry_delay.ToTimedelta().total_seconds()
-            except DecodeError:
-                return 0.0
-            return delay
-    return None
-
-
-class _Http:
-    """OTLP/HTTP with protobuf; ``http.client`` keeps the connection between requests."""
-
-    _RETRYABLE = frozenset({429, 502, 503, 504})
-
-    def __init__(self, destination: Destination) -> None:
-        self._parts = urlsplit(destination.endpoint)
-        self._destination = destination
-        self._connection: http.client.HTTPConnection | None = None
-        self._lock = threading.Lock()
-
-    def __call__(self, signal: int, payload: bytes) -> None:
-        headers = {"Content-Type": "application/x-protobuf", **dict(self._destination.headers)}
-        if self._destination.compression == "gzip":
-            payload = gzip.compress(payload, compresslevel=1)
-            headers["Content-Encoding"] = "gzip"
-        path = f"{self._parts.path.rstrip('/')}/v1/{_NAMES[signal]}"
-        try:
-            with self._lock:
-                response = self._post(path, payload, headers)
-                body = response.read()
-        except (OSError, http.client.HTTPException) as error:
-            self._connection = None
-            raise Unavailable(f"{type(error).__name__}: {error}") from error
-        status = response.status
-        if 200 <= status < 300:
-            return
-        reason = f"HTTP {status} {response.reason}: {body[:200]!r}"
-        if status == 404:
-            raise Unsupported(reason)
-        if status in self._RETRYABLE:
-            after = response.getheader("Retry-After", "")
-            raise Unavailable(reason, float(after) if after.isdecimal() else None)
-        raise Refused(reason)
-
-    def _post(self, path: str, payload: bytes, headers: dict[str, str]) -> http.client.HTTPResponse:
-        if self._connection is None:
-            self._connection = self._connect()
-        self._connection.request("POST", path, payload, headers)
-        return self._connection.getresponse()
-
-    def _connect(self) -> http.client.HTTPConnection:
-        host, timeout_s = self._parts.netloc, self._destination.timeout_s
-        if self._parts.scheme != "https":
-            return http.client.HTTPConnection(host, timeout=timeout_s)
-        context = ssl.create_default_context(cafile=self._destination.certificate)
-        return http.client.HTTPSConnection(host, timeout=timeout_s, context=context)
+def _halves(piece: _Piece) -> tuple[_Piece, _Piece] | None:
+    """Return a piece as two; None where it has but one item, or cannot be read."""
+    parts = piece.parts
+    if len(parts) > 1:
+        middle = len(parts) // 2
+        return piece._replace(parts=parts[:middle]), piece._replace(parts=parts[middle:])
+    found = halves(piece.signal, parts[0])
+    if found is None:
+        return None
+    return piece._replace(parts=[found[0]]), piece._replace(parts=[found[1]])

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 from urllib.parse import urlsplit
@@ -12,13 +11,8 @@ from otel_parsl.spool import Frame, Place
 from otel_parsl_collector.component import Component, ExporterContext, Outcome
 from otel_parsl_collector.config_reader import Duration
 from otel_parsl_collector.errors import ConfigError
-from otel_parsl_collector.exporters.otlp import (
-    MAX_REQUEST_BYTES,
-    Destination,
-    OtlpExporter,
-    Unavailable,
-)
-from otel_parsl_collector.exporters.splitting import split
+from otel_parsl_collector.exporters.otlp import OtlpExporter
+from otel_parsl_collector.exporters.otlp_transport import Destination, Unavailable
 from otel_parsl_collector.place_file import PlaceFile
 
 _TIMEOUT = Duration(5.0)
@@ -80,7 +74,7 @@ class ForwardExporter:
         ConfigError: The authenticator that it names does not run.
     """
 
-    retryable: tuple[type[Exception], ...] = (Unavailable,)
+    retryable = (Unavailable, OSError)
 
     def __init__(self, settings: OtlpSettings, context: ExporterContext, protocol: str) -> None:
         headers = dict(settings.headers)
@@ -107,26 +101,14 @@ class ForwardExporter:
 
         Raises:
             Unavailable: Some may have been sent; sending them again does no harm.
+            OSError: Its place, or what is refused, cannot be kept for now.
         """
-        sent: list[Frame] = []
-        refused: list[Frame] = []
-        fitting: list[Frame] = []
-        for item in frames:
-            pieces, too_large = split(item.signal, item.payload, limit_bytes=MAX_REQUEST_BYTES)
-            fitting += [item._replace(payload=piece) for piece in pieces]
-            refused += [item._replace(payload=piece) for piece in too_large]
-        for request in _requests(fitting):
-            refused_before, sent_before = self._exporter.refused, self._exporter.sent
-            self._exporter.consume(request, places)
-            if self._exporter.refused > refused_before:
-                refused += request
-            elif self._exporter.sent > sent_before:
-                sent += request
+        outcome = self._exporter.consume(frames, places)
         self._kept.save(places)
-        return Outcome(sent, refused)
+        return outcome
 
     def delay_s(self, error: Exception) -> float:
-        assert isinstance(error, Unavailable)
+        assert isinstance(error, self.retryable)
         return self._exporter.delay_s(error)
 
     def close(self) -> None:
@@ -140,20 +122,6 @@ def _authorization(name: str, context: ExporterContext) -> tuple[str, str]:
             " expected an extension that stands in service.extensions"
         )
     return context.authenticators[name].header()
-
-
-def _requests(frames: Iterable[Frame]) -> Iterable[list[Frame]]:
-    """Yield frames that are sent as one request, so that what becomes of it is theirs."""
-    waiting: dict[int, list[Frame]] = {}
-    sizes: dict[int, int] = defaultdict(int)
-    for item in frames:
-        size = sizes[item.signal] + len(item.payload)
-        if item.signal in waiting and size > MAX_REQUEST_BYTES:
-            yield waiting.pop(item.signal)
-            size = len(item.payload)
-        waiting.setdefault(item.signal, []).append(item)
-        sizes[item.signal] = size
-    yield from waiting.values()
 
 
 def _create(settings: OtlpSettings, context: ExporterContext) -> ForwardExporter:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import copy
-import logging
 from typing import Any, NamedTuple
+
+from google.protobuf.message import DecodeError
 
 from otel_parsl.wire import LOGS, METRICS, TRACES
 from otel_parsl_collector.signals import SIGNALS
-
-logger = logging.getLogger(__name__)
 
 _LEVELS = {
     TRACES: ("resource_spans", "scope_spans", "spans"),
@@ -40,14 +39,22 @@ def split(signal: int, payload: bytes, *, limit_bytes: int) -> Pieces:
         pieces.fitting.append(payload)
     else:
         _split(SIGNALS[signal].request.FromString(payload), _LEVELS[signal], limit_bytes, pieces)
-    if pieces.too_large:
-        logger.error(
-            "%d items of %s are not sent: each is larger than the %d bytes that receivers take",
-            len(pieces.too_large),
-            SIGNALS[signal].name,
-            limit_bytes,
-        )
     return pieces
+
+
+def halves(signal: int, payload: bytes) -> tuple[bytes, bytes] | None:
+    """
+    Return a request as two, each with half of its items; None where it has but one.
+
+    What cannot be decoded, or is of no signal, is one.
+    """
+    if signal not in SIGNALS:
+        return None
+    try:
+        found = _halves(SIGNALS[signal].request.FromString(payload), _LEVELS[signal])
+    except DecodeError:
+        return None
+    return None if found is None else (found[0].SerializeToString(), found[1].SerializeToString())
 
 
 def _split(request: Any, levels: tuple[str, ...], limit_bytes: int, pieces: Pieces) -> None:

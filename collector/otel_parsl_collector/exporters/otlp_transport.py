@@ -1,0 +1,224 @@
+"""
+How a request goes to an OTLP endpoint, by gRPC or by HTTP, and what its answers mean.
+
+Flow: exporters.otlp -> **exporters.otlp_transport** -> the destination
+"""
+
+from __future__ import annotations
+
+import gzip
+import http.client
+import ssl
+import threading
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any, NamedTuple
+from urllib.parse import urlsplit
+
+from google.protobuf.message import DecodeError
+
+from otel_parsl_collector.signals import SIGNALS
+
+
+class Destination(NamedTuple):
+    """Where to forward to; the fields mean what OpenTelemetry's ``OTEL_EXPORTER_OTLP_*`` mean."""
+
+    endpoint: str
+    protocol: str = "grpc"
+    """``grpc`` or ``http/protobuf``."""
+    headers: tuple[tuple[str, str], ...] = ()
+    certificate: str | None = None
+    """Path of the certificates to trust; the system's where there is none."""
+    compression: str = "none"
+    """``none`` or ``gzip``."""
+    timeout_s: float = 10.0
+    signals: tuple[str, ...] = ("traces", "metrics", "logs")
+
+
+class Answer(NamedTuple):
+    """What a destination says of a request that it has taken."""
+
+    rejected: int = 0
+    """Items of it that it will never take."""
+    message: str = ""
+
+
+class Refused(Exception):
+    """
+    The destination will never take this request.
+
+    Args:
+        reason: In its words.
+        is_about_content: Whether it may take a part of it.
+    """
+
+    def __init__(self, reason: str, *, is_about_content: bool) -> None:
+        super().__init__(reason)
+        self.is_about_content = is_about_content
+
+
+class Unsupported(Exception):
+    """The destination does not take this signal at all."""
+
+
+class Unavailable(Exception):
+    """The destination cannot take it now; ``retry_after_s`` is its own wish, if it has one."""
+
+    def __init__(self, reason: str, retry_after_s: float | None = None) -> None:
+        super().__init__(reason)
+        self.retry_after_s = retry_after_s
+
+
+Transport = Callable[[int, bytes], Answer]
+"""
+Sends a request of a signal.
+
+Raises Refused, Unsupported or Unavailable.
+"""
+
+
+def transport(destination: Destination) -> Transport:
+    """Return the transport that a destination asks for."""
+    if destination.protocol == "grpc":
+        return _Grpc(destination)
+    return _Http(destination)
+
+
+def _answer(signal: int, body: bytes) -> Answer:
+    """Return what a response says; one that cannot be read says nothing: the status has said it."""
+    kind = SIGNALS[signal]
+    try:
+        partial = kind.response.FromString(body).partial_success
+    except DecodeError:
+        return Answer()
+    return Answer(max(0, getattr(partial, kind.rejected)), partial.error_message)
+
+
+class _Grpc:
+    """OTLP/gRPC; which status may be tried again is said by the OTLP specification."""
+
+    def __init__(self, destination: Destination) -> None:
+        import grpc
+
+        self._grpc = grpc
+        parts = urlsplit(destination.endpoint)
+        target = parts.netloc or destination.endpoint
+        options = [("grpc.max_send_message_length", -1)]
+        if parts.scheme == "https":
+            trusted = (
+                Path(destination.certificate).read_bytes() if destination.certificate else None
+            )
+            self._channel = grpc.secure_channel(
+                target, grpc.ssl_channel_credentials(trusted), options
+            )
+        else:
+            self._channel = grpc.insecure_channel(target, options)
+        gzipped = destination.compression == "gzip"
+        self._compression = grpc.Compression.Gzip if gzipped else grpc.Compression.NoCompression
+        self._metadata = [(name.lower(), value) for name, value in destination.headers]
+        self._timeout_s = destination.timeout_s
+        self._calls = {
+            number: self._channel.unary_unary(f"/{signal.service}/Export")
+            for number, signal in SIGNALS.items()
+        }
+        code = grpc.StatusCode
+        self._retryable = {
+            code.CANCELLED,
+            code.DEADLINE_EXCEEDED,
+            code.ABORTED,
+            code.OUT_OF_RANGE,
+            code.UNAVAILABLE,
+            code.DATA_LOSS,
+        }
+        self._about_content = {
+            code.INVALID_ARGUMENT,
+            code.RESOURCE_EXHAUSTED,
+            code.INTERNAL,
+            code.UNKNOWN,
+        }
+
+    def __call__(self, signal: int, payload: bytes) -> Answer:
+        try:
+            body = self._calls[signal](
+                payload,
+                timeout=self._timeout_s,
+                metadata=self._metadata,
+                compression=self._compression,
+            )
+        except self._grpc.RpcError as error:
+            raise self._meaning(error) from error
+        return _answer(signal, body)
+
+    def _meaning(self, error: Any) -> Refused | Unsupported | Unavailable:
+        code, reason = error.code(), f"{error.code().name}: {error.details()}"
+        if code == self._grpc.StatusCode.UNIMPLEMENTED:
+            return Unsupported(reason)
+        after_s = _retry_after_s(error.trailing_metadata() or ())
+        exhausted = code == self._grpc.StatusCode.RESOURCE_EXHAUSTED and after_s is not None
+        if code in self._retryable or exhausted:
+            return Unavailable(reason, after_s)
+        return Refused(reason, is_about_content=code in self._about_content)
+
+
+def _retry_after_s(metadata: Iterable[tuple[str, bytes]]) -> float | None:
+    """Return the delay of google.rpc.RetryInfo, where OpenTelemetry's own clients look for it."""
+    from google.rpc.error_details_pb2 import RetryInfo
+
+    for name, value in metadata:
+        if name == "google.rpc.retryinfo-bin":
+            try:
+                delay: float = RetryInfo.FromString(value).retry_delay.ToTimedelta().total_seconds()
+            except DecodeError:
+                return 0.0
+            return delay
+    return None
+
+
+class _Http:
+    """OTLP/HTTP with protobuf; ``http.client`` keeps the connection between requests."""
+
+    _RETRYABLE = frozenset({429, 502, 503, 504})
+    _ABOUT_CONTENT = frozenset({400, 413, 422, 500})
+
+    def __init__(self, destination: Destination) -> None:
+        self._parts = urlsplit(destination.endpoint)
+        self._destination = destination
+        self._connection: http.client.HTTPConnection | None = None
+        self._lock = threading.Lock()
+
+    def __call__(self, signal: int, payload: bytes) -> Answer:
+        headers = {"Content-Type": "application/x-protobuf", **dict(self._destination.headers)}
+        if self._destination.compression == "gzip":
+            payload = gzip.compress(payload, compresslevel=1)
+            headers["Content-Encoding"] = "gzip"
+        path = f"{self._parts.path.rstrip('/')}/v1/{SIGNALS[signal].name}"
+        try:
+            with self._lock:
+                response = self._post(path, payload, headers)
+                body = response.read()
+        except (OSError, http.client.HTTPException) as error:
+            self._connection = None
+            raise Unavailable(f"{type(error).__name__}: {error}") from error
+        status = response.status
+        if 200 <= status < 300:
+            return _answer(signal, body)
+        reason = f"HTTP {status} {response.reason}: {body[:200]!r}"
+        if status == 404:
+            raise Unsupported(reason)
+        if status in self._RETRYABLE:
+            after = response.getheader("Retry-After", "")
+            raise Unavailable(reason, float(after) if after.isdecimal() else None)
+        raise Refused(reason, is_about_content=status in self._ABOUT_CONTENT)
+
+    def _post(self, path: str, payload: bytes, headers: dict[str, str]) -> http.client.HTTPResponse:
+        if self._connection is None:
+            self._connection = self._connect()
+        self._connection.request("POST", path, payload, headers)
+        return self._connection.getresponse()
+
+    def _connect(self) -> http.client.HTTPConnection:
+        host, timeout_s = self._parts.netloc, self._destination.timeout_s
+        if self._parts.scheme != "https":
+            return http.client.HTTPConnection(host, timeout=timeout_s)
+        context = ssl.create_default_context(cafile=self._destination.certificate)
+        return http.client.HTTPSConnection(host, timeout=timeout_s, context=context)
