@@ -272,7 +272,7 @@ def _settings() -> str:
         _table(("argument", "default", "meaning"), rows),
         "Every argument beyond the ninth is given by its name.",
         "Arguments that `MonitoringHub` once had are accepted, with a warning.\n",
-        "## A destination in forward_to\n",
+        "## A destination in forward_to, or a collector\n",
         "A URL, or a mapping with these keys.",
         "`headers` is itself a mapping here.\n",
         _table(("key", "default", "meaning"), fields),

@@ -36,8 +36,8 @@ class Destination:
     """Path of the certificates to trust; the system's where there is none."""
     compression: str = "none"
     """``none`` or ``gzip``."""
-    timeout_s: float = 10.0
-    """For one request."""
+    timeout: float = 10.0
+    """Seconds for one request; OpenTelemetry's name for it."""
     signals: tuple[str, ...] = SIGNALS
     """Which of traces, metrics and logs to send."""
 
@@ -54,7 +54,9 @@ class Destination:
 
     def as_settings(self) -> dict[str, Any]:
         """Return the fields as plain values, for the agent's settings file."""
-        return asdict(self)
+        fields = asdict(self)
+        fields["timeout_s"] = fields.pop("timeout")
+        return fields
 
 
 def destinations(
@@ -84,8 +86,36 @@ def destinations(
         return []
     found = _from_environment(endpoint, protocol, headers, certificate, environment)
     for further in forward_to:
-        found.append(_from_mapping({"endpoint": further} if isinstance(further, str) else further))
+        found.append(_from_mapping("forward_to", further))
     return found
+
+
+def site_collector(
+    collector: str | Mapping[str, Any] | None,
+    *,
+    protocol: str | None,
+    headers: Mapping[str, str] | None,
+    certificate: str | None,
+) -> Destination | None:
+    """
+    Return the collector that keeps the database; None where the run's own agent does.
+
+    Args:
+        collector: The hub's argument: a URL or a mapping of a Destination's fields. It is sent
+            every signal, whatever a variable says: the tables are made of them.
+        protocol: For what the mapping does not say.
+        headers: Likewise.
+        certificate: Likewise.
+
+    Raises:
+        ConfigError: A value cannot be used.
+    """
+    if collector is None:
+        return None
+    given = {"protocol": protocol, "headers": headers, "certificate": certificate}
+    settings = {"endpoint": collector} if isinstance(collector, str) else collector
+    filled = {name: value for name, value in given.items() if value is not None}
+    return _from_mapping("collector", {**filled, **settings}, unknown=("signals",))
 
 
 def resource_attributes(
@@ -136,7 +166,7 @@ def _from_environment(
             headers=tuple(given if headers is None else headers.items()),
             certificate=certificate or variable("CERTIFICATE"),
             compression=variable("COMPRESSION") or "none",
-            timeout_s=_seconds(variable("TIMEOUT") or "10", "OTEL_EXPORTER_OTLP_TIMEOUT"),
+            timeout=_seconds(variable("TIMEOUT") or "10", "OTEL_EXPORTER_OTLP_TIMEOUT"),
         )
         by_settings.setdefault(destination, []).append(signal)
     return [
@@ -166,20 +196,24 @@ def _seconds(text: str, name: str) -> float:
         raise ConfigError(f"{name}: {text!r}; expected a number of seconds") from None
 
 
-def _from_mapping(settings: Mapping[str, Any]) -> Destination:
-    known = set(Destination.__dataclass_fields__)
+def _from_mapping(
+    argument: str, given: str | Mapping[str, Any], unknown: Sequence[str] = ()
+) -> Destination:
+    """Return what a URL or a mapping of an argument stands for; ``unknown`` are not its fields."""
+    settings = {"endpoint": given} if isinstance(given, str) else given
+    known = set(Destination.__dataclass_fields__) - set(unknown)
     for name in settings:
         if name not in known:
             close = get_close_matches(name, known, n=1)
             hint = f" Did you mean {close[0]!r}?" if close else ""
-            raise ConfigError(f"forward_to: unknown setting {name!r}.{hint}")
+            raise ConfigError(f"{argument}: unknown setting {name!r}.{hint}")
     values = dict(settings)
     if "headers" in values:
         values["headers"] = tuple(dict(values["headers"]).items())
     if "signals" in values:
         values["signals"] = tuple(values["signals"])
     if "endpoint" not in values:
-        raise ConfigError(f"forward_to: a destination of {sorted(settings)} has no 'endpoint'")
+        raise ConfigError(f"{argument}: a destination of {sorted(settings)} has no 'endpoint'")
     values.setdefault("protocol", _guess_protocol(values["endpoint"]))
     return Destination(**values)
 

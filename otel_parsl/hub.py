@@ -12,6 +12,7 @@ import datetime
 import logging
 import os
 import pickle
+import sys
 import threading
 import time
 import warnings
@@ -24,7 +25,12 @@ from parsl.monitoring import MonitoringHub
 from parsl.monitoring.message_type import MessageType
 
 from otel_parsl import carrier, rendezvous, seam, semconv
-from otel_parsl.config import TRACE_SCOPES, destinations, resource_attributes
+from otel_parsl.config import (
+    TRACE_SCOPES,
+    destinations,
+    resource_attributes,
+    site_collector,
+)
 from otel_parsl.drain import FLUSH_S, Drain
 from otel_parsl.embedded import EmbeddedAgent, start_agent
 from otel_parsl.errors import ConfigError
@@ -78,9 +84,12 @@ class OTelMonitoringHub(MonitoringHub):
         resource_monitoring_interval: Seconds between samples of a try that lasts; 0 takes none.
         endpoint: An OTLP destination for the same telemetry, such as ``http://127.0.0.1:4317``.
             ``OTEL_EXPORTER_OTLP_ENDPOINT`` and its kin name one where this is None.
-        protocol: ``grpc`` or ``http/protobuf``, for ``endpoint``.
-        headers: Sent to ``endpoint`` with every request.
-        certificate: Path of the certificates to trust for ``endpoint``.
+        collector: A site's collector of ours that keeps the database, such as
+            ``https://collector.site.org:4317``, or a mapping of ``config.Destination``'s fields
+            but ``signals``. None is written here then.
+        protocol: ``grpc`` or ``http/protobuf``, for ``endpoint``; without one for ``collector``.
+        headers: Sent there with every request.
+        certificate: Path of the certificates to trust there.
         forward_to: Further destinations: URLs, or mappings of ``config.Destination``'s fields.
         trace_scope: ``auto``: tasks below 1,000 share the run's trace, later ones have one each;
             ``run`` and ``task`` force one or the other.
@@ -104,6 +113,7 @@ class OTelMonitoringHub(MonitoringHub):
         resource_monitoring_interval: float = 30,
         *,
         endpoint: str | None = None,
+        collector: str | Mapping[str, Any] | None = None,
         protocol: str | None = None,
         headers: Mapping[str, str] | None = None,
         certificate: str | None = None,
@@ -136,22 +146,28 @@ class OTelMonitoringHub(MonitoringHub):
                 f"resource_monitoring_interval: {resource_monitoring_interval!r};"
                 " expected seconds, or 0 for no samples"
             )
+        if collector is not None and logging_endpoint is not None:
+            raise ConfigError(
+                "logging_endpoint: the database is the collector's where collector is given;"
+                " expected one of the two"
+            )
         self.endpoint = endpoint
+        self.collector = _masked(collector)
         self.protocol = protocol
         self.headers = None if headers is None else _Headers(headers)
         self.certificate = certificate
-        self.forward_to = tuple(
-            further if isinstance(further, str) else _masked(further) for further in forward_to
-        )
+        self.forward_to = tuple(_masked(further) for further in forward_to)
         self.trace_scope = trace_scope
         self.resource_attributes = resource_attributes
         self.shutdown_timeout = shutdown_timeout
+        of_url = {"protocol": protocol, "headers": headers, "certificate": certificate}
+        of_none = dict.fromkeys(of_url)
+        is_for_collector = collector is not None and endpoint is None
+        self._collector = site_collector(collector, **(of_url if is_for_collector else of_none))
         self._destinations = destinations(
             endpoint=endpoint,
             forward_to=forward_to,
-            protocol=protocol,
-            headers=headers,
-            certificate=certificate,
+            **(of_none if is_for_collector else of_url),
         )
         self.monitoring_hub_active = False
         self.late_messages = 0
@@ -167,7 +183,7 @@ class OTelMonitoringHub(MonitoringHub):
             config_run_dir: The directory of all runs, which the database is in by default.
             log_config: How Parsl's processes log; None for Parsl's default.
         """
-        if self.logging_endpoint is None:
+        if self.logging_endpoint is None and self._collector is None:
             database = os.path.join(os.path.abspath(config_run_dir), "monitoring.db")
             self.logging_endpoint = f"sqlite:///{database}"
         leftovers = find_leftovers(Path(os.path.abspath(config_run_dir)))
@@ -191,7 +207,8 @@ class OTelMonitoringHub(MonitoringHub):
         self._thread.start()
         self.monitoring_hub_active = True
         atexit.register(self._close_uncleaned)
-        logger.info("monitoring goes to %r, by agent %d", self.logging_endpoint, self._agent.pid)
+        logger.info("monitoring goes to %s, by agent %d", self._database, self._agent.pid)
+        _say_once(f"otel-parsl: monitoring goes to {self._database}")
 
     def close(self) -> None:
         """Spool what is left and wait for the store; called by ``DataFlowKernel.cleanup``."""
@@ -208,9 +225,10 @@ class OTelMonitoringHub(MonitoringHub):
         left = self._agent.finish(self._drain.place, timeout_s=self.shutdown_timeout)
         if left is not None:
             logger.warning(
-                "monitoring: after %.0f s not all is in %r: %s. What is left is in %s",
+                "monitoring: after %.0f s not all is in %s: %s. What is left is in %s; the next"
+                " run here, or otel-parsl flush, delivers it if the agent cannot",
                 self.shutdown_timeout,
-                self.logging_endpoint,
+                self._database,
                 left,
                 self._directory,
             )
@@ -253,6 +271,15 @@ class OTelMonitoringHub(MonitoringHub):
     def stop_listening(self, label: str) -> None:
         """Tell the agent that an executor's interchange is gone."""
         self._agent.stop_listening(label)
+
+    @property
+    def _database(self) -> str:
+        """Where the database is, for people."""
+        if self._collector is not None:
+            return f"the database of the collector at {self._collector.endpoint}"
+        from sqlalchemy.engine import make_url
+
+        return make_url(str(self.logging_endpoint)).render_as_string(hide_password=True)
 
     def _take(self, message: Any) -> None:
         if not self.monitoring_hub_active and self._is_over.is_set():
@@ -313,7 +340,8 @@ class OTelMonitoringHub(MonitoringHub):
     def _agent_settings(self) -> dict[str, Any]:
         process = psutil.Process()
         return {
-            "database": str(self.logging_endpoint),
+            "database": None if self._collector else str(self.logging_endpoint),
+            "collector": self._collector and self._collector.as_settings(),
             "destinations": [destination.as_settings() for destination in self._destinations],
             "trace_scope": self.trace_scope,
             "hub_pid": process.pid,
@@ -333,8 +361,21 @@ def _warn_of_retired(retired: Mapping[str, Any]) -> None:
         )
 
 
-def _masked(settings: Mapping[str, Any]) -> dict[str, Any]:
-    shown = dict(settings)
+def _masked(given: Any) -> Any:
+    """Return a URL or a mapping as the repr may show it."""
+    if not isinstance(given, Mapping):
+        return given
+    shown = dict(given)
     if "headers" in shown:
         shown["headers"] = _Headers(shown["headers"])
     return shown
+
+
+_said: set[str] = set()
+
+
+def _say_once(words: str) -> None:
+    """Say something to whoever runs the program: by itself Parsl shows its log to nobody."""
+    if words not in _said:
+        _said.add(words)
+        sys.stderr.write(f"{words}\n")

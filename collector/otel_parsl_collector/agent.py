@@ -35,6 +35,7 @@ from otel_parsl_collector.exporters.parsl_sql import KeepingStore, ParslSqlExpor
 from otel_parsl_collector.exporters.refused_file import RefusedFile
 from otel_parsl_collector.pump import Pump
 from otel_parsl_collector.receivers.htex_zmq import HtexReceiver, Socket
+from otel_parsl_collector.site_store import SiteStore
 
 logger = logging.getLogger(__name__)
 
@@ -43,7 +44,8 @@ TICK_S = 0.05
 HUB_CHECK_S = 1.0
 SAY_S = 0.25
 LINGER_S = 60.0
-"""How long it goes on sending after the store is complete."""
+"""How long it goes on sending after the store is complete; where a site's collector keeps the
+database, after that has taken anything."""
 LOST_SEQUENCE = 1 << 52
 """Of the event that ends a run whose own process can say no more: after all of that one's."""
 _STORE_DELAY_S = 0.5
@@ -62,7 +64,7 @@ class Agent:
         self._settings: dict[str, Any] = rendezvous.read(directory, rendezvous.SETTINGS)
         self._spool = _LockedWriter(directory, AGENT)
         self._receivers: dict[str, HtexReceiver] = {}
-        self._store: KeepingStore | None = None
+        self._store: KeepingStore | SiteStore | None = None
         self._store_pump: Pump | None = None
         self._store_error: str | None = None
         self._forwarders: list[tuple[OtlpExporter, Pump]] = []
@@ -72,6 +74,7 @@ class Agent:
         self._run_id: str | None = None
         status = rendezvous.read(directory, rendezvous.STATUS)
         self._is_released = bool(status and status["is_released"])  # by an agent before this one
+        self._moved_at = time.monotonic()
         self._said: Any = None
         self._due_at: dict[str, float] = {}
         self._read_at: dict[str, int] = {}
@@ -79,12 +82,13 @@ class Agent:
     def run(self) -> None:
         """Serve the run until it is over and everything is delivered, or cannot be for now."""
         self._start_forwarding()
-        released_at: float | None = None
         closing = None
         while True:
             self._bind_sockets()
             if self._store_pump is None and not self._is_released:
                 self._open_store()
+            if closing is None:
+                self._moved_at = time.monotonic()
             closing = closing or self._changed(rendezvous.CLOSING)
             if closing is None and self._is_due("hub", HUB_CHECK_S) and not self._hub_is_alive():
                 closing = self._close_lost_run()
@@ -94,12 +98,17 @@ class Agent:
             if self._is_due("say", SAY_S) or self._is_released:
                 self._say()
                 self._remove_finished_segments()
-            if self._is_released:
-                released_at = released_at or time.monotonic()
-                if self._is_forwarded() or time.monotonic() - released_at > LINGER_S:
-                    break
+            if closing is not None and self._is_done():
+                break
             time.sleep(TICK_S)
         self._stop()
+
+    def _is_done(self) -> bool:
+        """Tell whether all is delivered, or what is left has been waited for long enough."""
+        if self._is_released and self._is_forwarded():
+            return True
+        is_given_up = time.monotonic() - self._moved_at > LINGER_S
+        return is_given_up and (self._is_released or isinstance(self._store, SiteStore))
 
     def _is_due(self, what: str, every_s: float) -> bool:
         now = time.monotonic()
@@ -130,6 +139,31 @@ class Agent:
                 raise pump.failure
 
     def _open_store(self) -> None:
+        collector = self._settings.get("collector")
+        if collector is None:
+            self._open_database()
+        else:
+            self._open_site_store(SiteStore(_destination(collector), self._directory))
+
+    def _open_site_store(self, store: SiteStore) -> None:
+        streams = (SUBMIT, AGENT, DERIVED)
+
+        def consume(frames: list[Frame], places: Mapping[str, Place]) -> None:
+            store.consume(frames, places)
+            self._moved_at = time.monotonic()
+
+        self._store = store
+        self._store_pump = Pump(
+            "store",
+            self._directory,
+            {stream: Place() for stream in streams} | dict(store.places()),
+            consume,
+            retryable=(Unavailable,),
+            delay_s=store.delay_s,
+        )
+        self._store_pump.start()
+
+    def _open_database(self) -> None:
         try:
             store = KeepingStore(
                 ParslSqlExporter(self._settings["database"], spool=str(self._directory)),
@@ -159,14 +193,12 @@ class Agent:
 
     def _start_forwarding(self) -> None:
         destinations = self._settings["destinations"]
-        if not destinations:
+        if not destinations and self._settings.get("collector") is None:
             return
         self._derived = _LockedWriter(self._directory, DERIVED)
         for number, settings in enumerate(destinations):
-            settings["headers"] = tuple(tuple(pair) for pair in settings["headers"])
-            settings["signals"] = tuple(settings["signals"])
             exporter = OtlpExporter(
-                Destination(**settings),
+                _destination(settings),
                 refused_path=self._directory / f"refused-{number}.otlp",
             )
             self._forwarders.append((exporter, self._forwarder(number, exporter)))
@@ -196,7 +228,7 @@ class Agent:
         )
 
     def _start_lifecycle(self, run_id: str) -> None:
-        """Derive spans: only where there is a destination, since the store has the events."""
+        """Derive spans: only where something is sent, since a database here has the events."""
         from otel_parsl_collector.connectors.lifecycle import Lifecycle
 
         assert self._derived is not None
@@ -239,7 +271,8 @@ class Agent:
                 rendezvous.write(self._directory, rendezvous.PORTS, ports)
         if self._run is None:
             self._read_run()
-        if self._forwarders and self._lifecycle is None and self._run_id is not None:
+        is_derived = self._derived is not None and self._lifecycle is None
+        if is_derived and self._run_id is not None:
             self._start_lifecycle(self._run_id)
 
     def _read_run(self) -> None:
@@ -290,29 +323,36 @@ class Agent:
         )
 
     def _release(self, last: Place) -> None:
-        """Let go of the database when it holds everything up to the run's last event."""
+        """Let go of the store when it holds everything up to the run's last event."""
         for each in self._pumps():
             each.hurry()
         for receiver in self._receivers.values():
             receiver.close()
         self._receivers.clear()
         pump = self._store_pump
-        if pump is None or pump.places[SUBMIT] < last or not pump.is_empty():
+        if pump is None or pump.places[SUBMIT] < last:
+            return
+        if isinstance(self._store, SiteStore) and not self._is_derived():
+            return
+        if not pump.is_empty():
             return
         pump.stop()
         assert self._store is not None
         self._store.close()
         self._store_pump = None
-        self._is_released = True
+        self._is_released, self._moved_at = True, time.monotonic()
         logger.info("the store is complete")
 
+    def _is_derived(self) -> bool:
+        return self._lifecycle is None or self._lifecycle.is_empty()
+
     def _is_forwarded(self) -> bool:
-        if self._lifecycle is not None and not self._lifecycle.is_empty():
-            return False
-        return all(pump.is_empty() for _, pump in self._forwarders)
+        return self._is_derived() and all(pump.is_empty() for _, pump in self._forwarders)
 
     def _say(self) -> None:
         pump = self._store_pump
+        if isinstance(self._store, SiteStore):
+            self._store_error = self._store.error
         said = {
             "pid": os.getpid(),
             "stored": None if pump is None else pump.places[SUBMIT],
@@ -351,11 +391,18 @@ class Agent:
             self._lifecycle.stop()
         for _, pump in self._forwarders:
             pump.stop()
-        if self._is_forwarded():
+        if self._is_released and self._is_forwarded():
             for stream in (SUBMIT, AGENT, DERIVED):
                 for number in segments(self._directory, stream):
                     segment_path(self._directory, stream, number).unlink()
         self._say()
+
+
+def _destination(settings: dict[str, Any]) -> Destination:
+    """Return what the hub has written as JSON."""
+    settings["headers"] = tuple(tuple(pair) for pair in settings["headers"])
+    settings["signals"] = tuple(settings["signals"])
+    return Destination(**settings)
 
 
 class _LockedWriter:

@@ -17,9 +17,11 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.collector import CollectorProcess
 from tests.support.everything_runs import EverythingRun, everything_run
 from tests.support.postgres import Postgres
 from tests.support.rows import PARSL_TABLES, Tables, compare, read_tables
+from tests.support.server_process import wait_for
 
 
 @pytest.fixture(scope="session")
@@ -83,6 +85,24 @@ def test_otel_hub_leaves_the_rows_of_parsls_hub_in_postgresql(
         differences = compare(read_tables(parsl_url), read_tables(otel_url))
 
     assert differences == [], "\n".join([*differences, otel.printed])
+
+
+def test_otel_hub_leaves_the_rows_of_parsls_hub_with_a_sites_collector(
+    parsl_tables: Tables, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """The rows are alike where a site's collector makes them of what it is sent."""
+    folder = tmp_path_factory.mktemp("site")
+    url = f"sqlite:///{folder}/monitoring.db"
+    with CollectorProcess(folder, exporters={"parsl_sql": {"url": url}}) as site:
+        sent = everything_run(folder, "otel", "site", url, f"http://{site.grpc}")
+        wait_for(lambda: _ended_runs(url) == 4 or None, what="the end of the last run")
+        differences = compare(parsl_tables, read_tables(url))
+
+    assert differences == [], "\n".join([*differences, sent.printed])
+
+
+def _ended_runs(url: str) -> int:
+    return sum(row["time_completed"] is not None for row in read_tables(url)["workflow"])
 
 
 def test_comparison_finds_parsls_hub_alike_to_itself(

@@ -103,7 +103,7 @@ def test_variable_of_a_signal_wins_over_the_common_one() -> None:
             "http/protobuf",
             (("who", "metrics"),),
             compression="gzip",
-            timeout_s=3.0,
+            timeout=3.0,
             signals=("metrics",),
         ),
     ]
@@ -182,7 +182,7 @@ def test_forward_to_adds_destinations() -> None:
         "headers": {"a": "b"},
         "certificate": "/c.pem",
         "compression": "gzip",
-        "timeout_s": 1.5,
+        "timeout": 1.5,
         "signals": ["traces"],
     }
     assert _destinations(endpoint=URL, forward_to=["http://127.0.0.1:14317", further]) == [
@@ -198,6 +198,68 @@ def test_forward_to_adds_destinations() -> None:
             ("traces",),
         ),
     ]
+
+
+def _site(
+    collector: str | Mapping[str, Any], **given: Any
+) -> tuple[Destination | None, list[Destination]]:
+    """Return what a hub makes of its arguments: the collector, and the destinations."""
+    hub = OTelMonitoringHub(collector=collector, **given)
+    return hub._collector, hub._destinations
+
+
+def test_collector_takes_the_arguments_where_there_is_no_endpoint(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A collector's token is for the collector, and not for a destination that a variable names."""
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", URL)
+    site = "https://collector.site.org:4317"
+    token = {"authorization": "Bearer t0ken"}
+
+    alone = _site(site, headers=token, certificate="/ca.pem", protocol="http/protobuf")
+    beside = _site(site, endpoint=URL, headers=token)
+    mapped = _site({"endpoint": site, "headers": {"a": "b"}, "timeout": 3}, headers=token)
+
+    pair = ("authorization", "Bearer t0ken")
+    assert alone == (Destination(site, "http/protobuf", (pair,), "/ca.pem"), [Destination(URL)])
+    assert beside == (Destination(site), [Destination(URL, headers=(pair,))])
+    assert mapped == (Destination(site, headers=(("a", "b"),), timeout=3), [Destination(URL)])
+
+
+def test_collector_gets_the_tables_whatever_the_variables_switch_off(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What stops forwarding does not stop the collector, since it keeps the database."""
+    for name in ("OTEL_SDK_DISABLED", "OTEL_TRACES_EXPORTER"):
+        monkeypatch.setenv(name, {"OTEL_SDK_DISABLED": "true"}.get(name, "none"))
+
+    assert _site(URL) == (Destination(URL), [])
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (
+            {"collector": {"endpoint": URL, "signals": ["traces"]}},
+            "collector: unknown setting 'signals'.",
+        ),
+        (
+            {"collector": {"headers": {}}},
+            "collector: a destination of ['headers'] has no 'endpoint'",
+        ),
+        (
+            {"collector": URL, "logging_endpoint": "sqlite:///here.db"},
+            "logging_endpoint: the database is the collector's where collector is given;"
+            " expected one of the two",
+        ),
+    ],
+)
+def test_collector_that_cannot_be_meant_is_refused(given: dict[str, Any], message: str) -> None:
+    """A collector is named whole, sent everything, and keeps the one database there is."""
+    with pytest.raises(ConfigError) as refused:
+        OTelMonitoringHub(**given)
+
+    assert message == str(refused.value)
 
 
 def test_settings_of_a_destination_are_plain_and_whole() -> None:

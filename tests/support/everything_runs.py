@@ -36,7 +36,11 @@ class EverythingRun:
 
 @cache
 def everything_run(
-    folder: Path, hub: str, name: str = "first", url: str | None = None
+    folder: Path,
+    hub: str,
+    name: str = "first",
+    url: str | None = None,
+    collector: str | None = None,
 ) -> EverythingRun:
     """
     Run the program as a script in a process of its own, once for equal arguments.
@@ -46,6 +50,7 @@ def everything_run(
         hub: ``parsl`` or ``otel``.
         name: Tells runs under one hub apart.
         url: SQLAlchemy's URL of the database, by default an SQLite file in the run's folder.
+        collector: URL of the collector that keeps the database; by default the run itself does.
 
     Returns:
         The run, once the program has ended well.
@@ -56,11 +61,15 @@ def everything_run(
     run_dir = folder / f"everything-{hub}-{name}"
     run_dir.mkdir()
     command = [sys.executable, str(PROGRAM), "--hub", hub, "--run-dir", str(run_dir)]
+    if url is not None:
+        command += ["--db", url]
+    if collector is not None:
+        command += ["--collector", collector]
     # Parsl looks for interchange.py and process_worker_pool.py on the PATH.
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
     began = datetime.now(ZONE)
     finished = subprocess.run(
-        command if url is None else [*command, "--db", url],
+        command,
         cwd=run_dir,
         env={**os.environ, "PATH": path, "TZ": _ZONE_VARIABLE, "PYTHONUNBUFFERED": "1"},
         capture_output=True,

@@ -68,9 +68,13 @@ class OtlpExporter:
     Args:
         destination: Where to.
         refused_path: A file that takes what the destination refuses for good, as spool frames.
+        is_store: Whether it must have everything: until it serves us all is kept back for it, and
+            no signal is given up.
     """
 
-    def __init__(self, destination: Destination, *, refused_path: Path) -> None:
+    def __init__(
+        self, destination: Destination, *, refused_path: Path, is_store: bool = False
+    ) -> None:
         self.destination = destination
         self.sent = 0
         """Items that the destination has taken."""
@@ -78,6 +82,7 @@ class OtlpExporter:
         """Items that it will never take."""
         self.last_error: str | None = None
         self._file = RefusedFile(refused_path)
+        self._is_store = is_store
         self._send = transport(destination)
         self._off = {
             signal.number for name, signal in BY_NAME.items() if name not in destination.signals
@@ -154,7 +159,7 @@ class OtlpExporter:
         payload = piece.payload
         result.tries -= 1
         try:
-            answer = self._send(piece.signal, payload)
+            answer = self._try(piece.signal, payload)
         except Refused as error:
             parts = _halves(piece) if error.is_about_content and result.tries > 0 else None
             if parts is None:
@@ -164,6 +169,19 @@ class OtlpExporter:
                 self._search(part, result)
         else:
             self._count(piece.signal, payload, answer, result)
+
+    def _try(self, signal: int, payload: bytes) -> Answer:
+        try:
+            return self._send(signal, payload)
+        except Unsupported as error:
+            if self._is_store:
+                raise Unavailable(str(error)) from error
+            raise
+        except Refused as error:
+            # The token is wrong, or the address: it serves us when that is put right.
+            if self._is_store and not error.is_about_content:
+                raise Unavailable(str(error)) from error
+            raise
 
     def _count(self, signal: int, payload: bytes, answer: Answer, result: _Result) -> None:
         """Count what was taken, all or a part of it."""

@@ -1,9 +1,9 @@
 """
 A deterministic Parsl program whose runs have every shape that a monitoring database can show.
 
-``python everything.py --hub parsl|otel --run-dir DIR [--db URL]`` makes four runs, one after the
-other: everything, a second that re-uses the checkpoint of the first, one that is cleaned up while
-futures are incomplete, and one without monitoring of resources.
+``python everything.py --hub parsl|otel --run-dir DIR [--db URL] [--collector URL]`` makes four
+runs, one after the other: everything, a second that re-uses the checkpoint of the first, one that
+is cleaned up while futures are incomplete, and one without monitoring of resources.
 Task ids do not depend on timing: one thread submits, and waits where the order could vary.
 A single task is ever underway on a HighThroughputExecutor, so that its dispatches can be counted.
 Functions of apps import what they use, because workers get them by value.
@@ -302,8 +302,10 @@ def until(claim: Callable[[], bool], what: str, seconds: float = 20) -> None:
 class Program:
     """What the runs share: the kind of hub, the store it writes and a folder for files."""
 
-    def __init__(self, hub: str, run_dir: Path, url: str | None) -> None:
-        self.hub, self.run_dir, self.url = hub, run_dir, url
+    def __init__(self, hub: str, run_dir: Path, url: str | None, collector: str | None) -> None:
+        self.hub, self.run_dir = hub, run_dir
+        # With a collector, the URL says where its database is read alone.
+        self.destination = {"collector": collector} if collector else {"logging_endpoint": url}
         self.files = run_dir / "files"
         for folder in ("depot", "staged", "counters"):
             (self.files / folder).mkdir(parents=True)
@@ -313,7 +315,7 @@ class Program:
     def load(self, executors: list[Any], **changes: Any) -> parsl.DataFlowKernel:
         """Load Parsl with our hub or its own, ``changes`` being those to the hub's arguments."""
         hub = hub_class(self.hub)
-        settings = {"resource_monitoring_interval": 1, "logging_endpoint": self.url, **changes}
+        settings = {"resource_monitoring_interval": 1, **self.destination, **changes}
         return parsl.load(
             Config(
                 executors=executors,
@@ -537,8 +539,10 @@ def main() -> None:
     parser.add_argument("--hub", choices=["parsl", "otel"], required=True)
     parser.add_argument("--run-dir", type=Path, required=True)
     parser.add_argument("--db", help="URL of the database, by default monitoring.db in the run dir")
+    parser.add_argument("--collector", help="URL of the collector whose database --db is")
     arguments = parser.parse_args()
-    program = Program(arguments.hub, arguments.run_dir.resolve(), arguments.db)
+    run_dir = arguments.run_dir.resolve()
+    program = Program(arguments.hub, run_dir, arguments.db, arguments.collector)
     for run in (run_everything, run_from_checkpoint, run_incompletely, run_unwatched):
         run(program)
 
