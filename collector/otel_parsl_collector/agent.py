@@ -158,7 +158,7 @@ class Agent:
             self._directory,
             {stream: Place() for stream in streams} | dict(store.places()),
             consume,
-            retryable=(Unavailable,),
+            retryable=(Unavailable, OSError),
             delay_s=store.delay_s,
         )
         self._store_pump.start()

@@ -55,13 +55,14 @@ class SiteStore:
 
         Raises:
             Unavailable: Some may have been sent; sending them again does no harm.
+            OSError: What was refused cannot be set aside for now.
         """
         self._exporter.consume(frames, places)
         self._kept.save(places)
 
     def delay_s(self, error: Exception) -> float:
         """Return how long to wait before the next try."""
-        assert isinstance(error, Unavailable)
+        assert isinstance(error, Unavailable | OSError)
         return min(self._exporter.delay_s(error), _MAX_DELAY_S)
 
     def close(self) -> None:
