@@ -1,236 +1,128 @@
 """
-How fast telemetry becomes rows: the same run of N tasks through three writers.
+How fast telemetry becomes rows: the same run of N tasks through Parsl's hub and through ours.
 
-    python benchmarks/ingest.py [--tasks N]
+    python benchmarks/ingest.py [--tasks N] [--rounds N]
 
-- Parsl's database manager: the messages that its hub would get, by its own queue.
-- Ours: the requests that our hub and workers would spool, through the agent's store pump.
+- Parsl: its database manager, a process of its own, fed through its own queue.
+- ours: `otel-parsl collector`, a process of its own, fed over gRPC by a process that sends as an
+  agent sends, until the rows are in the database.
+- ours, forwarding: the same with one OTLP destination more, a process that counts what it gets;
+  the spans that the agent derives are sent, stored and forwarded too.
 - raw: sqlite3 inserting the very rows that ours wrote, by executemany: the physical bound.
+- deriving: the connector that makes those spans, which runs in the agent, not in the collector.
 
-Each is given as tasks a second of wall time, and of CPU time, beside Parsl's.
+CPU and memory are those of the process that writes; its start is not counted.
 """
 
 from __future__ import annotations
 
 import argparse
-import datetime
+import contextlib
+import json
 import multiprocessing
+import os
 import sqlite3
+import statistics
+import subprocess
 import sys
 import tempfile
 import time
-import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from parsl.monitoring.message_type import MessageType
+import psutil
+from recorded_run import ROWS, derive, parsl_messages, spooled_frames
 
-from otel_parsl import samples, semconv, spool, wire
-from otel_parsl.identity import run_key
-from otel_parsl.messages import RunEvents, manager_attributes, manager_metrics, run_attributes
-from otel_parsl.sampling import Sample
-from otel_parsl.worker import RunContext, TryContext, Writer
-
-NOW = datetime.datetime(2026, 6, 1, 12)
-SECOND = datetime.timedelta(seconds=1)
-STATES = ("pending", "launched", "exec_done")
+_SPAWN = multiprocessing.get_context("spawn")
+_LOOK_S = 0.02
+_PATIENCE_S = 300.0
+_ANSWERS_ARE_LATE_S = 30.0
 
 
-def workflow(run_id: str) -> dict[str, Any]:
-    """Return Parsl's first message of a run."""
-    return {
-        "python_version": "3.11.7",
-        "parsl_version": "2026.10.26",
-        "time_began": NOW,
-        "run_id": run_id,
-        "workflow_name": "benchmark.py",
-        "workflow_version": "1",
-        "rundir": "/home/user/runinfo/000",
-        "tasks_completed_count": 0,
-        "tasks_failed_count": 0,
-        "user": "user",
-        "host": "submit.example.org",
-    }
+class Figures(NamedTuple):
+    """What one writer took."""
+
+    seconds: float
+    cpu_s: float
+    peak_mb: float
 
 
-def task(run_id: str, task_id: int, state: str) -> dict[str, Any]:
-    """Return Parsl's message of a task's new state."""
-    at = NOW + SECOND * (task_id / 1000 + STATES.index(state) / 10)
-    return {
-        "task_func_name": "simulate",
-        "task_memoize": False,
-        "task_hashsum": None,
-        "task_fail_count": 0,
-        "task_fail_cost": 0,
-        "task_status": state,
-        "task_id": task_id,
-        "task_time_invoked": at,
-        "task_try_time_launched": None if state == "pending" else at,
-        "task_time_returned": at if state == "exec_done" else None,
-        "task_try_time_returned": at if state == "exec_done" else None,
-        "task_executor": "htex",
-        "run_id": run_id,
-        "try_id": 0,
-        "timestamp": at,
-        "task_status_name": state,
-        "tasks_failed_count": 0,
-        "tasks_completed_count": task_id,
-        "tasks_memo_completed_count": 0,
-        "from_memo": False,
-        "task_inputs": "None",
-        "task_outputs": "None",
-        "task_stdin": None,
-        "task_stdout": "",
-        "task_stderr": "",
-        "task_fail_history": "",
-        "task_depends": f"{task_id - 1}" if task_id else "",
-        "task_joins": None,
-    }
+def through_parsl(tasks: int, directory: Path) -> Figures:
+    """Let Parsl's database manager write the run."""
+    from parsl.monitoring.db_manager import dbm_starter
+    from parsl.multiprocessing import SpawnEvent, SpawnProcess, SpawnQueue
 
-
-def worker(run_id: str, task_id: int, *, is_last: bool) -> dict[str, Any]:
-    """Return what Parsl's wrapper sends when a try begins or ends."""
-    return {
-        "run_id": run_id,
-        "try_id": 0,
-        "task_id": task_id,
-        "hostname": "node-1",
-        "block_id": "0",
-        "first_msg": not is_last,
-        "last_msg": is_last,
-        "timestamp": NOW + SECOND * (task_id / 1000 + (0.3 if is_last else 0.2)),
-    }
-
-
-def usage(run_id: str, task_id: int) -> dict[str, Any]:
-    """Return what Parsl's monitor sends of a try."""
-    return {
-        "run_id": run_id,
-        "task_id": task_id,
-        "try_id": 0,
-        "resource_monitoring_interval": 30.0,
-        "timestamp": NOW + SECOND * (task_id / 1000 + 0.25),
-        "psutil_process_pid": 4242,
-        "psutil_process_memory_percent": 1.5,
-        "psutil_process_children_count": 0,
-        "psutil_process_time_user": 0.1,
-        "psutil_process_time_system": 0.01,
-        "psutil_process_memory_virtual": 1 << 28,
-        "psutil_process_memory_resident": 1 << 26,
-        "psutil_process_disk_read": 1000,
-        "psutil_process_disk_write": 10,
-        "psutil_process_status": "running",
-        "psutil_cpu_num": "1",
-        "psutil_process_num_ctx_switches_voluntary": 3,
-        "psutil_process_num_ctx_switches_involuntary": 1,
-    }
-
-
-def node(run_id: str, number: int) -> dict[str, Any]:
-    """Return what HTEX's interchange reports of a manager."""
-    return {
-        "run_id": run_id,
-        "hostname": "node-1",
-        "uid": "abcdef012345",
-        "block_id": "0",
-        "cpu_count": 64,
-        "total_memory": 1 << 38,
-        "active": True,
-        "worker_count": 64,
-        "python_v": "3.11.7",
-        "timestamp": NOW + SECOND * (number / 2000),
-        "last_heartbeat": NOW,
-        "tasks": [1, 2],
-    }
-
-
-def parsl_messages(run_id: str, tasks: int) -> Iterator[tuple[MessageType, Any]]:
-    """Yield what Parsl's hub would get of a run."""
-    yield MessageType.WORKFLOW_INFO, workflow(run_id)
-    for task_id in range(tasks):
-        for state in STATES[:2]:
-            yield MessageType.TASK_INFO, task(run_id, task_id, state)
-        yield MessageType.NODE_INFO, node(run_id, 2 * task_id)
-        yield MessageType.WORKER_TASK_INFO, worker(run_id, task_id, is_last=False)
-        yield MessageType.RESOURCE_INFO, usage(run_id, task_id)
-        yield MessageType.WORKER_TASK_INFO, worker(run_id, task_id, is_last=True)
-        yield MessageType.NODE_INFO, node(run_id, 2 * task_id + 1)
-        yield MessageType.TASK_INFO, task(run_id, task_id, STATES[2])
-
-
-def spooled_frames(run_id: str, tasks: int) -> Iterator[bytes]:
-    """Yield what our hub, workers and agent would spool of the same run."""
-    start = workflow(run_id)
-    attributes = tuple(run_attributes(start, zone="UTC"))
-    resource, scope = wire.resource(attributes), wire.scope(semconv.SCOPE, "0")
-    events = RunEvents(run_key(run_id))
-    context = RunContext(run_id, attributes, "auto", 30.0, "benchmark")
-    writer = Writer(context, in_submit_process=True)
-
-    def request(items: list[bytes], of: bytes = resource) -> bytes:
-        return wire.request(of, scope, items, schema_url=semconv.SCHEMA_URL)
-
-    manager = wire.resource((*attributes, *manager_attributes(node(run_id, 0))))
-    yield spool.frame(wire.LOGS, request([events.started(start, 0)]))
-    for first in range(0, tasks, 50):  # what 50 ms bring at 1,000 tasks a second
-        ids = range(first, min(first + 50, tasks))
-        records = [events.task(task(run_id, i, state), 0) for i in ids for state in STATES]
-        yield spool.frame(wire.LOGS, request(records))
-        for task_id in ids:
-            message = usage(run_id, task_id)
-            sample = samples.sample_from_message(
-                message, int(message["timestamp"].timestamp() * 1e6) * 1000
-            )
-            which = TryContext(task_id, 0, "simulate", "htex", True)
-            yield _execution(writer, which, sample)
-        reports = manager_metrics(node(run_id, n) for i in ids for n in (2 * i, 2 * i + 1))
-        yield spool.frame(wire.METRICS, request(reports, manager))
-
-
-def _execution(writer: Writer, which: TryContext, sample: Sample) -> bytes:
-    start_ns = sample.time_ns - 50_000_000
-    return writer.execution(which, start_ns, sample.time_ns + 50_000_000, None, sample)
-
-
-def time_parsl(tasks: int, directory: Path) -> tuple[float, float]:
-    """Return seconds and CPU seconds that Parsl's database manager takes."""
-    from parsl.monitoring.db_manager import DatabaseManager
-    from parsl.multiprocessing import SpawnEvent
-
-    queue: Any = multiprocessing.get_context("spawn").Queue()
-    exit_event = SpawnEvent()
-    manager = DatabaseManager(
-        db_url=f"sqlite:///{directory}/parsl.db", run_dir=str(directory), exit_event=exit_event
+    messages = list(parsl_messages(tasks))
+    queue: Any = SpawnQueue()
+    exit_event: Any = SpawnEvent()
+    database = directory / "parsl.db"
+    manager = SpawnProcess(
+        target=dbm_starter,
+        args=(queue,),
+        kwargs={
+            "run_dir": str(directory / "parsl"),
+            "logging_level": 20,
+            "db_url": f"sqlite:///{database}",
+            "exit_event": exit_event,
+            "log_config": None,
+        },
     )
-    for message in parsl_messages(str(uuid.uuid4()), tasks):
-        manager._dispatch_to_internal(message)
+    manager.start()
+    log = directory / "parsl" / "database_manager.log"
+    _wait(lambda: log.exists() and "Starting dbm" in log.read_text(), "Parsl's database manager")
+    meter = _Meter(manager.pid)
+    for message in messages:
+        queue.put(message)
+    queue.close()
+    queue.join_thread()  # told to end while more is to come, it may wait for the rest for ever
     exit_event.set()
-    began, cpu = time.perf_counter(), time.process_time()
-    manager.start(queue)
-    return time.perf_counter() - began, time.process_time() - cpu
+    while manager.is_alive():
+        meter.read()
+        time.sleep(_LOOK_S)
+    manager.join()
+    seconds = database.stat().st_mtime - meter.began_at
+    _check(database, tasks)
+    return meter.figures(seconds)
 
 
-def time_ours(tasks: int, directory: Path) -> tuple[float, float]:
-    """Return seconds and CPU seconds that the agent's store pump takes."""
-    from otel_parsl_collector.exporters.parsl_sql import ParslSqlExporter
-    from otel_parsl_collector.pump import BATCH_BYTES
+def through_ours(tasks: int, directory: Path, *, is_forwarding: bool) -> Figures:
+    """Let our collector write the run, and forward it if that is asked for."""
+    name = "forwarding" if is_forwarding else "ours"
+    stream = _spooled(tasks, directory / f"{name}-sent", is_derived=is_forwarding)
+    database = directory / f"{name}.db"
+    with contextlib.ExitStack() as stack:
+        exporters: dict[str, Any] = {"parsl_sql": {"url": f"sqlite:///{database}"}}
+        counted = _SPAWN.Value("q", 0)
+        if is_forwarding:
+            port = stack.enter_context(_sink(counted))
+            exporters["otlp_grpc"] = {
+                "endpoint": f"http://127.0.0.1:{port}",
+                "compression": "none",
+            }
+        process, port = stack.enter_context(_collector(directory / name, exporters))
+        go = _SPAWN.Event()
+        ready = _SPAWN.Event()
+        sender = _SPAWN.Process(target=_send, args=(stream, port, ready, go))
+        sender.start()
+        ready.wait(_PATIENCE_S)
+        meter = _Meter(process.pid)
+        go.set()
 
-    writer = spool.SpoolWriter(directory, "submit")
-    for frame in spooled_frames(str(uuid.uuid4()), tasks):
-        writer.append([frame])
-    exporter = ParslSqlExporter(f"sqlite:///{directory}/ours.db", spool="benchmark")
-    reader = spool.SpoolReader(directory, "submit")
-    began, cpu = time.perf_counter(), time.process_time()
-    while not reader.at_end():
-        frames = [f for f in reader.read(BATCH_BYTES) if isinstance(f, spool.Frame)]
-        exporter.consume(frames, {"submit": reader.place})
-    exporter.close()
-    return time.perf_counter() - began, time.process_time() - cpu
+        def is_complete() -> bool:
+            meter.read()
+            return _has_rows(database, tasks) and counted.value >= expected
+
+        expected = _bytes_in(stream) if is_forwarding else 0
+        _wait(is_complete, "all rows")
+        figures = meter.figures(time.time() - meter.began_at)
+        sender.join()
+    _check(database, tasks)
+    return figures
 
 
-def time_raw(directory: Path) -> tuple[float, float]:
-    """Return seconds and CPU seconds that sqlite3 takes for the same rows."""
+def raw(directory: Path) -> Figures:
+    """Let sqlite3 insert the rows that ours wrote."""
     source = sqlite3.connect(directory / "ours.db")
     tables = {}
     for (name,) in source.execute("select name from sqlite_master where type = 'table'"):
@@ -247,30 +139,230 @@ def time_raw(directory: Path) -> tuple[float, float]:
             marks = ",".join("?" * len(rows[0]))
             target.executemany(f'insert into "{name}" values ({marks})', rows)  # noqa: S608
     target.commit()
-    return time.perf_counter() - began, time.process_time() - cpu
+    return Figures(time.perf_counter() - began, time.process_time() - cpu, 0.0)
+
+
+def deriving(tasks: int, directory: Path) -> Figures:
+    """Derive the spans of the run, as an agent does that has a destination."""
+    from otel_parsl import spool
+
+    frames = list(spooled_frames(tasks))
+    (directory / "deriving").mkdir()
+    writer = spool.SpoolWriter(directory / "deriving", "derived")
+    began, cpu = time.perf_counter(), time.process_time()
+    derive(frames, directory / "deriving", writer.append)
+    return Figures(time.perf_counter() - began, time.process_time() - cpu, 0.0)
+
+
+class _Meter:
+    """Measure a process and its children from now on."""
+
+    def __init__(self, pid: int | None) -> None:
+        self._process = psutil.Process(pid)
+        self._peak = self._cpu = 0.0
+        self.read()
+        self._before = self._cpu
+        self.began_at = time.time()
+
+    def read(self) -> None:
+        cpu = peak = 0.0
+        with contextlib.suppress(psutil.NoSuchProcess, FileNotFoundError, ProcessLookupError):
+            for each in (self._process, *self._process.children(recursive=True)):
+                times = each.cpu_times()
+                cpu += times.user + times.system
+                _, _, high = Path(f"/proc/{each.pid}/status").read_text().partition("VmHWM:")
+                peak += int(high.split()[0]) / 1024 if high else 0  # none once it has ended
+            self._cpu, self._peak = max(cpu, self._cpu), max(peak, self._peak)
+
+    def figures(self, seconds: float) -> Figures:
+        self.read()
+        return Figures(seconds, self._cpu - self._before, self._peak)
+
+
+def _spooled(tasks: int, directory: Path, *, is_derived: bool) -> Path:
+    """Spool the run as hub, workers and agent do; where it is forwarded, with derived spans."""
+    from otel_parsl import spool
+
+    directory.mkdir()
+    writer = spool.SpoolWriter(directory, "submit")
+    for frame in spooled_frames(tasks):
+        writer.append([frame])
+    if is_derived:
+        (directory / "derive").mkdir()
+        of_spans = spool.SpoolWriter(directory, "derived")
+        derive(spooled_frames(tasks), directory / "derive", of_spans.append)
+    return directory
+
+
+def _bytes_in(stream: Path) -> int:
+    from otel_parsl import spool
+
+    size = 0
+    for reader in (spool.SpoolReader(stream, name) for name in ("submit", "derived")):
+        while not reader.at_end():
+            size += sum(
+                len(item.payload) for item in reader.read() if isinstance(item, spool.Frame)
+            )
+    return size
+
+
+def _send(stream: Path, port: int, ready: Any, go: Any) -> None:
+    """Send spooled frames as an agent does; runs in a process of its own."""
+    from otel_parsl_collector.exporters.otlp import Destination, OtlpExporter, Unavailable
+    from otel_parsl_collector.pump import BATCH_BYTES
+
+    from otel_parsl import spool
+
+    destination = Destination(f"http://127.0.0.1:{port}", timeout_s=_ANSWERS_ARE_LATE_S)
+    exporter = OtlpExporter(destination, refused_path=stream / "refused.otlp")
+    readers = [spool.SpoolReader(stream, name) for name in ("submit", "derived")]
+    ready.set()
+    go.wait()
+    while not all(reader.at_end() for reader in readers):
+        for reader in readers:  # taking turns, as both grow while a run goes on
+            batch = [f for f in reader.read(BATCH_BYTES // 2) if isinstance(f, spool.Frame)]
+            while batch:
+                try:
+                    exporter.consume(batch, {})
+                    batch = []
+                except Unavailable as error:
+                    time.sleep(exporter.delay_s(error))
+
+
+@contextlib.contextmanager
+def _collector(directory: Path, exporters: dict[str, Any]) -> Iterator[tuple[Any, int]]:
+    """Run `otel-parsl collector`, and give its process and its port for gRPC."""
+    directory.mkdir()
+    pipeline = {"receivers": ["otlp"], "exporters": list(exporters)}
+    config = {
+        "receivers": {"otlp": {"protocols": {"grpc": {"endpoint": "127.0.0.1:0"}}}},
+        "exporters": exporters,
+        "service": {
+            "pipelines": dict.fromkeys(("traces", "metrics", "logs"), pipeline),
+            "telemetry": {"metrics": {"address": "127.0.0.1:0"}},
+            "spool": {"directory": str(directory / "spool")},
+        },
+    }
+    file, log = directory / "collector.yaml", directory / "collector.log"
+    file.write_text(json.dumps(config))
+    command = [sys.executable, "-m", "otel_parsl.cli.main", "collector", "--config", str(file)]
+    with log.open("w") as output, subprocess.Popen(command, stderr=output) as process:
+        try:
+            _wait(lambda: "ready: otlp on (" in log.read_text(), f"the collector, see {log}")
+            port = log.read_text().partition("ready: otlp on (")[2].partition(",")[0]
+            yield process, int(port)
+        finally:
+            process.terminate()
+            process.wait()
+            if os.environ.get("SHOW_LOG"):
+                print(log.read_text())
+
+
+@contextlib.contextmanager
+def _sink(counted: Any) -> Iterator[int]:
+    """Run a destination that counts bytes, and give its port."""
+    port = _SPAWN.Value("i", 0)
+    process = _SPAWN.Process(target=_serve, args=(port, counted), daemon=True)
+    process.start()
+    _wait(lambda: port.value != 0, "the destination")
+    try:
+        yield port.value
+    finally:
+        process.terminate()
+        process.join()
+
+
+def _serve(port: Any, counted: Any) -> None:
+    from concurrent.futures import ThreadPoolExecutor
+
+    import grpc
+
+    class Handler:
+        def service(self, _call: Any) -> Any:
+            def export(body: bytes, _context: Any) -> bytes:
+                with counted.get_lock():
+                    counted.value += len(body)
+                return b""
+
+            return grpc.unary_unary_rpc_method_handler(export)
+
+    server = grpc.server(
+        ThreadPoolExecutor(2),
+        handlers=[Handler()],
+        options=[("grpc.max_receive_message_length", -1)],
+    )
+    port.value = server.add_insecure_port("127.0.0.1:0")
+    server.start()
+    server.wait_for_termination()
+
+
+def _has_rows(database: Path, tasks: int) -> bool:
+    """Tell whether a database holds the whole run, without counting its rows one by one."""
+    with contextlib.closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True)) as reader:
+        (ended,) = reader.execute("select count(time_completed) from workflow").fetchone()
+        return bool(ended) and all(
+            reader.execute(f'select max(rowid) from "{table}"').fetchone()[0]  # noqa: S608
+            == rows * tasks
+            for table, rows in ROWS.items()
+            if rows
+        )
+
+
+def _check(database: Path, tasks: int) -> None:
+    """Raise where a database lacks rows of the run."""
+    expected = {table: rows * tasks or 1 for table, rows in ROWS.items()}
+    with contextlib.closing(sqlite3.connect(database)) as reader:
+        found = {
+            table: reader.execute(f'select count(*) from "{table}"').fetchone()[0]  # noqa: S608
+            for table in ROWS
+        }
+    if found != expected:
+        raise SystemExit(f"{database}: {found} rows; expected {expected}")
+
+
+def _wait(is_so: Callable[[], bool], what: str) -> None:
+    deadline = time.monotonic() + _PATIENCE_S
+    while not is_so():
+        if time.monotonic() > deadline:
+            raise SystemExit(f"waited {_PATIENCE_S:.0f} s for {what}")
+        time.sleep(_LOOK_S)
+
+
+def run_round(tasks: int, only: list[str]) -> dict[str, Figures]:
+    """Measure every writer once."""
+    with tempfile.TemporaryDirectory() as name:
+        directory = Path(name)
+        writers: dict[str, Callable[[], Figures]] = {
+            "Parsl": lambda: through_parsl(tasks, directory),
+            "ours": lambda: through_ours(tasks, directory, is_forwarding=False),
+            "ours, forwarding": lambda: through_ours(tasks, directory, is_forwarding=True),
+            "raw sqlite3": lambda: raw(directory),
+            "deriving": lambda: deriving(tasks, directory),
+        }
+        return {label: measure() for label, measure in writers.items() if label in only or not only}
 
 
 def main() -> None:
-    """Time all three and print the ratios."""
+    """Measure all and print medians of the rates, and of the ratios within a round."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--tasks", type=int, default=20_000)
-    parser.add_argument("--profile", action="store_true", help="profile ours alone")
+    parser.add_argument("--rounds", type=int, default=1)
+    parser.add_argument("--only", action="append", default=[], help="a writer's label")
     arguments = parser.parse_args()
     tasks = arguments.tasks
-    with tempfile.TemporaryDirectory() as name:
-        directory = Path(name)
-        if arguments.profile:
-            import cProfile
-
-            cProfile.runctx("time_ours(tasks, directory)", globals(), locals(), sort="tottime")
-            sys.exit()
-        ours = time_ours(tasks, directory)
-        raw = time_raw(directory)
-        parsl = time_parsl(tasks, directory)
-    print("writer     tasks/s  CPU us/task   times Parsl's")
-    for label, (seconds, cpu) in (("Parsl", parsl), ("ours", ours), ("raw", raw)):
-        ratio = parsl[0] / seconds
-        print(f"{label:8} {tasks / seconds:9.0f} {cpu / tasks * 1e6:12.0f} {ratio:15.1f}")
+    rounds = [run_round(tasks, arguments.only) for _ in range(arguments.rounds)]
+    print(f"{'writer':18} tasks/s  times Parsl's  CPU us/task  of Parsl's  peak MB")
+    for label in rounds[0]:
+        each = [found[label] for found in rounds]
+        parsls = [found.get("Parsl", found[label]) for found in rounds]
+        faster = statistics.median(
+            p.seconds / own.seconds for p, own in zip(parsls, each, strict=True)
+        )
+        dearer = statistics.median(own.cpu_s / p.cpu_s for p, own in zip(parsls, each, strict=True))
+        rate = statistics.median(tasks / own.seconds for own in each)
+        cpu_us = statistics.median(own.cpu_s / tasks * 1e6 for own in each)
+        peak = max(own.peak_mb for own in each)
+        print(f"{label:18} {rate:7.0f} {faster:14.1f} {cpu_us:12.0f} {dearer:11.2f} {peak:8.0f}")
 
 
 if __name__ == "__main__":
