@@ -196,6 +196,7 @@ class OTelMonitoringHub(MonitoringHub):
         self._context: RunContext | None = None
         self._submit_writer: Writer | None = None
         self._is_over = threading.Event()
+        self._pid = os.getpid()
         self._drain = Drain(
             self._directory, scope=self.trace_scope, block_statuses=seam.attach(self)
         )
@@ -327,6 +328,8 @@ class OTelMonitoringHub(MonitoringHub):
 
     def _close_uncleaned(self) -> None:
         """Close a run whose DataFlowKernel is not cleaned up when Python ends: it is unfinished."""
+        if os.getpid() != self._pid:
+            return  # a fork of the user's ends, with this hub in its memory
         if self._context is not None:
             now = datetime.datetime.now()  # noqa: DTZ005 - Parsl's messages have naive local times
             message = {

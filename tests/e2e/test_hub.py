@@ -269,3 +269,23 @@ def test_secrets_are_not_shown_by_the_repr_that_parsl_logs(tmp_path: Path) -> No
 
     assert [] == [secret for secret in ("s3cret", "t0ken", "k3y") if secret in shown]
     assert "otlp.example.org" in shown
+
+
+def test_fork_that_ends_leaves_the_run_alone(tmp_path: Path) -> None:
+    """A process forked off the program, which has the hub in its memory, ends without a trace."""
+    program = run(
+        tmp_path,
+        """
+        parsl.load(Config(executors=[ThreadPoolExecutor()], monitoring=OTelMonitoringHub()))
+        nothing().result()
+        child = os.fork()
+        if not child:
+            sys.exit()
+        os.waitpid(child, 0)
+        nothing().result()
+        parsl.dfk().cleanup()
+        """,
+    )
+
+    assert dict.fromkeys(ALL_FIVE, 2) == _states(program.database)
+    assert [("completed",)] == query(program.database, "SELECT outcome FROM otel_run")
