@@ -5,6 +5,8 @@ Parsl checks for a ``multiprocessing.queues.Queue``, so this is one; but in the 
 process a ``put`` goes straight to the hub.
 A copy pickled into another process (a router of the user's own UDPRadio or FilesystemRadio) uses
 the real pipe, and from then on a thread here reads it.
+Without one there is no pipe either: its locks would have multiprocessing start a process that minds
+them, which a notebook's kernel waits for in vain when it is shut down.
 """
 
 from __future__ import annotations
@@ -33,7 +35,6 @@ class MessageQueue(Queue):  # type: ignore[type-arg]  # not generic at run time
     _home = 0  # a copy in another process keeps these two, and so uses the pipe
 
     def __init__(self, hub: Any, take: Callable[[Any], None]) -> None:
-        super().__init__(ctx=multiprocessing.get_context("spawn"))
         self.hub = hub
         self._home = os.getpid()
         self._take = take
@@ -49,13 +50,14 @@ class MessageQueue(Queue):  # type: ignore[type-arg]  # not generic at run time
 
     def __getstate__(self) -> Any:
         """Leave out what belongs to the hub's process, and begin to read the pipe."""
-        state = super().__getstate__()  # refuses outside of spawning
+        multiprocessing.context.assert_spawning(self)
         if self._pipe_thread is None:
+            super().__init__(ctx=multiprocessing.get_context("spawn"))
             self._pipe_thread = threading.Thread(
                 target=self._read_pipe, name="otel-parsl-pipe", daemon=True
             )
             self._pipe_thread.start()
-        return state
+        return super().__getstate__()
 
     def stop_reading(self) -> None:
         """Take what is left in the pipe and end the thread that reads it."""

@@ -7,6 +7,8 @@ import multiprocessing
 import multiprocessing.queues
 import os
 import pickle
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from multiprocessing import resource_tracker
@@ -100,13 +102,19 @@ def test_two_spawned_processes_share_the_pipe() -> None:
     assert sorted(taken) == [(n, m) for n in range(3) for m in range(50)]
 
 
-def test_nothing_reads_the_pipe_until_a_copy_is_made() -> None:
-    """A run whose radios are ours has no thread for the pipe."""
-    before = set(threading.enumerate())
-    queue = MessageQueue(None, lambda _item: None)
-    put_all(queue, [1, 2, 3])
-    assert set(threading.enumerate()) == before
-    queue.stop_reading()
+def test_there_is_no_pipe_until_a_copy_is_made() -> None:
+    """A run whose radios are ours has no pipe, no thread that reads it and no process for it."""
+    script = (
+        "import os, psutil, threading; from otel_parsl.message_queue import MessageQueue;"
+        "files = os.listdir('/proc/self/fd'); queue = MessageQueue(None, lambda item: None);"
+        "queue.put(1); queue.stop_reading();"
+        "print(threading.active_count(), psutil.Process().children(),"
+        " files == os.listdir('/proc/self/fd'))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "1 [] True\n"
 
 
 def test_copy_cannot_be_made_but_by_spawning() -> None:
