@@ -67,7 +67,9 @@ def test_notebook_is_monitored_run_after_run(tmp_path: Path) -> None:
     client.execute(env={**os.environ, "PATH": path})
     database = tmp_path / "runinfo" / "monitoring.db"
 
-    assert [_said(cell) for cell in notebook.cells] == ["", "[0, 2, 4, 6, 8]", "{", "", "8"]
+    told = f"otel-parsl: monitoring goes to sqlite:///{database}\n"
+    said = [_said(cell) for cell in notebook.cells]
+    assert said == [told, "[0, 2, 4, 6, 8]", "{", "", "8"]
     assert query(
         database, "SELECT outcome FROM otel_run JOIN workflow USING (run_id) ORDER BY time_began"
     ) == [("completed",), ("completed",), ("completed",), ("unfinished",)]
