@@ -7,8 +7,6 @@ import os
 import random
 import signal
 import socket
-import subprocess
-import sys
 from collections import Counter
 from pathlib import Path
 
@@ -16,6 +14,7 @@ import psutil
 import pytest
 
 from otel_parsl.leftovers import find_leftovers
+from tests.support.command_line import otel_parsl_by_path
 from tests.support.otlp_sink import grpc_sink
 from tests.support.programs import Program, query, run, until
 
@@ -161,15 +160,9 @@ def test_refusing_destination_loses_nothing_and_is_served_by_flush(tmp_path: Pat
     until(lambda: find_leftovers(tmp_path / "runinfo"))
 
     with grpc_sink(port=port) as sink:
-        done = subprocess.run(
-            [sys.executable, "-m", "otel_parsl.cli.main", "flush"],
-            cwd=tmp_path,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        done = otel_parsl_by_path("flush", cwd=tmp_path)
 
-    assert (0, "000: delivered") == (done.returncode, done.stdout.splitlines()[-1])
+    assert (0, "000: delivered") == (done.code, done.lines[-1])
     assert {"program.py": 1, "nothing": 150} == Counter(sink.span_names())
     assert [] == find_leftovers(tmp_path / "runinfo")
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -13,6 +11,7 @@ import pytest
 
 from otel_parsl.leftovers import find_leftovers
 from tests.support.collector import CollectorProcess
+from tests.support.command_line import otel_parsl_by_path
 from tests.support.programs import Program, query, run, until
 
 ALL_FIVE = ("pending", "launched", "running", "running_ended", "exec_done")
@@ -114,14 +113,8 @@ def test_collector_that_is_away_has_everything_by_flush_once_it_is_back(tmp_path
 
 def _flushed(directory: Path) -> bool:
     """Flush; tell whether nothing is left, be it by this or by the run's own agent."""
-    done = subprocess.run(
-        [sys.executable, "-m", "otel_parsl.cli.main", "flush"],
-        cwd=directory,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    return done.returncode == 0 and not list(directory.glob("runinfo/*/otel-parsl/*.spool"))
+    done = otel_parsl_by_path("flush", cwd=directory)
+    return done.code == 0 and not list(directory.glob("runinfo/*/otel-parsl/*.spool"))
 
 
 def test_wrong_token_keeps_everything_until_it_is_right(tmp_path: Path) -> None:
