@@ -19,6 +19,7 @@ from otel_parsl.errors import ConfigError
 SIGNALS = ("traces", "metrics", "logs")
 PROTOCOLS = ("grpc", "http/protobuf")
 TRACE_SCOPES = ("auto", "run", "task")
+TRANSPORTS = ("auto", "relay", "direct")
 _PORTS = {"grpc": 4317, "http/protobuf": 4318}
 
 
@@ -56,6 +57,8 @@ class Destination:
         """Return the fields as plain values, for the agent's settings file."""
         fields = asdict(self)
         fields["timeout_s"] = fields.pop("timeout")
+        if self.certificate is not None:  # the agent works in another directory
+            fields["certificate"] = os.path.abspath(self.certificate)
         return fields
 
 

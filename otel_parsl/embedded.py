@@ -89,6 +89,33 @@ class EmbeddedAgent:
             sockets[label]["is_closed"] = True
             rendezvous.write(self._directory, rendezvous.SOCKETS, sockets)
 
+    def receive(self, host: str, port: int, token: str, *, timeout_s: float) -> int:
+        """
+        Have the agent receive OTLP, and return the port.
+
+        Args:
+            host: The address to listen on.
+            port: 0 for any.
+            token: What senders have to show.
+            timeout_s: How long to wait for the agent.
+
+        Raises:
+            OSError: It cannot, or did not answer in time.
+        """
+        wanted = {"host": host, "port": port, "token": token}
+        rendezvous.write(self._directory, rendezvous.RECEIVER, wanted)
+        deadline = time.monotonic() + timeout_s
+        while time.monotonic() < deadline:
+            self.revive()
+            answer = rendezvous.read(self._directory, rendezvous.RECEIVING)
+            if answer is not None:
+                if answer["port"] is None:
+                    raise OSError(answer["error"])
+                received_on: int = answer["port"]
+                return received_on
+            time.sleep(_POLL_S)
+        raise TimeoutError(f"the monitoring agent did not answer in {timeout_s:.0f} s")
+
     def finish(self, place: Place, *, timeout_s: float) -> str | None:
         """
         Tell the agent that nothing follows this place, and wait until the store has it all.

@@ -12,13 +12,14 @@ import datetime
 import logging
 import os
 import pickle
+import secrets
 import sys
 import threading
 import time
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import psutil
 from parsl.monitoring import MonitoringHub
@@ -27,14 +28,17 @@ from parsl.monitoring.message_type import MessageType
 from otel_parsl import carrier, rendezvous, seam, semconv
 from otel_parsl.config import (
     TRACE_SCOPES,
+    TRANSPORTS,
     destinations,
     resource_attributes,
     site_collector,
 )
+from otel_parsl.direct import Receiver
 from otel_parsl.drain import FLUSH_S, Drain
 from otel_parsl.embedded import EmbeddedAgent, start_agent
 from otel_parsl.errors import ConfigError
 from otel_parsl.leftovers import find_leftovers
+from otel_parsl.masked import DatabaseUrl, Headers, absolute_url, without_secrets
 from otel_parsl.message_queue import MessageQueue
 from otel_parsl.messages import run_attributes
 from otel_parsl.time_zone import local_zone
@@ -45,26 +49,21 @@ logger = logging.getLogger(__name__)
 
 _REVIVE_EVERY_S = 0.5
 _LISTEN_TIMEOUT_S = 120.0  # as long as Parsl waits for its own router
+_RECEIVE_TIMEOUT_S = 30.0
+_UNREACHED = semconv.TRANSPORT_ERROR.encode()
 _RETIRED = frozenset(
     {"client_address", "client_port_range", "logdir", "logging_level", "hub_msg_port"}
 )
 """Parameters that MonitoringHub once had."""
 
 
-class _Url(str):
-    """A database URL whose password is not shown by repr."""
+class OtlpReceiver(NamedTuple):
+    """Where the user's own SDK may send OTLP/HTTP to."""
 
-    def __repr__(self) -> str:
-        from sqlalchemy.engine import make_url
-
-        return repr(make_url(str(self)).render_as_string(hide_password=True))
-
-
-class _Headers(dict[str, str]):
-    """Headers whose values, often secrets, are not shown by repr."""
-
-    def __repr__(self) -> str:
-        return repr(dict.fromkeys(self, "…"))
+    endpoint: str
+    """The base that ``/v1/traces``, ``/v1/metrics`` and ``/v1/logs`` are appended to."""
+    headers: Mapping[str, str]
+    """With the run's token, which the repr does not show."""
 
 
 class OTelMonitoringHub(MonitoringHub):
@@ -72,9 +71,10 @@ class OTelMonitoringHub(MonitoringHub):
     Monitor a run: the rows that Parsl's MonitoringHub would write, and the same as OpenTelemetry.
 
     Args:
-        hub_address: As MonitoringHub's: unused, and Parsl's own warning.
-        hub_port_range: Likewise.
-        hub_port: Likewise.
+        hub_address: The address of this host where workers are received in direct transport; else
+            Parsl's own warning.
+        hub_port_range: As MonitoringHub's: unused, and Parsl's own warning.
+        hub_port: The port where they are; any free one by default.
         workflow_name: The workflow's name; the script's by default.
         workflow_version: The workflow's version; the time it began by default.
         logging_endpoint: The database as an SQLAlchemy URL; by default SQLite in the run directory
@@ -93,6 +93,10 @@ class OTelMonitoringHub(MonitoringHub):
         forward_to: Further destinations: URLs, or mappings of ``config.Destination``'s fields.
         trace_scope: ``auto``: tasks below 1,000 share the run's trace, later ones have one each;
             ``run`` and ``task`` force one or the other.
+        transport: How news of tries that last come from the workers. ``relay``: by the executor's
+            own channel, if it has one. ``direct``: by HTTP to ``hub_address``, with a token.
+            ``auto``: as ``relay``, but directly from executors without a channel where
+            ``hub_address`` is given.
         resource_attributes: Further attributes of the run, for the destinations.
         shutdown_timeout: Seconds that cleanup may wait for the store.
 
@@ -119,15 +123,17 @@ class OTelMonitoringHub(MonitoringHub):
         certificate: str | None = None,
         forward_to: Sequence[str | Mapping[str, Any]] = (),
         trace_scope: str = "auto",
+        transport: str = "auto",
         resource_attributes: Mapping[str, str | int | float | bool] | None = None,
         shutdown_timeout: float = 30,
         **retired: Any,
     ) -> None:
         _warn_of_retired(retired)
+        is_direct = transport == "direct"
         super().__init__(
-            hub_address=hub_address,
+            hub_address=None if is_direct else hub_address,
             hub_port_range=hub_port_range,
-            hub_port=hub_port,
+            hub_port=None if is_direct else hub_port,
             workflow_name=workflow_name,
             workflow_version=workflow_version,
             logging_endpoint=logging_endpoint,
@@ -136,11 +142,13 @@ class OTelMonitoringHub(MonitoringHub):
             resource_monitoring_interval=resource_monitoring_interval,
         )
         if logging_endpoint is not None:
-            self.logging_endpoint = _Url(logging_endpoint)
+            self.logging_endpoint = DatabaseUrl(logging_endpoint)
         if trace_scope not in TRACE_SCOPES:
             raise ConfigError(
                 f"trace_scope: {trace_scope!r}; expected one of {', '.join(TRACE_SCOPES)}"
             )
+        if transport not in TRANSPORTS:
+            raise ConfigError(f"transport: {transport!r}; expected one of {', '.join(TRANSPORTS)}")
         if resource_monitoring_interval < 0:
             raise ConfigError(
                 f"resource_monitoring_interval: {resource_monitoring_interval!r};"
@@ -151,12 +159,14 @@ class OTelMonitoringHub(MonitoringHub):
                 "logging_endpoint: the database is the collector's where collector is given;"
                 " expected one of the two"
             )
+        self.hub_address, self.hub_port = hub_address, hub_port
+        self.transport = transport
         self.endpoint = endpoint
-        self.collector = _masked(collector)
+        self.collector = without_secrets(collector)
         self.protocol = protocol
-        self.headers = None if headers is None else _Headers(headers)
+        self.headers = None if headers is None else Headers(headers)
         self.certificate = certificate
-        self.forward_to = tuple(_masked(further) for further in forward_to)
+        self.forward_to = tuple(without_secrets(further) for further in forward_to)
         self.trace_scope = trace_scope
         self.resource_attributes = resource_attributes
         self.shutdown_timeout = shutdown_timeout
@@ -186,6 +196,8 @@ class OTelMonitoringHub(MonitoringHub):
         if self.logging_endpoint is None and self._collector is None:
             database = os.path.join(os.path.abspath(config_run_dir), "monitoring.db")
             self.logging_endpoint = f"sqlite:///{database}"
+        elif self.logging_endpoint is not None:
+            self.logging_endpoint = DatabaseUrl(absolute_url(self.logging_endpoint))
         leftovers = find_leftovers(Path(os.path.abspath(config_run_dir)))
         self._directory = Path(os.path.abspath(dfk_run_dir)) / "otel-parsl"
         self._directory.mkdir(parents=True, exist_ok=True)
@@ -195,6 +207,9 @@ class OTelMonitoringHub(MonitoringHub):
         self.resource_msgs = MessageQueue(self, self._take)
         self._context: RunContext | None = None
         self._submit_writer: Writer | None = None
+        self._direct: Receiver | None = None
+        self._direct_error: str | None = None
+        self._is_unreached_said = False
         self._is_over = threading.Event()
         self._pid = os.getpid()
         self._drain = Drain(
@@ -240,20 +255,66 @@ class OTelMonitoringHub(MonitoringHub):
                 self._drain.dropped,
             )
 
-    def run_context(self) -> RunContext:
-        """Return what workers have to know of the run."""
+    def run_context(self, label: str, *, has_channel: bool) -> RunContext:
+        """
+        Return what an executor's workers have to know of the run.
+
+        Args:
+            label: The executor.
+            has_channel: Whether its workers have a way of their own for news of tries that last.
+        """
         assert self._context is not None, "the DataFlowKernel says who it is before it submits"
-        return self._context
+        is_lacking = not has_channel and self.hub_address is not None
+        if self.transport != "direct" and not (self.transport == "auto" and is_lacking):
+            return self._context
+        receiver = self._receiver()
+        if receiver is None:
+            logger.warning(
+                "executor %s: its workers cannot be received directly (%s): news of their tries"
+                " come by relay, or with the results",
+                label,
+                self._direct_error,
+            )
+            return self._context
+        logger.info("executor %s: its workers send directly to %s", label, receiver.url)
+        return self._context._replace(receiver=(receiver.url, receiver.token))
+
+    def otlp_receiver(self) -> OtlpReceiver:
+        """
+        Return where your own OpenTelemetry SDK may send to, while the run goes on.
+
+        What it sends is forwarded with the run's own telemetry; the tables are of Parsl's alone.
+
+        Raises:
+            ConfigError: The transport is not ``direct``, or nothing can be received.
+        """
+        if self.transport != "direct" or not self.monitoring_hub_active:
+            raise ConfigError(
+                f"otlp_receiver: transport is {self.transport!r}; expected 'direct', and a run"
+                " that goes on. Pass transport='direct' to the hub"
+            )
+        receiver = self._receiver()
+        if receiver is None:
+            raise ConfigError(f"otlp_receiver: nothing can be received: {self._direct_error}")
+        return OtlpReceiver(receiver.url, Headers({"Authorization": f"Bearer {receiver.token}"}))
 
     def submit_writer(self) -> Writer:
         """Return the writer for tries that run in the submit process."""
         if self._submit_writer is None:
-            self._submit_writer = Writer(self.run_context(), in_submit_process=True)
+            assert self._context is not None, "the DataFlowKernel says who it is before it submits"
+            self._submit_writer = Writer(self._context, in_submit_process=True)
         return self._submit_writer
 
     def take_frames(self, frames: bytes) -> None:
         """Take the telemetry of a try."""
         self._drain.put_frames(frames)
+        if self._direct is not None and not self._is_unreached_said and _UNREACHED in frames:
+            self._is_unreached_said = True
+            logger.warning(
+                "some workers cannot reach %s: news of their tries come by relay, or with the"
+                " results. See that hub_address and hub_port can be reached from the nodes",
+                self._direct.url,
+            )
 
     def submitted(
         self, task_id: int, try_id: int, executor_task_id: object, specification: Any
@@ -272,6 +333,22 @@ class OTelMonitoringHub(MonitoringHub):
     def stop_listening(self, label: str) -> None:
         """Tell the agent that an executor's interchange is gone."""
         self._agent.stop_listening(label)
+
+    def _receiver(self) -> Receiver | None:
+        """Have the agent receive OTLP, once a run; None where it cannot."""
+        if self._direct is None and self._direct_error is None:
+            host = "127.0.0.1" if self.hub_address is None else str(self.hub_address)
+            token = secrets.token_urlsafe(32)
+            try:
+                port = self._agent.receive(
+                    host, int(self.hub_port or 0), token, timeout_s=_RECEIVE_TIMEOUT_S
+                )
+            except OSError as error:
+                self._direct_error = str(error)
+            else:
+                shown = f"[{host}]" if ":" in host else host
+                self._direct = Receiver(f"http://{shown}:{port}", token)
+        return self._direct
 
     @property
     def _database(self) -> str:
@@ -362,16 +439,6 @@ def _warn_of_retired(retired: Mapping[str, Any]) -> None:
             DeprecationWarning,
             stacklevel=3,
         )
-
-
-def _masked(given: Any) -> Any:
-    """Return a URL or a mapping as the repr may show it."""
-    if not isinstance(given, Mapping):
-        return given
-    shown = dict(given)
-    if "headers" in shown:
-        shown["headers"] = _Headers(shown["headers"])
-    return shown
 
 
 _said: set[str] = set()

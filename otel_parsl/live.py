@@ -1,16 +1,17 @@
 """
 News of tries that last: that they run, and samples at the interval asked for.
 
-Flow: worker -> **live** -> the executor's monitoring channel (relay) -> the run's agent
+Flow: worker -> **live** -> the executor's monitoring channel (relay), or direct -> the run's agent
 A helper process takes the samples, since no thread here runs while C code holds the GIL; what it
 took meanwhile is sent afterwards, each with its own time.
 A try shorter than ``LONG_S`` sends nothing here: all there is to say leaves with its result.
-Parsl does not drain this channel at the end, so nothing that is promised may depend on it: the
-execution's span and the last sample travel with the result, and so do samples not yet sent.
+Parsl does not drain its channel at the end, so nothing that is promised may depend on it: the
+execution's span and the last sample travel with the result, and so do samples that were not sent.
 """
 
 from __future__ import annotations
 
+import logging
 import os
 import pickle
 import sys
@@ -20,6 +21,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from otel_parsl import semconv, wire
+from otel_parsl.direct import DirectSender, Receiver, Unreachable
 from otel_parsl.identity import span_id, task_trace_id
 from otel_parsl.rendezvous import MESSAGE_TAG
 from otel_parsl.sampler_client import SamplerProcess
@@ -29,8 +31,12 @@ from otel_parsl.wire import LOGS, Key
 if TYPE_CHECKING:
     from otel_parsl.worker import TryContext, Writer
 
+logger = logging.getLogger(__name__)
+
 LONG_S = 0.5
 """A try that has lasted this long is reported as running."""
+_MOST_UNSENT = 10_000
+"""Samples kept for the result while they cannot be sent; then the helper drops and counts them."""
 
 _RUNNING = Key(semconv.EXECUTION_TIME_RUNNING)
 _NAME = wire.sized(semconv.EVENT_TRY_RUNNING.encode())
@@ -64,7 +70,11 @@ class _Process:
         self.pid = os.getpid()
         self.current: Try | None = None
         self.helper: SamplerProcess | None = None
+        self.direct: DirectSender | None = None
         self._reported: Try | None = None
+        self._unsent: list[Sample] = []
+        self._lock = threading.Lock()
+        """Held for ``current`` and ``_unsent``, which belong together; never while sending."""
         self._thread = threading.Thread(target=self._watch, name="otel-parsl-live", daemon=True)
         self._thread.start()
 
@@ -76,12 +86,14 @@ class _Process:
         self.current = of
 
     def end(self) -> list[Sample]:
-        """End the current try and return the samples of it that were not sent yet."""
-        ended, self.current = self.current, None
+        """End the current try and return the samples of it that are not known to have arrived."""
+        with self._lock:
+            ended, self.current = self.current, None
+            unsent, self._unsent = self._unsent, []
         if self.helper is None or ended is None or not ended.is_sampled:
-            return []
+            return unsent
         self.helper.end()
-        return [sample for token, sample in self.helper.read() if token == ended.token]
+        return unsent + [sample for token, sample in self.helper.read() if token == ended.token]
 
     def _watch(self) -> None:
         while True:
@@ -89,28 +101,66 @@ class _Process:
             running = self.current
             if running is None or time.time_ns() - running.start_ns < LONG_S * 1e9:
                 continue
-            send = _channel()
-            if send is None:
-                continue
-            if self._reported is not running:
-                self._reported = running
-                send(running.writer.frame(LOGS, (running_event(running),)))
-                self._sample_here(running, send)
-            self._send_samples(running, send)
+            sends = self._ways(running)
+            if sends:
+                self._tell(running, sends)
 
-    def _send_samples(self, running: Try, send: Send) -> None:
-        for token, sample in self.helper.read() if self.helper is not None else ():
-            if token == running.token and running.writer.sampler is not None:
-                running.writer.sampler.include(sample)
-                send(running.writer.sample(running.which, sample))
+    def _tell(self, running: Try, sends: list[Send]) -> None:
+        """Send what is new of a try by the first way that takes it."""
+        frames = []
+        if self._reported is not running:
+            frames.append(running.writer.frame(LOGS, (running_event(running),)))
+        samples = self._samples(running, is_first=bool(frames))
+        frames += (running.writer.sample(running.which, sample) for sample in samples)
+        if frames and any(_is_sent(send, b"".join(frames)) for send in sends):
+            self._reported = running
+            with self._lock:
+                if self.current is running:
+                    del self._unsent[: len(samples)]
 
-    def _sample_here(self, running: Try, send: Send) -> None:
-        """Send a first sample at once: the helper takes its first after an interval."""
-        if not running.is_sampled or running.writer.sampler is None:
-            return
-        sample = running.writer.sampler.sample()
-        if self.current is running:  # else it is of the next try
-            send(running.writer.sample(running.which, sample))
+    def _samples(self, running: Try, *, is_first: bool) -> list[Sample]:
+        """
+        Return the samples of a try that wait to be sent.
+
+        At first one is taken here: the helper takes its first after an interval.
+        """
+        sampler = running.writer.sampler
+        if not running.is_sampled or sampler is None or self.helper is None:
+            return []
+        here = sampler.sample() if is_first and not self._unsent else None
+        with self._lock:
+            if self.current is not running:  # what was taken here is of the next try
+                return []
+            if here is not None:
+                self._unsent.append(here)
+            if len(self._unsent) < _MOST_UNSENT:
+                for token, sample in self.helper.read():
+                    if token == running.token:
+                        sampler.include(sample)
+                        self._unsent.append(sample)
+            return list(self._unsent)
+
+    def _ways(self, running: Try) -> list[Send]:
+        """Return the ways to the submit side that may take something now, the best one first."""
+        ways: list[Send] = []
+        fields = running.writer.context.receiver
+        if fields is not None:
+            receiver = Receiver(*fields)
+            if self.direct is None or self.direct.receiver != receiver:
+                self.direct = DirectSender(receiver)
+            if self.direct.is_due():
+                ways.append(self.direct.send)
+        relay = _relay()
+        return ways if relay is None else [*ways, relay]
+
+
+def _is_sent(send: Send, frames: bytes) -> bool:
+    try:
+        send(frames)
+    except Unreachable as error:
+        logger.warning("news of a try cannot be sent directly: %s", error)
+        return False
+    return True
 
 
 _process: _Process | None = None
@@ -143,7 +193,13 @@ def running_event(running: Try) -> bytes:
     )
 
 
-def _channel() -> Send | None:
+def trouble() -> str | None:
+    """Return why this process cannot reach the run's agent directly; None if nothing is amiss."""
+    direct = None if _process is None else _process.direct
+    return None if direct is None else direct.trouble
+
+
+def _relay() -> Send | None:
     """
     Return the way to the submit side while a try runs, if the executor has one.
 

@@ -18,6 +18,10 @@ SOCKETS = "sockets.json"
 """Hub to agent: the monitoring channels to listen on, by executor label."""
 PORTS = "ports.json"
 """Agent to hub: the port of each channel, by executor label."""
+RECEIVER = "receiver.json"
+"""Hub to agent: where to receive OTLP, and the run's token."""
+RECEIVING = "receiving.json"
+"""Agent to hub: the port that it receives OTLP on, or why it cannot."""
 CLOSING = "closing.json"
 """Hub to agent: the run is over; the place behind its last event."""
 STATUS = "status.json"
@@ -34,8 +38,9 @@ UNFIT = "refused-store.otlp"
 MESSAGE_TAG = "otel_parsl"
 """First item of what a worker puts on its executor's monitoring channel; the second is frames."""
 
-SUBMIT, AGENT, DERIVED = "submit", "agent", "derived"
-"""The streams: what the hub appends, what the agent receives, the spans that it derives."""
+SUBMIT, AGENT, DIRECT, DERIVED = "submit", "agent", "direct", "derived"
+"""The streams: what the hub appends, what the agent receives by relay and directly, and the spans
+that it derives."""
 
 
 def write(directory: Path, name: str, content: Any) -> None:

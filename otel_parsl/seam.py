@@ -51,8 +51,8 @@ class Hub(Protocol):
 
     resource_msgs: MessageQueue
 
-    def run_context(self) -> RunContext:
-        """Return what workers have to know of the run."""
+    def run_context(self, label: str, *, has_channel: bool) -> RunContext:
+        """Return what an executor's workers have to know; HTEX has a channel for their news."""
 
     def submit_writer(self) -> Writer:
         """Return the writer for tries that run in the submit process."""
@@ -189,6 +189,7 @@ def _htex_submit(executor: HighThroughputExecutor, hub: Hub) -> Submit:
     original = executor.submit
     monitors = bool(executor.monitor_resources())
     label = executor.label
+    context = tuple(hub.run_context(label, has_channel=True))
 
     def submit(
         func: Callable[..., Any], resource_specification: dict[str, Any], *args: Any, **kwargs: Any
@@ -206,7 +207,7 @@ def _htex_submit(executor: HighThroughputExecutor, hub: Hub) -> Submit:
             which = (task_id, try_id, func.__name__, label, monitors)
             traced = {
                 **plain,
-                "task_executor": {"f": _WORKER_ENTRY, "a": (tuple(hub.run_context()), which)},
+                "task_executor": {"f": _WORKER_ENTRY, "a": (context, which)},
             }
             inner = executor.submit_payload(traced, buffer)
         except Exception as error:
@@ -252,6 +253,7 @@ def _wrapping_submit(executor: ParslExecutor, hub: Hub) -> Submit:
     original = executor.submit
     monitors = bool(executor.monitor_resources())
     label = executor.label
+    context = hub.run_context(label, has_channel=False)
 
     def submit(
         func: Callable[..., Any], resource_specification: dict[str, Any], *args: Any, **kwargs: Any
@@ -261,7 +263,7 @@ def _wrapping_submit(executor: ParslExecutor, hub: Hub) -> Submit:
         task_id, try_id = kwargs.pop(_TASK), kwargs.pop(_TRY)
         func = _bare(func)
         which = TryContext(task_id, try_id, func.__name__, label, monitors)
-        traced = TracedFunction(func, hub.run_context(), which)
+        traced = TracedFunction(func, context, which)
         try:
             inner = original(traced, resource_specification, *args, **kwargs)
         except Exception as error:

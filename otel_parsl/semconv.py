@@ -193,6 +193,12 @@ MANAGER_UID = _term(
     "attribute", "parsl.manager.uid", "node.uid: the pool of workers", source=_PARSL
 )
 
+TRANSPORT_ERROR = _term(
+    "attribute",
+    "parsl.transport.error",
+    "why a worker could not send directly to the run's agent: its news took another way",
+)
+
 # The facts of a run.
 TASKS_COMPLETED = _term(
     "attribute", "parsl.run.tasks_completed", "workflow.tasks_completed_count", source=_PARSL

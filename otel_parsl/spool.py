@@ -60,6 +60,12 @@ def frame(signal: int, payload: bytes) -> bytes:
     return _HEADER.pack(_MAGIC, signal, len(payload), zlib.crc32(payload, signal)) + payload
 
 
+def payloads(frames: bytes) -> Iterator[tuple[int, bytes]]:
+    """Yield signal and payload of each of the frames that were joined."""
+    for signal, start, end in _whole_frames(frames):
+        yield signal, frames[start:end]
+
+
 def segments(directory: Path, stream: str) -> list[int]:
     """Return the numbers of a stream's segments on disk, in order."""
     try:

@@ -45,6 +45,11 @@ class RunContext(NamedTuple):
     """The sampling interval; 0 takes no samples."""
     service_name: str
     """Of the run's telemetry: the workflow's name, if the user says nothing else."""
+    receiver: tuple[str, str] | None = None
+    """The fields of a ``direct.Receiver``, where news go directly to the agent."""
+
+    def __repr__(self) -> str:
+        return f"RunContext({self.run_id!r})"  # the token is nobody's business
 
 
 class TryContext(NamedTuple):
@@ -70,6 +75,7 @@ _DISK_READ = Key(semconv.EXECUTION_DISK_READ)
 _DISK_WRITE = Key(semconv.EXECUTION_DISK_WRITE)
 _EXIT_CODE = Key(semconv.EXECUTION_EXIT_CODE)
 _ERROR_TYPE = Key(semconv.ERROR_TYPE)
+_TRANSPORT_ERROR = Key(semconv.TRANSPORT_ERROR)
 _EXCEPTION = wire.sized(semconv.EVENT_EXCEPTION.encode())
 
 
@@ -131,6 +137,8 @@ class Writer:
             attributes += _totals(sample)
             if which.monitor_resources and self.context.interval_s > 0:
                 frames.append(self.sample(which, sample))
+        if (trouble := live.trouble()) is not None:
+            attributes.append(_TRANSPORT_ERROR.text(trouble))
         events = []
         if error is not None:
             attributes.append(_ERROR_TYPE.text(type_name(error)))

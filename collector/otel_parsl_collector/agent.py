@@ -26,9 +26,11 @@ from sqlalchemy.exc import OperationalError
 from otel_parsl import __version__, rendezvous, semconv, wire
 from otel_parsl.identity import run_key, span_id
 from otel_parsl.leftovers import is_running, lock_spool
-from otel_parsl.rendezvous import AGENT, DERIVED, SUBMIT
+from otel_parsl.rendezvous import AGENT, DERIVED, DIRECT, SUBMIT
 from otel_parsl.spool import Frame, Place, SpoolWriter, frame, segment_path, segments
-from otel_parsl_collector.errors import StoreError
+from otel_parsl_collector.direct_receiver import DirectReceiver
+from otel_parsl_collector.endpoint import Endpoint
+from otel_parsl_collector.errors import CollectorError, StoreError
 from otel_parsl_collector.exporters.otlp import OtlpExporter
 from otel_parsl_collector.exporters.otlp_transport import Destination, Unavailable
 from otel_parsl_collector.exporters.parsl_sql import KeepingStore, ParslSqlExporter
@@ -43,6 +45,7 @@ NICE = 5
 TICK_S = 0.05
 HUB_CHECK_S = 1.0
 SAY_S = 0.25
+RECEIVER_CHECK_S, RECEIVER_AGAIN_S = 0.1, 10.0
 LINGER_S = 60.0
 """How long it goes on sending after the store is complete; where a site's collector keeps the
 database, after that has taken anything."""
@@ -74,6 +77,7 @@ class Agent:
         self._run_id: str | None = None
         status = rendezvous.read(directory, rendezvous.STATUS)
         self._is_released = bool(status and status["is_released"])  # by an agent before this one
+        self._direct: DirectReceiver | None = None
         self._moved_at = time.monotonic()
         self._said: Any = None
         self._due_at: dict[str, float] = {}
@@ -85,6 +89,8 @@ class Agent:
         closing = None
         while True:
             self._bind_sockets()
+            if self._direct is None and closing is None:
+                self._receive()
             if self._store_pump is None and not self._is_released:
                 self._open_store()
             if closing is None:
@@ -146,7 +152,7 @@ class Agent:
             self._open_site_store(SiteStore(_destination(collector), self._directory))
 
     def _open_site_store(self, store: SiteStore) -> None:
-        streams = (SUBMIT, AGENT, DERIVED)
+        streams = (SUBMIT, AGENT, DIRECT, DERIVED)
 
         def consume(frames: list[Frame], places: Mapping[str, Place]) -> None:
             store.consume(frames, places)
@@ -169,7 +175,7 @@ class Agent:
                 ParslSqlExporter(self._settings["database"], spool=str(self._directory)),
                 RefusedFile(self._directory / rendezvous.UNFIT),
             )
-            places = {stream: Place() for stream in (SUBMIT, AGENT)} | store.places()
+            places = {stream: Place() for stream in (SUBMIT, AGENT, DIRECT)} | store.places()
         except (StoreError, OperationalError) as error:
             if str(error) != self._store_error:
                 logger.warning("the store cannot be opened: %s; trying again", error)
@@ -208,7 +214,8 @@ class Agent:
     def _forwarder(self, number: int, exporter: OtlpExporter) -> Pump:
         name = f"forward-{number}.json"
         saved = rendezvous.read(self._directory, name) or {}
-        places = {stream: Place(*saved.get(stream, Place())) for stream in (SUBMIT, AGENT, DERIVED)}
+        streams = (SUBMIT, AGENT, DIRECT, DERIVED)
+        places = {stream: Place(*saved.get(stream, Place())) for stream in streams}
 
         def consume(frames: list[Frame], behind: Mapping[str, Place]) -> None:
             exporter.consume(frames, behind)
@@ -275,6 +282,32 @@ class Agent:
         if is_derived and self._run_id is not None:
             self._start_lifecycle(self._run_id)
 
+    def _receive(self) -> None:
+        """Receive OTLP where the hub asks for it; an agent after the first, on the same port."""
+        if not self._is_due("receiver", RECEIVER_CHECK_S):
+            return
+        wanted = rendezvous.read(self._directory, rendezvous.RECEIVER)
+        before = rendezvous.read(self._directory, rendezvous.RECEIVING)
+        is_refused = before is not None and before["port"] is None
+        if wanted is None or is_refused:
+            return
+        port = wanted["port"] if before is None else before["port"]
+        endpoint = Endpoint(wanted["host"], port)
+        receiver = DirectReceiver(self._directory, endpoint=endpoint, token=wanted["token"])
+        answer: dict[str, Any] = {"port": None, "error": None}
+        try:
+            receiver.start()
+        except CollectorError as error:
+            receiver.stop()
+            logger.warning("workers and SDKs cannot be received: %s", error)
+            answer["error"] = str(error)
+            self._due_at["receiver"] = time.monotonic() + RECEIVER_AGAIN_S
+        else:
+            self._direct = receiver
+            answer["port"] = receiver.port
+        if before is None:
+            rendezvous.write(self._directory, rendezvous.RECEIVING, answer)
+
     def _read_run(self) -> None:
         run = self._changed("run.json")
         if run is not None:
@@ -329,6 +362,9 @@ class Agent:
         for receiver in self._receivers.values():
             receiver.close()
         self._receivers.clear()
+        if self._direct is not None:
+            self._direct.stop()
+            self._direct = None
         pump = self._store_pump
         if pump is None or pump.places[SUBMIT] < last:
             return
@@ -378,7 +414,7 @@ class Agent:
         if self._store_pump is None and not self._is_released:
             return
         pumps = self._pumps()
-        for stream in (SUBMIT, AGENT, DERIVED):
+        for stream in (SUBMIT, AGENT, DIRECT, DERIVED):
             places = [pump.places[stream] for pump in pumps if stream in pump.places]
             if not places:
                 continue
@@ -392,7 +428,7 @@ class Agent:
         for _, pump in self._forwarders:
             pump.stop()
         if self._is_released and self._is_forwarded():
-            for stream in (SUBMIT, AGENT, DERIVED):
+            for stream in (SUBMIT, AGENT, DIRECT, DERIVED):
                 for number in segments(self._directory, stream):
                     segment_path(self._directory, stream, number).unlink()
         self._say()

@@ -1,0 +1,45 @@
+"""Arguments of the hub whose repr, which Parsl logs, shows no secret."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Any
+
+
+class DatabaseUrl(str):
+    """A database URL whose password is not shown by repr."""
+
+    def __repr__(self) -> str:
+        from sqlalchemy.engine import make_url
+
+        return repr(make_url(str(self)).render_as_string(hide_password=True))
+
+
+class Headers(dict[str, str]):
+    """Headers whose values, often secrets, are not shown by repr."""
+
+    def __repr__(self) -> str:
+        return repr(dict.fromkeys(self, "…"))
+
+
+def absolute_url(url: str) -> str:
+    """Return a database URL that means the same in another directory, where the agent works."""
+    from sqlalchemy.engine import make_url
+
+    parts = make_url(url)
+    path = parts.database
+    if parts.get_backend_name() != "sqlite" or not path or path.startswith((":", "file:")):
+        return url
+    absolute = parts.set(database=os.path.abspath(path))
+    return absolute.render_as_string(hide_password=False)
+
+
+def without_secrets(given: Any) -> Any:
+    """Return a URL or a mapping as the repr may show it."""
+    if not isinstance(given, Mapping):
+        return given
+    shown = dict(given)
+    if "headers" in shown:
+        shown["headers"] = Headers(shown["headers"])
+    return shown

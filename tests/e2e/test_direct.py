@@ -1,0 +1,259 @@
+"""Direct transport: workers and the user's SDK send OTLP to the run's agent."""
+
+from __future__ import annotations
+
+import json
+import socket
+from pathlib import Path
+
+import pytest
+
+from tests.support.otlp_sink import grpc_sink
+from tests.support.programs import Program, query, run, until
+
+ALL_FIVE = ("pending", "launched", "running", "running_ended", "exec_done")
+
+PROCESSES = """
+import concurrent.futures, glob, logging, pickle, sqlite3, subprocess
+from parsl.executors.base import ParslExecutor
+from parsl.serialize import deserialize, pack_apply_message, serialize
+
+RUN = ("import sys; from parsl.serialize import serialize, unpack_apply_message;"
+       "function, args, kwargs = unpack_apply_message(sys.stdin.buffer.read());"
+       "sys.stdout.buffer.write(serialize(function(*args, **kwargs)))")
+
+class ProcessExecutor(ParslExecutor):
+    label = "processes"
+    def __init__(self, *before):
+        super().__init__()
+        self.before = before
+        self.pool = concurrent.futures.ThreadPoolExecutor(2)
+    def submit(self, func, resource_specification, *args, **kwargs):
+        data = pack_apply_message(func, args, kwargs)
+        def call():
+            command = [*self.before, sys.executable, "-c", RUN]
+            done = subprocess.run(command, input=data, capture_output=True, check=True)
+            return deserialize(done.stdout)
+        return self.pool.submit(call)
+    def shutdown(self):
+        self.pool.shutdown()
+
+def seen_while_running(future, samples):
+    while not future.done():
+        time.sleep(0.1)
+        connection = sqlite3.connect("runinfo/monitoring.db")
+        try:
+            running = connection.execute("select count(*) from status where"
+                                         " task_status_name = 'running'").fetchone()[0]
+            taken = connection.execute("select count(*) from resource").fetchone()[0]
+        except sqlite3.OperationalError:
+            continue
+        finally:
+            connection.close()
+        if running and taken >= samples:
+            return True
+    return False
+
+def received():
+    return sum(map(os.path.getsize, glob.glob("runinfo/000/otel-parsl/direct-*.spool")))
+"""
+
+
+def _states(database: Path) -> dict[str, int]:
+    return dict(query(database, "select task_status_name, count(*) from status group by 1"))
+
+
+def test_long_try_on_an_executor_without_channel_is_seen_while_it_runs(tmp_path: Path) -> None:
+    """By itself, given hub_address, an executor without a channel has its tries seen running."""
+    program = run(
+        tmp_path,
+        PROCESSES
+        + """
+hub = OTelMonitoringHub(hub_address="127.0.0.1", resource_monitoring_interval=1)
+with parsl.load(Config(executors=[ProcessExecutor()], monitoring=hub)):
+    future = sleep(10)
+    assert seen_while_running(future, 2), "not seen while it ran"
+    assert received()
+    future.result()
+""",
+    )
+
+    assert dict.fromkeys(ALL_FIVE, 1) == _states(program.database)
+
+
+def test_htex_sends_directly_when_told_and_by_relay_by_itself(tmp_path: Path) -> None:
+    """HTEX has a channel of its own, so that a port is opened only where the user says so."""
+    found = {}
+    for transport in ("direct", "auto"):
+        program = run(
+            tmp_path / transport,
+            PROCESSES
+            + f"""
+hub = OTelMonitoringHub(hub_address="127.0.0.1", resource_monitoring_interval=1,
+                        transport="{transport}")
+with parsl.load(Config(executors=[htex()], monitoring=hub)):
+    future = sleep(10)
+    assert seen_while_running(future, 2), "not seen while it ran"
+    print("received directly:", received() > 0)
+    future.result()
+""",
+        )
+        assert dict.fromkeys(ALL_FIVE, 1) == _states(program.database)
+        found[transport] = "received directly: True" in program.output
+
+    assert {"direct": True, "auto": False} == found
+
+
+def test_token_is_in_one_file_that_only_its_owner_reads(tmp_path: Path) -> None:
+    """The token is in no log, no environment, no command line and no database."""
+    program = Program(
+        tmp_path,
+        """
+        hub = OTelMonitoringHub(transport="direct", monitoring_debug=True)
+        with parsl.load(Config(executors=[htex(worker_debug=True)], monitoring=hub)):
+            sleep(2).result()
+            print("ready", hub, hub.otlp_receiver(), flush=True)
+            sys.stdin.read()
+        """,
+    )
+    program.until_printed("ready")
+    file = program.spool / "receiver.json"
+    token = json.loads(file.read_text())["token"]
+    seen = []
+    for name in ("environ", "cmdline"):
+        for path in Path("/proc").glob(f"[0-9]*/{name}"):
+            try:
+                seen += [path] if token.encode() in path.read_bytes() else []
+            except OSError:
+                continue
+    program.go_on()
+    program.wait()
+    seen += [
+        path
+        for path in tmp_path.rglob("*")
+        if path.is_file() and path != file and token.encode() in path.read_bytes()
+    ]
+
+    assert [] == seen
+    assert 0o600 == file.stat().st_mode & 0o777
+    assert len(token) >= 43
+
+
+def test_port_that_is_taken_is_told_and_news_take_the_relay(tmp_path: Path) -> None:
+    """A receiver that cannot listen costs nothing but a warning."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        program = run(
+            tmp_path,
+            PROCESSES
+            + f"""
+logging.basicConfig(level=logging.WARNING)
+hub = OTelMonitoringHub(transport="direct", hub_address="127.0.0.1", hub_port={port},
+                        resource_monitoring_interval=1)
+with parsl.load(Config(executors=[htex()], monitoring=hub)):
+    future = sleep(10)
+    assert seen_while_running(future, 2), "not seen while it ran"
+    future.result()
+""",
+        )
+
+    assert 1 == program.output.count("its workers cannot be received directly")
+    assert f"127.0.0.1:{port} cannot be listened on" in program.output
+    assert dict.fromkeys(ALL_FIVE, 1) == _states(program.database)
+
+
+def test_workers_that_cannot_reach_the_agent_lose_nothing(tmp_path: Path) -> None:
+    """On nodes without a way to the submit host samples come with results; it is said once."""
+    program = run(
+        tmp_path,
+        PROCESSES
+        + """
+logging.basicConfig(level=logging.WARNING)
+hub = OTelMonitoringHub(transport="direct", resource_monitoring_interval=1)
+with parsl.load(Config(executors=[ProcessExecutor("unshare", "--net")], monitoring=hub)):
+    assert [future.result() for future in [sleep(4.5), sleep(4.6)]] == [4.5, 4.6]
+    assert not received()
+""",
+    )
+
+    assert 1 == program.output.count("some workers cannot reach http://127.0.0.1:")
+    assert dict.fromkeys(ALL_FIVE, 2) == _states(program.database)
+    counts = query(program.database, "select count(*) from resource group by task_id")
+    assert all(5 <= count <= 6 for (count,) in counts), counts
+
+
+def test_agent_killed_and_started_again_receives_on_the_same_port(tmp_path: Path) -> None:
+    """Workers go on sending where they were told to, since a new agent listens there."""
+    program = run(
+        tmp_path,
+        PROCESSES
+        + """
+import json, signal
+hub = OTelMonitoringHub(hub_address="127.0.0.1", resource_monitoring_interval=1)
+with parsl.load(Config(executors=[ProcessExecutor()], monitoring=hub)):
+    future = sleep(30)
+    assert seen_while_running(future, 1)
+    pid = json.load(open("runinfo/000/otel-parsl/status.json"))["pid"]
+    os.kill(pid, signal.SIGKILL)
+    assert seen_while_running(future, 12), "nothing came after the kill"
+""",
+    )
+
+    samples = query(program.database, "select count(*), count(distinct timestamp) from resource")
+    assert 28 <= samples[0][0] == samples[0][1] <= 33
+
+
+def test_users_own_sdk_sends_to_the_agent_and_is_forwarded(tmp_path: Path) -> None:
+    """Spans of the program's own SDK reach the destination with the run's, and leave no rows."""
+    with grpc_sink() as sink:
+        program = run(
+            tmp_path,
+            f"""
+            import urllib.error, urllib.request
+            from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+            from opentelemetry.sdk.trace import TracerProvider
+            from opentelemetry.sdk.trace.export import BatchSpanProcessor
+            hub = OTelMonitoringHub(transport="direct", endpoint="{sink.url}")
+            with parsl.load(Config(executors=[ThreadPoolExecutor()], monitoring=hub)):
+                receiver = hub.otlp_receiver()
+                provider = TracerProvider()
+                exporter = OTLPSpanExporter(endpoint=receiver.endpoint + "/v1/traces",
+                                            headers=dict(receiver.headers))
+                provider.add_span_processor(BatchSpanProcessor(exporter))
+                with provider.get_tracer("mine").start_as_current_span("prepare"):
+                    nothing().result()
+                provider.shutdown()
+                try:
+                    urllib.request.urlopen(receiver.endpoint + "/v1/traces", data=b"")
+                except urllib.error.HTTPError as refused:
+                    print("without a token:", refused.code)
+            """,
+        )
+        until(lambda: "prepare" in sink.span_names())
+
+    assert ["nothing", "nothing", "nothing", "prepare", "program.py"] == sorted(sink.span_names())
+    assert "without a token: 401" in program.output
+    assert [(1,)] == query(program.database, "select count(*) from workflow")
+
+
+@pytest.mark.parametrize("transport", ["relay", "auto"])
+def test_receiver_is_there_only_in_direct_transport(tmp_path: Path, transport: str) -> None:
+    """No port is opened that nobody asked for, and who asks is told what to set."""
+    program = run(
+        tmp_path,
+        f"""
+        hub = OTelMonitoringHub(transport="{transport}")
+        with parsl.load(Config(executors=[ThreadPoolExecutor()], monitoring=hub)):
+            try:
+                hub.otlp_receiver()
+            except Exception as error:
+                print(type(error).__name__, error)
+        """,
+    )
+
+    assert f"ConfigError otlp_receiver: transport is '{transport}'; expected 'direct'" in (
+        program.output
+    )
+    assert not (program.spool / "receiver.json").exists()
