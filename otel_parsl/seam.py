@@ -18,7 +18,6 @@ from multiprocessing.queues import Queue
 from typing import Any, Protocol
 
 import parsl.executors.high_throughput.executor as htex
-from parsl.app.errors import RemoteExceptionWrapper
 from parsl.dataflow.dflow import DataFlowKernel
 from parsl.executors.base import ParslExecutor
 from parsl.executors.high_throughput.executor import HighThroughputExecutor, HTEXFuture
@@ -34,9 +33,9 @@ from parsl.monitoring.radios.multiprocessing import MultiprocessingQueueRadio
 from parsl.serialize import pack_apply_message
 from parsl.serialize.errors import SerializationError
 
-from otel_parsl import carrier
 from otel_parsl.errors import ParslMismatch
 from otel_parsl.message_queue import MessageQueue
+from otel_parsl.settling import Tracing
 from otel_parsl.worker import RunContext, TracedFunction, TryContext, Writer, call_here
 
 logger = logging.getLogger(__name__)
@@ -189,6 +188,7 @@ def _htex_submit(executor: HighThroughputExecutor, hub: Hub) -> Submit:
     original = executor.submit
     monitors = bool(executor.monitor_resources())
     label = executor.label
+    tracing = Tracing(label)
     context = tuple(hub.run_context(label, has_channel=True))
 
     def submit(
@@ -209,14 +209,16 @@ def _htex_submit(executor: HighThroughputExecutor, hub: Hub) -> Submit:
                 **plain,
                 "task_executor": {"f": _WORKER_ENTRY, "a": (context, which)},
             }
-            inner = executor.submit_payload(traced, buffer)
+            is_traced = tracing.is_possible
+            inner = executor.submit_payload(traced if is_traced else plain, buffer)
         except Exception as error:
             hub.failed(task_id, try_id, error, is_told=False)
             raise
         hub.submitted(task_id, try_id, inner.parsl_executor_task_id, resource_specification)
         outer = HTEXFuture(inner.parsl_executor_task_id)
+        again = partial(executor.submit_payload, plain, buffer)
         told = partial(hub.failed, task_id, try_id)
-        _settle(outer, inner, label, lambda: executor.submit_payload(plain, buffer), told)
+        tracing.settle(outer, inner, again, told, is_traced=is_traced)
         return outer
 
     return submit
@@ -253,6 +255,7 @@ def _wrapping_submit(executor: ParslExecutor, hub: Hub) -> Submit:
     original = executor.submit
     monitors = bool(executor.monitor_resources())
     label = executor.label
+    tracing = Tracing(label)
     context = hub.run_context(label, has_channel=False)
 
     def submit(
@@ -263,9 +266,10 @@ def _wrapping_submit(executor: ParslExecutor, hub: Hub) -> Submit:
         task_id, try_id = kwargs.pop(_TASK), kwargs.pop(_TRY)
         func = _bare(func)
         which = TryContext(task_id, try_id, func.__name__, label, monitors)
-        traced = TracedFunction(func, context, which)
+        is_traced = tracing.is_possible
+        sent = TracedFunction(func, context, which) if is_traced else func
         try:
-            inner = original(traced, resource_specification, *args, **kwargs)
+            inner = original(sent, resource_specification, *args, **kwargs)
         except Exception as error:
             hub.failed(task_id, try_id, error, is_told=False)
             raise
@@ -275,7 +279,8 @@ def _wrapping_submit(executor: ParslExecutor, hub: Hub) -> Submit:
         if executor_task_id is not None:
             outer.parsl_executor_task_id = executor_task_id  # type: ignore[attr-defined]
         again = partial(original, func, resource_specification, *args, **kwargs)
-        _settle(outer, inner, label, again, partial(hub.failed, task_id, try_id))
+        told = partial(hub.failed, task_id, try_id)
+        tracing.settle(outer, inner, again, told, is_traced=is_traced)
         return outer
 
     return submit
@@ -285,64 +290,6 @@ def _bare(func: Callable[..., Any]) -> Callable[..., Any]:
     """Return the user's function from inside Parsl's ``monitor_wrapper``."""
     bare: Callable[..., Any] = func.__wrapped__  # type: ignore[attr-defined]
     return bare
-
-
-_untraced: set[str] = set()
-
-
-def _settle(
-    outer: Future[Any],
-    inner: Future[Any],
-    label: str,
-    run_untraced: Callable[[], Future[Any]],
-    failed: Callable[..., None],
-) -> None:
-    """
-    Give an executor's future to Parsl, by one of ours.
-
-    A worker whose environment has no otel_parsl, or another version of it, fails before anything
-    of the user's has run: then the task is sent again as it is, and no retry is counted.
-    """
-    is_traced = True
-
-    def settle(done: Future[Any]) -> None:
-        nonlocal is_traced
-        error = done.exception()
-        if error is None:
-            result = done.result()
-            if isinstance(result, carrier.Carried):  # from an executor that pickles no results
-                result = carrier.deliver(carrier.VERSION, result.blob, result.payload)
-            if isinstance(result, RemoteExceptionWrapper):
-                failed(result, is_told=is_traced)
-            outer.set_result(result)
-        elif _lacks_us(error):
-            _say_untraced(label, error)
-            is_traced = False
-            try:
-                run_untraced().add_done_callback(settle)
-            except Exception as again:  # noqa: BLE001 - whatever the executor raises is the task's failure
-                failed(again, is_told=False)
-                outer.set_exception(again)
-        else:
-            failed(error, is_told=False)
-            outer.set_exception(error)
-
-    inner.add_done_callback(settle)
-
-
-def _lacks_us(error: BaseException) -> bool:
-    return isinstance(error, ImportError) and (error.name or "").startswith("otel_parsl")
-
-
-def _say_untraced(label: str, error: BaseException) -> None:
-    if label not in _untraced:
-        _untraced.add(label)
-        logger.warning(
-            "executor %s: its workers cannot import otel_parsl (%s), so what its tasks do there is"
-            " not recorded. In the workers' environment run: pip install otel-parsl",
-            label,
-            error,
-        )
 
 
 class _AgentReceiver:

@@ -157,7 +157,7 @@ def test_monitoring_of_resources_switched_off_leaves_the_rest(tmp_path: Path) ->
 
 
 def test_worker_without_otel_parsl_runs_the_tasks_untraced(tmp_path: Path) -> None:
-    """Workers whose environment has only Parsl run every task, with no retry counted."""
+    """Workers with only Parsl run every task; one is sent twice, and no other executor suffers."""
     bare = tmp_path / "bare"
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(bare)], check=True)
     packages = bare / "packages"
@@ -180,15 +180,32 @@ def test_worker_without_otel_parsl_runs_the_tasks_untraced(tmp_path: Path) -> No
         import logging
         logging.basicConfig(level=logging.WARNING)
         provider = LocalProvider(worker_init="export PATH={bare}/bin:$PATH; unset PYTHONPATH")
-        with parsl.load(Config(executors=[htex(provider=provider)], retries=0,
+        without, whole = htex("without", provider=provider), htex("whole")
+        sent, submit_payload = [], without.submit_payload
+        without.submit_payload = lambda *task: sent.append(task) or submit_payload(*task)
+
+        @python_app(executors=["whole"])
+        def elsewhere():
+            return 1
+
+        @python_app(executors=["without"])
+        def here():
+            return 0
+
+        with parsl.load(Config(executors=[without, whole], retries=0,
                                monitoring=OTelMonitoringHub())):
-            assert [future.result() for future in [sleep(0) for _ in range(5)]] == [0] * 5
+            assert here().result() == 0
+            assert [future.result() for future in [here() for _ in range(5)]] == [0] * 5
+            assert elsewhere().result() == 1
+        print("sent:", len(sent))
         """,
         PYTHONPATH="",
     )
 
-    assert dict.fromkeys(("pending", "launched", "exec_done"), 5) == _states(program.database)
-    assert [(5, 0)] == query(program.database, "select count(*), sum(task_fail_count) from task")
+    states = dict.fromkeys(("pending", "launched", "exec_done"), 7)
+    assert {**states, "running": 1, "running_ended": 1} == _states(program.database)
+    assert [(7, 0)] == query(program.database, "select count(*), sum(task_fail_count) from task")
+    assert "sent: 7" in program.output
     assert 1 == program.output.count("pip install otel-parsl")
 
 

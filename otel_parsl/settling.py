@@ -1,0 +1,97 @@
+"""
+Between the future that an executor makes for a try and the one that Parsl is given.
+
+Flow: executor -> **settling** -> DataFlowKernel
+What a try failed with is said to the hub before Parsl hears of it, and a worker that cannot trace
+runs the try all the same.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from concurrent.futures import Future
+from typing import Any
+
+from parsl.app.errors import RemoteExceptionWrapper
+
+from otel_parsl import carrier
+
+logger = logging.getLogger(__name__)
+
+Submission = Callable[[], "Future[Any]"]
+
+
+class Tracing:
+    """
+    Whether an executor's workers can trace, for as long as the executor lives.
+
+    A worker whose environment has no otel_parsl, or another version of it, fails before anything
+    of the user's has run: that try is sent again as it is, and no retry is counted; later ones are
+    sent so from the beginning.
+
+    Args:
+        label: The executor.
+    """
+
+    def __init__(self, label: str) -> None:
+        self._label = label
+        self.is_possible = True
+
+    def settle(
+        self,
+        outer: Future[Any],
+        inner: Future[Any],
+        run_untraced: Submission,
+        failed: Callable[..., None],
+        *,
+        is_traced: bool,
+    ) -> None:
+        """
+        Settle Parsl's future when the executor's is done.
+
+        Args:
+            outer: Parsl's.
+            inner: The executor's.
+            run_untraced: Sends the try again as it is.
+            failed: Takes with what the try failed, and whether its worker has told it already.
+            is_traced: Whether the try was sent to be traced.
+        """
+
+        def settle(done: Future[Any]) -> None:
+            nonlocal is_traced
+            error = done.exception()
+            if error is None:
+                result = done.result()
+                if isinstance(result, carrier.Carried):  # from an executor that pickles no results
+                    result = carrier.deliver(carrier.VERSION, result.blob, result.payload)
+                if isinstance(result, RemoteExceptionWrapper):
+                    failed(result, is_told=is_traced)
+                outer.set_result(result)
+            elif is_traced and _lacks_us(error):
+                self._give_up(error)
+                is_traced = False
+                try:
+                    run_untraced().add_done_callback(settle)
+                except Exception as again:  # noqa: BLE001 - whatever the executor raises is the task's failure
+                    failed(again, is_told=False)
+                    outer.set_exception(again)
+            else:
+                failed(error, is_told=False)
+                outer.set_exception(error)
+
+        inner.add_done_callback(settle)
+
+    def _give_up(self, error: BaseException) -> None:
+        if self.is_possible:
+            self.is_possible = False
+            logger.warning(
+                "executor %s: its workers cannot import otel_parsl (%s), so what its tasks do"
+                " there is not recorded. In the workers' environment run: pip install otel-parsl",
+                self._label,
+                error,
+            )
+
+
+def _lacks_us(error: BaseException) -> bool:
+    return isinstance(error, ImportError) and (error.name or "").startswith("otel_parsl")
