@@ -28,8 +28,13 @@ from sqlalchemy import (
     Text,
 )
 
-SCHEMA_VERSION = 1
-"""Of our tables; Parsl's have no version."""
+SCHEMA_VERSION = 2
+"""
+Of our tables; Parsl's have no version.
+
+A version only adds: what came with one says so (``info["since"]``), columns that it adds may be
+NULL. A writer brings an older database up to it, a reader does without what is not there.
+"""
 
 metadata = MetaData()
 
@@ -46,8 +51,8 @@ def _time(name: str, *, nullable: bool = True) -> Column[Any]:
     return Column(name, DateTime, nullable=nullable)
 
 
-def _ns(name: str, *, nullable: bool = True) -> Column[Any]:
-    return Column(name, BigInteger, nullable=nullable, autoincrement=False)
+def _ns(name: str, *, nullable: bool = True, **more: Any) -> Column[Any]:
+    return Column(name, BigInteger, nullable=nullable, autoincrement=False, **more)
 
 
 def _float(name: str, *, nullable: bool = True) -> Column[Any]:
@@ -197,7 +202,9 @@ otel_run = Table(
     _text("time_zone"),
     _text("parsl_version"),
     _ns("sequence"),
-    comment="A run: its outcome is NULL while it goes on, then completed or lost.",
+    _ns("heartbeat_ns", info={"since": 2}),
+    comment="A run: its outcome is NULL while it goes on, then completed, unfinished or lost;"
+    " its agent says at heartbeat_ns that it is there.",
 )
 
 otel_task = Table(

@@ -240,6 +240,7 @@ EVENT_TRACE_SPLIT = _term(
     "tasks of the run have traces of their own: search for its parsl.run.id to find them",
 )
 EVENT_BLOCK_STATUS = _term("event", "parsl.block.status_changed", "a block took a new status")
+EVENT_RUN_ALIVE = _term("event", "parsl.run.alive", "a run's agent is there")
 EVENT_TRY_RUNNING = _term("event", "parsl.try.running", "a worker began a try")
 EVENT_EXCEPTION = _term("event", "exception", "an exception ended a try", source=_OTEL)
 

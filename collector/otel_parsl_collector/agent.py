@@ -46,6 +46,7 @@ TICK_S = 0.05
 HUB_CHECK_S = 1.0
 SAY_S = 0.25
 RECEIVER_CHECK_S, RECEIVER_AGAIN_S = 0.1, 10.0
+HEARTBEAT_S = 15.0
 LINGER_S = 60.0
 """How long it goes on sending after the store is complete; where a site's collector keeps the
 database, after that has taken anything."""
@@ -98,6 +99,8 @@ class Agent:
             closing = closing or self._changed(rendezvous.CLOSING)
             if closing is None and self._is_due("hub", HUB_CHECK_S) and not self._hub_is_alive():
                 closing = self._close_lost_run()
+            if closing is None and self._is_due("heartbeat", HEARTBEAT_S):
+                self._beat()
             if closing is not None and not self._is_released:
                 self._release(Place(*closing["place"]))
             self._check_pumps()
@@ -332,21 +335,50 @@ class Agent:
         rendezvous.write(self._directory, rendezvous.CLOSING, closing)
         return closing
 
+    def _beat(self) -> None:
+        """Say that the run has an agent: it comes to the database by the spool, as all else."""
+        if self._run is None or self._run_id is None:
+            self._due_at.pop("heartbeat")  # as soon as it is known whose agent this is
+            return
+        now_ns = time.time_ns() // 1000 * 1000
+        request = self._of_run(
+            self._run, self._run_id, semconv.EVENT_RUN_ALIVE, now_ns, [], severity=5
+        )
+        try:
+            self._spool.append([frame(wire.LOGS, request)])
+        except OSError as error:
+            logger.warning("the spool cannot be written, so the run shows no heartbeat: %s", error)
+
     def _lost_event(self, resource: tuple[bytes, ...], run_id: str) -> bytes:
         now_ns = time.time_ns() // 1000 * 1000
+        attributes = [
+            wire.Key(semconv.SEQUENCE).integer(LOST_SEQUENCE),
+            wire.Key(semconv.TIME_COMPLETED).integer(now_ns),
+            wire.Key(semconv.OUTCOME).text("lost"),
+        ]
+        return self._of_run(
+            resource, run_id, semconv.EVENT_RUN_ENDED, now_ns, attributes, severity=17
+        )
+
+    @staticmethod
+    def _of_run(
+        resource: tuple[bytes, ...],
+        run_id: str,
+        name: str,
+        now_ns: int,
+        attributes: list[bytes],
+        *,
+        severity: int,
+    ) -> bytes:
         run = run_key(run_id)
         record = wire.log_record(
-            wire.sized(semconv.EVENT_RUN_ENDED.encode()),
+            wire.sized(name.encode()),
             now_ns,
             now_ns,
             run,
             span_id(run, "run"),
-            [
-                wire.Key(semconv.SEQUENCE).integer(LOST_SEQUENCE),
-                wire.Key(semconv.TIME_COMPLETED).integer(now_ns),
-                wire.Key(semconv.OUTCOME).text("lost"),
-            ],
-            severity=17,
+            attributes,
+            severity=severity,
         )
         return wire.request(
             wire.resource(resource),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 from typing import Any, NamedTuple
 
 from otel_parsl.cli import words
@@ -11,6 +12,7 @@ from otel_parsl.cli.log_tail import tail
 from otel_parsl.cli.paint import OF_STATE, paint
 from otel_parsl.cli.run_arguments import opened_run
 from otel_parsl.cli.traces import TracePlace, trace_of_task
+from otel_parsl.query.liveness import with_outcome
 from otel_parsl.query.runs import Run
 from otel_parsl.query.task_facts import (
     Neighbours,
@@ -55,7 +57,9 @@ def show_task(database_url: str | None, which: str, task_id: int, *, as_json: bo
 
 
 def _read(database_url: str | None, which: str, task_id: int) -> _Shown:
-    with opened_run(database_url, which) as (connection, run):
+    now = datetime.datetime.now(datetime.timezone.utc)
+    with opened_run(database_url, which) as (connection, named):
+        run = with_outcome(connection, named, now=now)
         facts, state = select_task(connection, run, task_id)
         tries = select_tries(connection, run, [task_id]).get(task_id, [])
         changes = select_state_changes(connection, run, task_id)

@@ -14,11 +14,11 @@ from otel_parsl.cli.paint import OF_STATE, paint
 from otel_parsl.cli.run_arguments import add_database, add_json, add_run, opened_run
 from otel_parsl.cli.table import Cell, Column, table
 from otel_parsl.query.counts import AppStates, select_counts
-from otel_parsl.query.liveness import Liveness, RunState, select_liveness
+from otel_parsl.query.liveness import Liveness, RunState, select_liveness, with_outcome
 from otel_parsl.query.pace import OpenTasks, Pace, TimeLeft, estimate_time_left, select_pace
 from otel_parsl.query.running import Running, select_running
 from otel_parsl.query.runs import Run
-from otel_parsl.query.task_states import FAILED, OPEN, TaskState
+from otel_parsl.query.task_states import FAILED, LEFT_OPEN, OPEN, TaskState
 from otel_parsl.query.workers import Block, Workers, select_blocks, select_workers
 
 LABELS = {
@@ -31,6 +31,8 @@ LABELS = {
     TaskState.MEMOISED: "memoised",
     TaskState.FAILED: "failed",
     TaskState.DEP_FAILED: "dependency failed",
+    TaskState.LOST: "lost",
+    TaskState.UNFINISHED: "unfinished",
     TaskState.UNKNOWN: "unknown",
 }
 
@@ -91,10 +93,10 @@ def read_status(database_url: str | None, which: str) -> Status:
     """
     now = datetime.datetime.now(datetime.timezone.utc)
     with opened_run(database_url, which) as (connection, found):
-        counts = select_counts(connection, found)
+        counts = select_counts(connection, with_outcome(connection, found, now=now))
         open_tasks: Counter[str] = Counter()
         for (app, state), tasks in counts.items():
-            if state in OPEN:
+            if state in (*OPEN, *LEFT_OPEN):
                 open_tasks[app] += tasks
         liveness = select_liveness(connection, found, open_tasks=open_tasks.total(), now=now)
         until = found.completed_at or now
@@ -124,7 +126,7 @@ def _facts(status: Status) -> dict[str, Any]:
         "state": status.liveness.state,
         "because": status.liveness.because,
         "elapsed_s": status.elapsed_s,
-        "last_event_at": status.liveness.last_sign_at,
+        "last_seen_at": status.liveness.last_sign_at,
         "tasks": {"total": status.tasks.total()}
         | {state.value: status.tasks[state] for state in TaskState},
         "apps": [
@@ -176,7 +178,7 @@ def _lines(status: Status) -> list[str]:
     began = words.local(found.began_at, found.zone)
     lines.append(f"  began       {began}  on {found.host} by {words.visible(found.user)}")
     lines.append(f"  elapsed     {words.duration(status.elapsed_s)}")
-    lines.append(f"  last event  {_last_event(status)}")
+    lines.append(f"  last seen   {_last_seen(status)}")
     lines += ["", *_state_lines(status)]
     if status.counts:
         lines += ["", *_app_lines(status)]
@@ -186,7 +188,7 @@ def _lines(status: Status) -> list[str]:
     return lines
 
 
-def _last_event(status: Status) -> str:
+def _last_seen(status: Status) -> str:
     at = status.liveness.last_sign_at
     if at is None:
         return words.UNKNOWN
@@ -205,7 +207,7 @@ def _state_lines(status: Status) -> list[str]:
             f"{tasks[state] / total:.1%}",
         )
         for state in TaskState
-        if tasks[state] or (status.is_running and state is not TaskState.UNKNOWN)
+        if tasks[state] or (status.is_running and state not in (TaskState.UNKNOWN, *LEFT_OPEN))
     ]
     rows.append((Cell("total", "bold"), words.number(total), ""))
     columns = (Column("tasks"), Column("", is_right=True), Column("", is_right=True))

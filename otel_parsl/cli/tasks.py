@@ -20,6 +20,7 @@ from otel_parsl.cli.run_arguments import (
     opened_run,
 )
 from otel_parsl.cli.table import Cell, Column, table
+from otel_parsl.query.liveness import with_outcome
 from otel_parsl.query.runs import Run
 from otel_parsl.query.task_facts import TaskFacts, select_task_facts
 from otel_parsl.query.task_states import OF_PARSL, TaskState
@@ -95,7 +96,8 @@ def run(arguments: argparse.Namespace) -> int:
         hosts=arguments.host,
         text=arguments.text,
     )
-    with opened_run(arguments.db, arguments.run) as (connection, found):
+    with opened_run(arguments.db, arguments.run) as (connection, named):
+        found = with_outcome(connection, named, now=now)
         ids = select_task_ids(
             connection,
             found,

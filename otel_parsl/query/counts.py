@@ -9,8 +9,10 @@ from sqlalchemy import Connection, func, select
 from otel_parsl.query.runs import Run
 from otel_parsl.query.task_states import (
     OF_PARSL,
+    OPEN,
     TaskState,
     failed_before,
+    left_open_as,
     running_tries,
     task_states,
 )
@@ -40,11 +42,13 @@ def _of_ours(connection: Connection, run: Run) -> AppStates:
         otel_count.c.run_id == run.run_id, otel_count.c.tasks != 0
     )
     counts: AppStates = Counter()
+    left = left_open_as(run)
     is_under_way = False
     for app, state, tasks in connection.execute(query):
-        counts[app, OF_PARSL.get(state, TaskState.UNKNOWN)] += tasks
+        known = OF_PARSL.get(state, TaskState.UNKNOWN)
+        counts[app, (left or known) if known in OPEN else known] += tasks
         is_under_way |= state in _UNDER_WAY
-    if is_under_way:
+    if is_under_way and left is None:
         _move(connection, run, counts)
     return +counts
 

@@ -22,6 +22,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 
 from otel_parsl.query.errors import DatabaseUnusable
+from otel_parsl.query.versions import set_version
 from otel_parsl.schema import SCHEMA_VERSION, otel_schema, status, task, try_, workflow
 
 LOCK_S = 5.0
@@ -153,21 +154,18 @@ def _opened(name: str, engine: Engine) -> Database:
             )
         has_otel = otel_schema.name in tables
         if has_otel:
-            _check_version(name, connection.execute(select(otel_schema.c.version)).scalar())
+            version = connection.execute(select(otel_schema.c.version)).scalar()
+            _check_version(name, version)
+            set_version(engine, version or SCHEMA_VERSION)
     return Database(name, engine, has_otel)
 
 
 def _check_version(name: str, version: int | None) -> None:
-    if version is None or version == SCHEMA_VERSION:
+    if version is None or version <= SCHEMA_VERSION:
         return
-    advice = (
-        "Upgrade with: pip install --upgrade otel-parsl"
-        if version > SCHEMA_VERSION
-        else "Read it with the otel-parsl that wrote it"
-    )
     raise DatabaseUnusable(
         f"database {name}: its otel_ tables have version {version},"
-        f" this program reads {SCHEMA_VERSION}. {advice}"
+        f" this program reads {SCHEMA_VERSION}. Upgrade with: pip install --upgrade otel-parsl"
     )
 
 

@@ -2,7 +2,8 @@
 Tell whether a run goes on, has ended, or has died without a word.
 
 A run that ends says so; one whose submit process is killed is closed by its agent within a minute.
-Where the agent died too, at the end of a batch job, only its silence tells.
+Where the agent died too, at the end of a batch job, its heartbeat stops; a run that Parsl's own hub
+records has none, and only its silence tells.
 """
 
 from __future__ import annotations
@@ -20,8 +21,10 @@ from otel_parsl.query.runs import Run
 from otel_parsl.query.times import utc_from_local, utc_from_ns
 from otel_parsl.schema import block, node, otel_manager, resource, status
 
+HEARTBEAT_LATE_S = 120.0
+"""A run elsewhere whose heartbeat stopped so long ago is dead: one comes four times a minute."""
 SILENT_S = 600.0
-"""A run elsewhere of which nothing was heard for so long is taken to be dead."""
+"""The same for one without a heartbeat, of which nothing else was heard either."""
 
 
 class RunState(str, enum.Enum):
@@ -62,10 +65,20 @@ def select_liveness(
     if run.outcome is not None:
         return _of_ended(run, open_tasks)
     process = submit_process(run)
-    last = _latest(run.last_event_at, *_quick_signs(connection, run))
-    if process is None and (last is None or _age_s(last, now) > SILENT_S):
+    last = _latest(run.last_event_at, run.heartbeat_at, *_quick_signs(connection, run))
+    if process is None and (last is None or _age_s(last, now) > HEARTBEAT_LATE_S):
         last = _latest(last, *_slow_signs(connection, run))
     return judge(run, process=process, last_sign_at=last, now=now)
+
+
+def with_outcome(connection: Connection, run: Run, *, now: datetime.datetime) -> Run:
+    """Return a run as lost where nobody could say so: what it left open runs no more."""
+    if run.outcome is not None:
+        return run
+    found = select_liveness(connection, run, open_tasks=0, now=now)
+    if found.state is not RunState.LOST:
+        return run
+    return run._replace(outcome=RunState.LOST.value)
 
 
 def judge(
@@ -89,11 +102,11 @@ def judge(
     if process is False:
         return Liveness(RunState.LOST, f"its process on {run.host} is gone", last_sign_at)
     silence_s = _age_s(last_sign_at or run.began_at, now)
-    if silence_s > SILENT_S:
-        minutes = int(silence_s // 60)
-        because = f"nothing was heard of it for {minutes} minutes, and its process is out of sight"
-        return Liveness(RunState.LOST, because, last_sign_at)
-    return Liveness(RunState.RUNNING, "it was heard of lately", last_sign_at)
+    if silence_s <= (SILENT_S if run.heartbeat_at is None else HEARTBEAT_LATE_S):
+        return Liveness(RunState.RUNNING, "it was heard of lately", last_sign_at)
+    what = "nothing was heard of it" if run.heartbeat_at is None else "it gave no sign of life"
+    because = f"{what} for {int(silence_s // 60)} minutes, and its process is out of sight"
+    return Liveness(RunState.LOST, because, last_sign_at)
 
 
 def submit_process(run: Run) -> bool | None:

@@ -10,6 +10,7 @@ from sqlalchemy import Connection, null, select
 
 from otel_parsl.query.errors import NoSuchRun
 from otel_parsl.query.times import utc_from_local, utc_from_ns, zone_of_this_host
+from otel_parsl.query.versions import known
 from otel_parsl.schema import otel_run, workflow
 
 LATEST = "latest"
@@ -34,6 +35,8 @@ class Run(NamedTuple):
     parsl_version: str | None
     last_event_at: datetime.datetime | None
     """The latest event of ours."""
+    heartbeat_at: datetime.datetime | None
+    """When its agent last said that it is there; None where nothing writes that."""
     is_ours: bool
     """Whether our tables have its facts; Parsl's own hub writes Parsl's alone."""
 
@@ -65,6 +68,7 @@ def select_runs(connection: Connection, *, has_otel: bool) -> list[Run]:
             ours.last_event_ns,
             ours.time_zone,
             ours.parsl_version,
+            known(connection, ours.heartbeat_ns),
         ).outerjoin(otel_run, ours.run_id == workflow.c.run_id)
     else:
         query = query.add_columns(null().label("otel_id"))
@@ -141,16 +145,17 @@ def _run(row: Any) -> Run:
         rundir=row.rundir,
         host=row.host,
         user=row.user,
-        began_at=began_at or _known(utc_from_local(row.time_began, zone)),
+        began_at=began_at or _never_null(utc_from_local(row.time_began, zone)),
         completed_at=(utc_from_ns(row.ended_ns) if is_ours else None) or completed_at,
         outcome=outcome,
         zone=zone,
         parsl_version=row.parsl_version if is_ours else None,
         last_event_at=utc_from_ns(row.last_event_ns) if is_ours else None,
+        heartbeat_at=utc_from_ns(row.heartbeat_ns) if is_ours else None,
         is_ours=is_ours,
     )
 
 
-def _known(time: datetime.datetime | None) -> datetime.datetime:
+def _never_null(time: datetime.datetime | None) -> datetime.datetime:
     """Return a time that the table's definition says is never NULL."""
     return time or datetime.datetime.fromtimestamp(0, datetime.timezone.utc)

@@ -34,6 +34,10 @@ class TaskState(str, enum.Enum):
     FAILED = "failed"
     DEP_FAILED = "dep_failed"
     """Never tried, because a task that it depends on failed."""
+    LOST = "lost"
+    """What ran it died, and so did all that could end it."""
+    UNFINISHED = "unfinished"
+    """Its run has ended without it."""
     UNKNOWN = "unknown"
     """A state that this program does not know."""
 
@@ -48,6 +52,7 @@ OPEN = (
     TaskState.RUNNING,
     TaskState.JOINING,
 )
+LEFT_OPEN = (TaskState.LOST, TaskState.UNFINISHED)
 FAILED = (TaskState.FAILED, TaskState.DEP_FAILED)
 
 OF_PARSL: dict[str, TaskState] = {
@@ -72,7 +77,21 @@ _RANKS = 16
 
 def task_states(run: Run) -> Subquery:
     """Return a subquery of all tasks of a run: ``task_id``, ``app`` and ``state``."""
-    return (_of_ours(run) if run.is_ours else _of_parsls(run)).subquery("states")
+    states = (_of_ours(run) if run.is_ours else _of_parsls(run)).subquery("states")
+    left = left_open_as(run)
+    if left is None:
+        return states
+    of_open = case(
+        (states.c.state.in_([state.value for state in OPEN]), left.value), else_=states.c.state
+    )
+    return select(states.c.task_id, states.c.app, of_open.label("state")).subquery("ended")
+
+
+def left_open_as(run: Run) -> TaskState | None:
+    """Return what the open tasks of a run are that has ended; None while it goes on."""
+    if run.outcome is None:
+        return None
+    return TaskState.LOST if run.outcome == "lost" else TaskState.UNFINISHED
 
 
 def running_tries(run: Run) -> Select[Any]:

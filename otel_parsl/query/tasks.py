@@ -28,6 +28,8 @@ from otel_parsl.schema import otel_failure, otel_try, resource, task, try_
 
 URGENCY = (
     TaskState.FAILED,
+    TaskState.LOST,
+    TaskState.UNFINISHED,
     TaskState.UNKNOWN,
     TaskState.RUNNING,
     TaskState.RETRYING,
@@ -221,7 +223,7 @@ def _sorted(
 def _run_times(run: Run, now: datetime.datetime) -> Select[Any]:
     until = case(
         (otel_try.c.ended_ns.is_not(None), otel_try.c.ended_ns),
-        (otel_try.c.state == "launched", ns_from_utc(now)),
+        (otel_try.c.state == "launched", ns_from_utc(run.completed_at or now)),
     )
     value = func.max(until - otel_try.c.running_ns).label("value")
     return select(otel_try.c.task_id.label("task_id"), value).where(otel_try.c.run_id == run.run_id)

@@ -25,6 +25,7 @@ from tests.support.parsl_messages import (
 )
 from tests.support.recorded_cases import CASES
 from tests.support.store_rows import PARSL, Rows, read_rows
+from tests.support.stored_run import StoredRun
 
 _MOUNTS = """\
 overlay / overlay rw 0 0
@@ -226,6 +227,37 @@ def test_indexes_for_pages_are_not_put_on_parsls_database(tmp_path: Path) -> Non
     }
 
 
+def test_database_of_the_first_version_is_continued(tmp_path: Path) -> None:
+    """Tables of version 1 gain what came since, keep their rows, and take a further run."""
+    path = tmp_path / "monitoring.db"
+    with sqlite3.connect(path) as connection:
+        connection.executescript((Path(__file__).parents[1] / "support/store_v1.sql").read_text())
+    before = read_rows(str(path))
+
+    with StoredRun(f"sqlite:///{path}", rundir="/home/me/runinfo/001") as run:
+        run.task(0, "pending")
+        run.heartbeat(at_s=3)
+
+    after = read_rows(str(path))
+    assert after["otel_schema"] == [(SCHEMA_VERSION,)]
+    assert len(after["otel_run"]) == len(before["otel_run"]) + 1
+    new = tmp_path / "new.db"
+    open_store(f"sqlite:///{new}").dispose()
+    assert _columns(path) == _columns(new)
+
+
+def _columns(path: Path) -> dict[str, set[tuple[str, str]]]:
+    with sqlite3.connect(path) as connection:
+        tables = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
+        return {
+            table: {
+                (name, kind)
+                for _, name, kind, *_ in connection.execute(f"PRAGMA table_info('{table}')")
+            }
+            for (table,) in tables.fetchall()
+        }
+
+
 def test_newer_database_is_refused(tmp_path: Path) -> None:
     """A database of a later version is not touched, and the message says which versions."""
     path = tmp_path / "newer.db"
@@ -237,7 +269,7 @@ def test_newer_database_is_refused(tmp_path: Path) -> None:
     assert str(raised.value) == (
         f"store sqlite:///{path}: its otel_ tables have version {SCHEMA_VERSION + 1},"
         f" this program has {SCHEMA_VERSION}."
-        " Use the otel-parsl version that wrote it, or another database"
+        " Upgrade with: pip install --upgrade otel-parsl; or name another database"
     )
     assert read_rows(str(path))["otel_schema"] == [(SCHEMA_VERSION + 1,)]
 

@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+import datetime
 import json
 import os
 import random
 import signal
 import socket
+import sqlite3
 from collections import Counter
+from contextlib import closing
 from pathlib import Path
 
 import psutil
 import pytest
 
 from otel_parsl.leftovers import find_leftovers
-from tests.support.command_line import otel_parsl_by_path
+from otel_parsl.query.counts import select_counts
+from otel_parsl.query.engine import open_database
+from otel_parsl.query.liveness import select_liveness, with_outcome
+from otel_parsl.query.runs import find_run
+from otel_parsl.query.times import utc_from_ns
+from tests.support.command_line import otel_parsl, otel_parsl_by_path
 from tests.support.otlp_sink import grpc_sink
 from tests.support.programs import Program, query, run, until
 
@@ -119,6 +127,69 @@ def test_killed_submit_process_has_its_run_closed_as_lost(tmp_path: Path) -> Non
     for process in left:
         if process.is_running():
             process.kill()
+
+
+def test_all_killed_at_once_is_seen_as_lost_and_closed_by_flush(tmp_path: Path) -> None:
+    """At the walltime of a batch job nobody is left to say so: the heartbeat stops, which readers
+    elsewhere see, and whoever comes next closes the run."""
+    program = Program(
+        tmp_path,
+        """
+        parsl.load(Config(executors=[htex()], monitoring=OTelMonitoringHub()))
+        sleep(1000)
+        print("ready", flush=True)
+        time.sleep(1000)
+        """,
+    )
+    try:
+        program.until_printed("ready")
+        heartbeat = "select heartbeat_ns from otel_run where heartbeat_ns is not null"
+        first = until(lambda: query(program.database, heartbeat))
+        second = until(
+            lambda: query(program.database, heartbeat + f" and {first[0][0]} < heartbeat_ns")
+        )
+        until(
+            lambda: query(
+                program.database, "select 1 from status where task_status_name = 'running'"
+            )
+        )
+    finally:
+        left = psutil.Process(program.process.pid).children(recursive=True)
+        for process in (program.process, *left):
+            process.kill()
+    assert 10e9 < second[0][0] - first[0][0] < 30e9, "a heartbeat about every 15 s, also when idle"
+    until(lambda: find_leftovers(tmp_path / "runinfo"))
+    elsewhere = tmp_path / "elsewhere.db"
+    with (
+        closing(sqlite3.connect(program.database)) as written,
+        closing(sqlite3.connect(elsewhere)) as connection,
+    ):
+        written.backup(connection)
+        connection.execute("update workflow set host = 'a.login.node'")
+        connection.commit()
+
+    seen = utc_from_ns(second[0][0])
+    assert seen is not None
+    states = [
+        _state_elsewhere(elsewhere, now=seen + datetime.timedelta(seconds=age_s))
+        for age_s in (60, 180)
+    ]
+    flush = otel_parsl("flush", tmp_path / "runinfo")
+
+    assert states == [("running", {"running": 1}), ("lost", {"lost": 1})]
+    assert (flush.code, flush.lines[-1]) == (0, "000: delivered")
+    assert query(program.database, "select outcome from otel_run") == [("lost",)]
+    status = otel_parsl("status", "--db", program.database, "--json").json
+    assert (status["state"], status["tasks"]["lost"]) == ("lost", 1)
+
+
+def _state_elsewhere(path: Path, *, now: datetime.datetime) -> tuple[str, dict[str, int]]:
+    database = open_database(str(path))
+    with database.read() as connection:
+        run = find_run(connection, has_otel=database.has_otel)
+        liveness = select_liveness(connection, run, open_tasks=0, now=now)
+        counts = select_counts(connection, with_outcome(connection, run, now=now))
+    return liveness.state.value, {state.value: tasks for (_, state), tasks in counts.items()}
 
 
 def test_program_that_never_cleans_up_leaves_its_run_unfinished(tmp_path: Path) -> None:

@@ -236,6 +236,10 @@ class StoredRun:
             )
         )
 
+    def heartbeat(self, *, at_s: float) -> None:
+        """Say that the run's agent is there."""
+        self._facts.heartbeats_ns[self.run_id] = self.ns(at_s)
+
     def ended(self, outcome: str | None = None, *, at_s: float = 60.0) -> None:
         """Say that the run ended: cleaned up, or with another outcome."""
         self._state(at_s, completed_ns=self.ns(at_s), outcome=outcome)

@@ -145,7 +145,12 @@ def run_state(time_ns: int, found: Attributes, run_id: str, facts: Facts) -> Non
     )
 
 
+def _alive(time_ns: int, _found: Attributes, run_id: str, facts: Facts) -> None:
+    facts.heartbeats_ns[run_id] = max(time_ns, facts.heartbeats_ns.get(run_id, 0))
+
+
 READERS = {
+    names.EVENT_RUN_ALIVE: _alive,
     names.EVENT_TASK_STATE: task_state,
     names.EVENT_RUN_STARTED: run_state,
     names.EVENT_RUN_ENDED: run_state,

@@ -161,6 +161,8 @@ class Facts:
     def __init__(self) -> None:
         self.runs: dict[str, Run] = {}
         self.run_states: dict[str, RunState] = {}
+        self.heartbeats_ns: dict[str, int] = {}
+        """When the agent of a run last said that it is there, by run id."""
         self.born: dict[tuple[str, int], TaskBorn] = {}
         self.states: list[TaskState] = []
         self.running: list[Running] = []

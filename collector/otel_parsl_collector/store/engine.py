@@ -9,13 +9,14 @@ import re
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Engine, create_engine, event, inspect, text
+from sqlalchemy import Connection, Engine, create_engine, event, inspect, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import (
     DatabaseError,
     NoSuchModuleError,
     OperationalError,
 )
+from sqlalchemy.schema import CreateColumn
 
 from otel_parsl.schema import (
     NODE_ONCE,
@@ -156,11 +157,14 @@ def _create_tables(engine: Engine) -> None:
             version = connection.execute(otel_schema.select()).scalar()
             if version == SCHEMA_VERSION:
                 return
+            if version is not None and version < SCHEMA_VERSION:
+                _upgrade(connection, version)
+                return
             if version is not None:
                 raise StoreError(
                     f"store {engine.url.render_as_string()}: its otel_ tables have version"
                     f" {version}, this program has {SCHEMA_VERSION}."
-                    " Use the otel-parsl version that wrote it, or another database"
+                    " Upgrade with: pip install --upgrade otel-parsl; or name another database"
                 )
         was_parsls = {table.name for table in PARSL_TABLES} <= present
         metadata.create_all(connection, tables=[*PARSL_TABLES, *OTEL_TABLES], checkfirst=True)
@@ -171,6 +175,20 @@ def _create_tables(engine: Engine) -> None:
                     index.create(connection, checkfirst=True)
         _create_node_index(connection)
         connection.execute(otel_schema.insert().values(version=SCHEMA_VERSION))
+
+
+def _upgrade(connection: Connection, version: int) -> None:
+    """Add what our tables have had since: an older program reads and writes them as before."""
+    for table in OTEL_TABLES:
+        if table.info.get("since", 1) > version:
+            table.create(connection)
+            continue
+        for column in table.c:
+            if column.info.get("since", 1) > version:
+                definition = CreateColumn(column).compile(dialect=connection.dialect)
+                connection.execute(text(f"ALTER TABLE {table.name} ADD COLUMN {definition}"))
+    connection.execute(otel_schema.update().values(version=SCHEMA_VERSION))
+    logger.info("our tables are of version %d now; they were of %d", SCHEMA_VERSION, version)
 
 
 def _create_node_index(connection: Any) -> None:

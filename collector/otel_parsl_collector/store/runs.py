@@ -37,6 +37,13 @@ def write_runs(facts: Facts, session: Session) -> None:
     )
     for state in facts.run_states.values():
         _write_state(state, facts.runs[state.run_id], session)
+    for run_id, heartbeat_ns in facts.heartbeats_ns.items():
+        known = otel_run.c.heartbeat_ns
+        session.connection.execute(
+            otel_run.update()
+            .where(otel_run.c.run_id == run_id, known.is_(None) | (known < heartbeat_ns))
+            .values(heartbeat_ns=heartbeat_ns)
+        )
 
 
 def _write_state(state: RunState, run: Run, session: Session) -> None:

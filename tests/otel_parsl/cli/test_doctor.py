@@ -21,6 +21,7 @@ from otel_parsl.cli.endpoint_check import check_endpoints
 from otel_parsl.cli.finding import Finding, Verdict
 from otel_parsl.cli.installation_check import check_installation, check_visualize
 from otel_parsl.cli.otlp_probe import SERVICES, Answer, Target, probe
+from otel_parsl.schema import SCHEMA_VERSION
 from tests.support.backends import Jaeger, OtelCollector
 from tests.support.command_line import PROGRAM, otel_parsl, otel_parsl_by_path
 from tests.support.stored_run import StoredRun
@@ -391,7 +392,7 @@ def test_database_of_ours_is_told(otel_database: Path) -> None:
     owner, journal = check_database(str(otel_database))
 
     assert owner == Finding(
-        "database", Verdict.OK, f"{otel_database} is one of ours, version 1: 4 runs"
+        "database", Verdict.OK, f"{otel_database} is one of ours, version {SCHEMA_VERSION}: 4 runs"
     )
     assert (journal.subject, journal.verdict) == ("journal", Verdict.OK)
     assert journal.found.endswith("where a write-ahead log is safe; it has a write-ahead log")

@@ -150,7 +150,7 @@ def test_running_run_has_rate_time_left_and_workers(tmp_path: Path) -> None:
     assert status["time_left_unseen_apps"] == ["join"]
     assert status["workers"] == {"connected": 8, "busy": 7, "managers": 2}
     heard = began + datetime.timedelta(seconds=990)
-    assert status["last_event_at"] == plain(heard)
+    assert status["last_seen_at"] == plain(heard)
     assert 1000 <= status["elapsed_s"] < 1100
 
 
@@ -190,7 +190,7 @@ def test_ended_run_is_told_in_words(tmp_path: Path) -> None:
     ran = otel_parsl("status", "--db", tmp_path)
 
     assert ran.code == 1
-    assert [line for line in ran.lines if not line.startswith("  last event")] == [
+    assert [line for line in ran.lines if not line.startswith("  last seen")] == [
         "corridor.py  run 000  completed: it was cleaned up",
         "",
         f"  run id      {RUN_ID}",
@@ -222,14 +222,33 @@ def test_ended_run_is_told_in_words(tmp_path: Path) -> None:
 def test_run_that_ended_otherwise_is_told(
     tmp_path: Path, outcome: str | None, state: str, code: int
 ) -> None:
-    """A lost run is trouble; one that ended with tasks open is unfinished."""
+    """A lost run is trouble, one that ended with tasks open is unfinished; no task runs on."""
     with StoredRun(f"sqlite:///{tmp_path}/monitoring.db") as run:
         run.task(0, "pending", "launched")
+        run.running(0, at_s=2)
+        run.task(1, "pending")
         run.ended(outcome)
 
     ran = otel_parsl("status", "--db", tmp_path, "--json")
+    tasks = otel_parsl("tasks", "--db", tmp_path, "--json").json["tasks"]
 
-    assert (ran.code, ran.json["state"], ran.json["tasks"]["queued"]) == (code, state, 1)
+    assert (ran.code, ran.json["state"], ran.json["tasks"][state]) == (code, state, 2)
+    assert [(task["state"], task["run_s"]) for task in tasks] == [(state, None)] * 2
+    assert otel_parsl("show", "latest/0", "--db", tmp_path, "--json").json["state"] == state
+
+
+def test_tasks_of_a_run_that_fell_silent_run_no_more(tmp_path: Path) -> None:
+    """A run that nobody closed, and whose heartbeat stopped long ago, has lost its tasks."""
+    with StoredRun(f"sqlite:///{tmp_path}/monitoring.db") as run:
+        run.task(0, "pending", "launched")
+        run.running(0, at_s=2)
+        run.heartbeat(at_s=30)
+
+    ran = otel_parsl("status", "--db", tmp_path, "--json")
+
+    tasks = ran.json["tasks"]
+    assert (ran.code, ran.json["state"], tasks["lost"], tasks["running"]) == (1, "lost", 1, 0)
+    assert ran.json["elapsed_s"] == 30.0
 
 
 def test_run_without_tasks_is_told(tmp_path: Path) -> None:

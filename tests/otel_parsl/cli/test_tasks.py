@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import datetime
 from pathlib import Path
 
 import pytest
 
 from tests.support.command_line import otel_parsl
 from tests.support.recorded_databases import FIRST, first_run_id, rows
-from tests.support.stored_run import StoredRun
+from tests.support.stored_run import BEGAN, StoredRun
 
 
 def test_json_has_every_task(recorded_database: Path) -> None:
@@ -101,6 +102,9 @@ def _store(path: Path) -> None:
 def test_text_is_a_table(tmp_path: Path) -> None:
     """The whole text: what failed first, then what is open, then what is done."""
     _store(tmp_path)
+    now = datetime.datetime.now(datetime.timezone.utc)
+    with StoredRun(f"sqlite:///{tmp_path}/monitoring.db") as run:
+        run.heartbeat(at_s=(now - BEGAN).total_seconds())
 
     ran = otel_parsl("tasks", "--db", tmp_path)
 

@@ -16,6 +16,7 @@ import pytest
 from otel_parsl import rendezvous
 from otel_parsl.query.engine import open_database
 from otel_parsl.query.liveness import (
+    HEARTBEAT_LATE_S,
     SILENT_S,
     Liveness,
     RunState,
@@ -81,6 +82,43 @@ def test_run_elsewhere_is_judged_by_what_was_heard_of_it(tmp_path: Path) -> None
         "nothing was heard of it for 10 minutes, and its process is out of sight",
         heard,
     )
+
+
+def test_run_elsewhere_is_lost_two_minutes_after_its_last_heartbeat(tmp_path: Path) -> None:
+    """A heartbeat alone keeps a run going; when it stops the run is lost, and was seen then."""
+    path = tmp_path / "monitoring.db"
+    with StoredRun(f"sqlite:///{path}") as run:
+        run.task(0, "pending", "launched", at_s=10)
+        run.heartbeat(at_s=900)
+    with StoredRun(f"sqlite:///{path}") as run:
+        run.heartbeat(at_s=870)  # an earlier one that comes late
+    seen = BEGAN + datetime.timedelta(seconds=900)
+
+    alive = _liveness(path, now=seen + datetime.timedelta(seconds=HEARTBEAT_LATE_S))
+    dead = _liveness(path, now=seen + datetime.timedelta(seconds=HEARTBEAT_LATE_S + 1))
+
+    assert alive == Liveness(RunState.RUNNING, "it was heard of lately", seen)
+    assert dead == Liveness(
+        RunState.LOST,
+        "it gave no sign of life for 2 minutes, and its process is out of sight",
+        seen,
+    )
+
+
+def test_run_of_the_first_version_has_no_heartbeat(tmp_path: Path) -> None:
+    """A database of an earlier version is read as it is, and silence is judged as of old."""
+    path = tmp_path / "monitoring.db"
+    with closing(sqlite3.connect(path)) as connection:
+        connection.executescript((Path(__file__).parents[2] / "support/store_v1.sql").read_text())
+    heard = BEGAN + datetime.timedelta(seconds=2, milliseconds=1)
+
+    found = [
+        _liveness(path, now=heard + datetime.timedelta(seconds=age))
+        for age in (HEARTBEAT_LATE_S + 1, SILENT_S + 1)
+    ]
+
+    assert [item.state for item in found] == [RunState.RUNNING, RunState.LOST]
+    assert _run(path).heartbeat_at is None
 
 
 def test_sample_of_a_long_try_is_a_sign_of_life(tmp_path: Path) -> None:
