@@ -1,13 +1,15 @@
 """
 What rides on a result: a try's telemetry, on the way back that its result takes anyway.
 
-The worker returns a ``Carried``; unpickling it, wherever the executor does that on the submit
-side, calls ``deliver``, which hands the telemetry to the hub of the run and yields the bare result.
+The worker returns bytes in which both lie; the submit shim (``settling``) takes them apart, hands the
+telemetry to the hub of the run and gives Parsl the bare result.
 What rides on a result arrives exactly if the result does, and costs no message of its own.
+Bytes, because an executor pickles them in a fifth of the time that an object of ours takes, and
+because nothing of the user's is unpickled before the shim has it: HTEX's only result thread ends
+with what is raised there (``parsl/executors/high_throughput/executor.py``).
 
-This contract is fixed, because workers and submit sides of different versions meet here:
-``otel_parsl.carrier.deliver(version, blob, payload)`` is never renamed and never raises (HTEX's
-only result thread would end with it, ``parsl/executors/high_throughput/executor.py``).
+Workers and submit sides of different versions meet here: what carried bytes begin with is fixed,
+and ``delivered`` never raises.
 """
 
 from __future__ import annotations
@@ -16,11 +18,14 @@ import logging
 import pickle
 import sys
 from collections.abc import Callable
+from struct import Struct
 from typing import Any
 
 VERSION = 1
 """The newest form of a blob that this side understands: a run id of 36 bytes or fewer, a NUL, and
 spool frames."""
+_MAGIC = b"otel-parsl\0\xd1\x9c\x4e"
+_HEADER = Struct(f"<{len(_MAGIC)}sBI")
 
 logger = logging.getLogger(__name__)
 
@@ -71,15 +76,18 @@ def deliver(version: int, blob: bytes, payload: bytes) -> Any:
         return failure(RuntimeError(told).with_traceback(error.__traceback__))
 
 
-class Carried:
-    """A result with the telemetry of its try; it unpickles to the bare result."""
+def carried(blob: bytes, payload: bytes) -> bytes:
+    """Return a result with the telemetry of its try, for ``delivered``."""
+    return _HEADER.pack(_MAGIC, VERSION, len(blob)) + blob + payload
 
-    def __init__(self, blob: bytes, payload: bytes) -> None:
-        self.blob = blob
-        self.payload = payload
 
-    def __reduce__(self) -> tuple[Callable[..., Any], tuple[int, bytes, bytes]]:
-        return deliver, (VERSION, self.blob, self.payload)
+def delivered(result: Any) -> Any:
+    """Return the bare result of what a traced try returned, its telemetry handed to the hub."""
+    if type(result) is not bytes or len(result) < _HEADER.size or not result.startswith(_MAGIC):
+        return result
+    _, version, size = _HEADER.unpack_from(result)
+    end = _HEADER.size + size
+    return deliver(version, result[_HEADER.size : end], result[end:])
 
 
 _PLAIN = (type(None), bool, int, float, str, bytes)

@@ -63,8 +63,8 @@ class Tracing:
             error = done.exception()
             if error is None:
                 result = done.result()
-                if isinstance(result, carrier.Carried):  # from an executor that pickles no results
-                    result = carrier.deliver(carrier.VERSION, result.blob, result.payload)
+                if is_traced:
+                    result = carrier.delivered(result)
                 if isinstance(result, RemoteExceptionWrapper):
                     failed(result, is_told=is_traced)
                 outer.set_result(result)

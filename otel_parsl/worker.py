@@ -18,17 +18,22 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from otel_parsl import __version__, carrier, live, semconv, spool, user_spans, wire
-from otel_parsl.exceptions import (
-    STATUS_LIMIT,
-    exception_attributes,
-    message_of,
-    stacktrace_of,
-    type_name,
+from otel_parsl.exceptions import message_of, stacktrace_of, type_name
+from otel_parsl.execution_record import (
+    EXECUTION,
+    Ended,
+    Failure,
+    Origin,
+    execution_id,
+    origin_resource,
+    place_attributes,
+    record,
+    try_attributes,
 )
-from otel_parsl.identity import run_key, span_id, task_trace_id
+from otel_parsl.identity import run_key, task_trace_id
 from otel_parsl.samples import sample_metrics
 from otel_parsl.sampling import Sample, TrySampler
-from otel_parsl.wire import LOGS, METRICS, TRACES, Key
+from otel_parsl.wire import LOGS, METRICS, TRACES
 
 logger = logging.getLogger(__name__)
 
@@ -63,22 +68,6 @@ class TryContext(NamedTuple):
     """Whether the executor's tries may be sampled (``ParslExecutor.monitor_resources``)."""
 
 
-_TASK_ID = Key(semconv.TASK_ID)
-_TRY_ID = Key(semconv.TRY_ID)
-_APP = Key(semconv.APP_NAME)
-_EXECUTOR = Key(semconv.EXECUTOR_LABEL)
-_HOST = Key(semconv.HOST_NAME)
-_CPU_USER = Key(semconv.EXECUTION_CPU_USER)
-_CPU_SYSTEM = Key(semconv.EXECUTION_CPU_SYSTEM)
-_MEMORY_PEAK = Key(semconv.EXECUTION_MEMORY_PEAK)
-_DISK_READ = Key(semconv.EXECUTION_DISK_READ)
-_DISK_WRITE = Key(semconv.EXECUTION_DISK_WRITE)
-_EXIT_CODE = Key(semconv.EXECUTION_EXIT_CODE)
-_ERROR_TYPE = Key(semconv.ERROR_TYPE)
-_TRANSPORT_ERROR = Key(semconv.TRANSPORT_ERROR)
-_EXCEPTION = wire.sized(semconv.EVENT_EXCEPTION.encode())
-
-
 class Writer:
     """
     Write the telemetry of one run's tries in one process.
@@ -95,15 +84,19 @@ class Writer:
         self.pid = os.getpid()
         self.host = platform.node()
         self.sampler = None if in_submit_process else TrySampler()
-        self._scope = wire.scope(semconv.SCOPE, __version__)
-        own = (
-            Key(semconv.SERVICE_INSTANCE_ID).text(f"{self.host}:{self.pid}"),
-            _HOST.text(self.host),
-            Key(semconv.PROCESS_PID).integer(self.pid),
-            Key(semconv.PYTHON_VERSION).text(platform.python_version()),
+        self._origin = Origin(
+            context.run_id,
+            context.scope,
+            context.interval_s,
+            self.host,
+            self.pid,
+            platform.python_version(),
+            _place(),
         )
-        self._resource = wire.resource((*context.resource, *own))
-        self._place = self._place_attributes()
+        self._head = self._origin.encoded()
+        self._scope = wire.scope(semconv.SCOPE, __version__)
+        self._resource = origin_resource(self._origin, context.resource)
+        self._place = place_attributes(self._origin)
         self.user_resource = {
             "service.name": context.service_name,
             semconv.RUN_ID: context.run_id,
@@ -130,41 +123,24 @@ class Writer:
         error: BaseException | None,
         sample: Sample | None = None,
     ) -> bytes:
-        """Return the frames of a try that has ended here, with its last sample."""
-        attributes = self.try_attributes(which)
-        frames = []
-        if sample is not None:
-            attributes += _totals(sample)
-            if which.monitor_resources and self.context.interval_s > 0:
-                frames.append(self.sample(which, sample))
-        if (trouble := live.trouble()) is not None:
-            attributes.append(_TRANSPORT_ERROR.text(trouble))
-        events = []
-        if error is not None:
-            attributes.append(_ERROR_TYPE.text(type_name(error)))
-            if isinstance(code := getattr(error, "exitcode", None), int):
-                attributes.append(_EXIT_CODE.integer(code))
-            events.append(_exception_event(error, end_ns))
-        task_id, try_id = which.task_id, which.try_id
-        span = wire.span(
-            task_trace_id(self.run, task_id, scope=self.context.scope),
-            self.execution_id(which, start_ns),
-            span_id(self.run, "try", task_id, try_id),
+        """Return the frame of a try that has ended here, with its last sample."""
+        ended = Ended(
+            which.task_id,
+            which.try_id,
             which.app,
-            wire.CONSUMER,
+            which.executor,
             start_ns,
             end_ns,
-            attributes,
-            events=events,
-            error=None if error is None else message_of(error)[:STATUS_LIMIT],
+            sample,
+            which.monitor_resources and self.context.interval_s > 0,
+            None if error is None else _failure(error),
+            None if (trouble := live.trouble()) is None else {semconv.TRANSPORT_ERROR: trouble},
         )
-        frames.append(self.frame(TRACES, (span,)))
-        return b"".join(frames)
+        return spool.frame(EXECUTION, record(self._head, ended))
 
     def execution_id(self, which: TryContext, start_ns: int) -> bytes:
         """Return the id of the span of an execution here."""
-        key = (which.task_id, which.try_id, self.host, self.pid, start_ns)
-        return span_id(self.run, "execution", *key)
+        return execution_id(self._origin, self.run, which.task_id, which.try_id, start_ns)
 
     def sample(self, which: TryContext, sample: Sample) -> bytes:
         """Return the frame of one sample."""
@@ -178,25 +154,26 @@ class Writer:
 
     def try_attributes(self, which: TryContext) -> list[bytes]:
         """Return the attributes that say which try it is, and where it runs."""
-        return [
-            _TASK_ID.integer(which.task_id),
-            _TRY_ID.integer(which.try_id),
-            _APP.text(which.app),
-            _EXECUTOR.text(which.executor),
-            *self._place,
-        ]
+        return try_attributes(which.task_id, which.try_id, which.app, which.executor, self._place)
 
-    def _place_attributes(self) -> tuple[bytes, ...]:
-        named = (
-            (semconv.BLOCK_ID, "PARSL_WORKER_BLOCK_ID"),
-            (semconv.WORKER_RANK, "PARSL_WORKER_RANK"),
-            (semconv.MANAGER_UID, "PARSL_WORKER_POOL_ID"),
-        )
-        found = [_HOST.text(self.host)]
-        for name, variable in named:
-            if (value := os.environ.get(variable)) is not None:
-                found.append(Key(name).text(value))
-        return tuple(found)
+
+def _place() -> list[tuple[str, str]]:
+    named = (
+        (semconv.BLOCK_ID, "PARSL_WORKER_BLOCK_ID"),
+        (semconv.WORKER_RANK, "PARSL_WORKER_RANK"),
+        (semconv.MANAGER_UID, "PARSL_WORKER_POOL_ID"),
+    )
+    return [(name, os.environ[variable]) for name, variable in named if variable in os.environ]
+
+
+def _failure(error: BaseException) -> Failure:
+    exit_code = getattr(error, "exitcode", None)
+    return Failure(
+        type_name(error),
+        message_of(error),
+        stacktrace_of(error),
+        exit_code if isinstance(exit_code, int) else None,
+    )
 
 
 _writers: dict[str, Writer] = {}
@@ -290,7 +267,7 @@ def now_ns() -> int:
     return time.time_ns() // 1000 * 1000
 
 
-def _traced(context: RunContext, which: TryContext, call: Callable[[], Any]) -> Any:
+def _traced(context: RunContext, which: TryContext, call: Callable[[], Any]) -> bytes:
     observed = _Observed.begin(context, which)
     error: BaseException | None = None
     payload = None
@@ -310,7 +287,7 @@ def _traced(context: RunContext, which: TryContext, call: Callable[[], Any]) -> 
             error = raised
             payload = carrier.pack_failure(error)
     frames = b"" if observed is None else observed.frames(error)
-    return carrier.Carried(context.run_id.encode() + b"\0" + frames, payload)
+    return carrier.carried(context.run_id.encode() + b"\0" + frames, payload)
 
 
 class _Observed:
@@ -381,19 +358,3 @@ def _returned_failure(result: Any) -> BaseException | None:
         return None
     error: BaseException = result.get_exception()
     return error
-
-
-def _totals(sample: Sample) -> list[bytes]:
-    values: tuple[tuple[Callable[[Any], bytes], float | None], ...] = (
-        (_CPU_USER.double, sample.cpu_user_s),
-        (_CPU_SYSTEM.double, sample.cpu_system_s),
-        (_MEMORY_PEAK.integer, sample.memory_peak_bytes),
-        (_DISK_READ.integer, sample.read_bytes),
-        (_DISK_WRITE.integer, sample.write_bytes),
-    )
-    return [encode(value) for encode, value in values if value is not None]
-
-
-def _exception_event(error: BaseException, time_ns: int) -> bytes:
-    attributes = exception_attributes(type_name(error), message_of(error), stacktrace_of(error))
-    return wire.span_event(_EXCEPTION, time_ns, attributes)

@@ -169,6 +169,7 @@ class Agent:
             consume,
             retryable=(Unavailable, OSError),
             delay_s=store.delay_s,
+            run=self._run_attributes,
         )
         self._store_pump.start()
 
@@ -197,6 +198,7 @@ class Agent:
             consume,
             retryable=store.retryable,
             delay_s=store.delay_s,
+            run=self._run_attributes,
         )
         self._store_pump.start()
 
@@ -235,6 +237,7 @@ class Agent:
             consume,
             retryable=(Unavailable, OSError),
             delay_s=delay_s,
+            run=self._run_attributes,
         )
 
     def _start_lifecycle(self, run_id: str) -> None:
@@ -312,12 +315,14 @@ class Agent:
             rendezvous.write(self._directory, rendezvous.RECEIVING, answer)
 
     def _read_run(self) -> None:
-        run = self._changed("run.json")
+        run = rendezvous.read(self._directory, "run.json")
         if run is not None:
             self._run_id = run["run_id"]
             self._run = tuple(bytes.fromhex(attribute) for attribute in run["resource"])
 
     def _run_attributes(self) -> tuple[bytes, ...] | None:
+        if self._run is None:
+            self._read_run()
         return self._run
 
     def _hub_is_alive(self) -> bool:

@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
+from otel_parsl.execution_record import EXECUTION, expand
+from otel_parsl.seldom import Seldom
 from otel_parsl.spool import CorruptFrame, Frame, Place, SpoolReader
 
 logger = logging.getLogger(__name__)
@@ -23,12 +25,20 @@ PAUSE_S = 0.5
 """How long to let more come after a small batch: a batch has a cost of its own, whatever is in it,
 and that is taken from the workflow's cores."""
 
+EXPANDED = 8
+"""How much more a record takes as OTLP."""
+RECORDS_AT_ONCE = 500
+"""In one request, for what a backend takes (4 MiB); a failure's record is up to 50 KB of OTLP."""
+
 Consume = Callable[[list[Frame], Mapping[str, Place]], None]
 
 
 class Pump:
     """
     Carry frames until stopped.
+
+    What workers wrote short (``otel_parsl.execution_record``) is made OTLP here, for all pumps
+    alike: whoever takes from a pump sees the three signals alone.
 
     Args:
         name: Of the thread, and in the log.
@@ -37,6 +47,8 @@ class Pump:
         consume: Takes frames and the places behind them; returns when both are safe.
         retryable: What ``consume`` raises when the same frames may be taken later.
         delay_s: How long to wait after such an error.
+        run: Returns the run's Resource attributes, which records lack, or None while they are not
+            known; without it records are passed over.
     """
 
     def __init__(
@@ -48,7 +60,10 @@ class Pump:
         *,
         retryable: tuple[type[Exception], ...],
         delay_s: Callable[[Exception], float],
+        run: Callable[[], tuple[bytes, ...] | None] | None = None,
     ) -> None:
+        self.unreadable = 0
+        """Records that were none."""
         self.places = dict(places)
         self.corrupt_bytes = 0
         self.failure: BaseException | None = None
@@ -59,6 +74,8 @@ class Pump:
         self._consume = consume
         self._retryable = retryable
         self._delay_s = delay_s
+        self._run_attributes = run
+        self._unreadable_voice = Seldom(logger, logging.ERROR)
         self._is_stopping = threading.Event()
         self._hurry = threading.Event()
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
@@ -99,17 +116,7 @@ class Pump:
 
     def _carry(self) -> int:
         """Carry one batch and return its size; 0 when there was none."""
-        frames: list[Frame] = []
-        room = BATCH_BYTES
-        for reader in self._readers.values():
-            if room <= 0:
-                break
-            for item in reader.read(room):
-                if isinstance(item, CorruptFrame):
-                    self._report(item)
-                else:
-                    frames.append(item)
-                    room -= len(item.payload)
+        frames, size = self._batch()
         places = {stream: reader.place for stream, reader in self._readers.items()}
         if places == self.places:
             return 0
@@ -124,8 +131,52 @@ class Pump:
                 self._is_stopping.wait(delay_s)
             else:
                 self.places = places
-                return max(1, BATCH_BYTES - room)
+                return max(1, size)
         return 0
+
+    def _batch(self) -> tuple[list[Frame], int]:
+        """Return the next frames and their size."""
+        frames: list[Frame] = []
+        room = BATCH_BYTES
+        for reader in self._readers.values():
+            if room <= 0:
+                break
+            records: list[Frame] = []
+            for item in reader.read(room):
+                if isinstance(item, CorruptFrame):
+                    self._report(item)
+                    continue
+                is_record = item.signal == EXECUTION
+                (records if is_record else frames).append(item)
+                room -= len(item.payload) * (EXPANDED if is_record else 1)
+                if room <= 0:
+                    break
+            if records:
+                frames += self._expanded(records)
+        return frames, BATCH_BYTES - room
+
+    def _expanded(self, records: list[Frame]) -> Iterator[Frame]:
+        """Yield the frames that records stand for, all with the place behind the last of them."""
+        if self._run_attributes is None:
+            return
+        run, end = self._run_attributes(), records[-1].end
+        if run is None:  # the hub writes it before it submits any task
+            self._cannot_read(b"", LookupError("whose run it is is not known"))
+            return
+        payloads = [item.payload for item in records]
+        for start in range(0, len(payloads), RECORDS_AT_ONCE):
+            some = payloads[start : start + RECORDS_AT_ONCE]
+            for signal, payload in expand(some, run, self._cannot_read):
+                yield Frame(signal, payload, end)
+
+    def _cannot_read(self, record: bytes, error: Exception) -> None:
+        self.unreadable += 1
+        self._unreadable_voice.say(
+            "%s: the record of a try cannot be read (%r) and is dropped: %r",
+            self._thread.name,
+            error,
+            record[:200],
+        )
 
     def _report(self, damage: CorruptFrame) -> None:
         self.corrupt_bytes += damage.bytes_lost

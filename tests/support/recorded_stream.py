@@ -20,6 +20,7 @@ from unittest.mock import patch
 from parsl.monitoring.message_type import MessageType
 
 from otel_parsl import __version__, semconv, wire
+from otel_parsl.execution_record import EXECUTION, expand
 from otel_parsl.identity import run_key
 from otel_parsl.messages import (
     RunEvents,
@@ -252,11 +253,18 @@ class RecordedRun:
         from otel_parsl.spool import _whole_frames
 
         for signal, start, end in _whole_frames(frames):
-            self.requests.append((signal, frames[start:end]))
+            if signal == EXECUTION:
+                self.requests += expand([frames[start:end]], self._of_run, _is_readable)
+            else:
+                self.requests.append((signal, frames[start:end]))
 
     def _request(self, signal: int, resource: bytes, items: Sequence[bytes]) -> None:
         payload = wire.request(resource, self._scope, items, schema_url=semconv.SCHEMA_URL)
         self.requests.append((signal, payload))
+
+
+def _is_readable(_record: bytes, error: Exception) -> None:
+    raise error
 
 
 class RecordedTask:
