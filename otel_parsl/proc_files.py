@@ -142,6 +142,18 @@ class ProcFiles:
         process.usage.fd_count = self._fd_count()
         return process
 
+    def resident_bytes(self) -> int | None:
+        """Return the resident memory alone."""
+        usage = Usage()
+        _take_memory(usage, self._contents("statm", _LINE_BYTES))
+        return usage.memory_resident_bytes
+
+    def traffic(self) -> tuple[int | None, int | None]:
+        """Return the bytes read and written alone."""
+        usage = Usage()
+        _take_io(usage, self._contents("io", _LINE_BYTES))
+        return usage.read_bytes, usage.write_bytes
+
     def children(self) -> list[int]:
         """Return the ids of its children, none where they are refused or it has ended."""
         found: list[int] = []

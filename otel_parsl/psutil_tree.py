@@ -47,6 +47,9 @@ class PsutilTree:
         self._floor: Usage | None = None
         self._peak_seen_bytes: int | None = None
 
+    def own_counters(self) -> None:
+        """Return nothing: there is no shorter way than a reading."""
+
     def reset_peak(self) -> bool:
         """Return False: only Linux can."""
         return False
