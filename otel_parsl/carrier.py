@@ -1,8 +1,8 @@
 """
 What rides on a result: a try's telemetry, on the way back that its result takes anyway.
 
-The worker returns bytes in which both lie; the submit shim (``settling``) takes them apart, hands the
-telemetry to the hub of the run and gives Parsl the bare result.
+The worker returns bytes in which both lie; the submit side (``settling``) takes them apart, hands
+the telemetry to the hub of the run and gives Parsl the bare result.
 What rides on a result arrives exactly if the result does, and costs no message of its own.
 Bytes, because an executor pickles them in a fifth of the time that an object of ours takes, and
 because nothing of the user's is unpickled before the shim has it: HTEX's only result thread ends

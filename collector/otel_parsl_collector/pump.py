@@ -161,7 +161,8 @@ class Pump:
             return
         run, end = self._run_attributes(), records[-1].end
         if run is None:  # the hub writes it before it submits any task
-            self._cannot_read(b"", LookupError("whose run it is is not known"))
+            for item in records:
+                self._cannot_read(item.payload, LookupError("its run is not known"))
             return
         payloads = [item.payload for item in records]
         for start in range(0, len(payloads), RECORDS_AT_ONCE):

@@ -14,7 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from otel_parsl_collector.pump import BATCH_BYTES, Pump
 
+from otel_parsl.execution_record import EXECUTION, Ended, Origin, record
 from otel_parsl.spool import Frame, Place, SpoolWriter, frame, segment_path
+from otel_parsl.wire import TRACES
 from tests.support.server_process import wait_for
 
 DEADLINE_S = 20.0
@@ -56,6 +58,7 @@ def _pump(
     consume: Callable[[list[Frame], Mapping[str, Place]], None],
     places: Mapping[str, Place] | None = None,
     delay_s: float = 0.001,
+    run: Callable[[], tuple[bytes, ...] | None] | None = None,
 ) -> Pump:
     return Pump(
         "test",
@@ -64,6 +67,7 @@ def _pump(
         consume,
         retryable=(Away,),
         delay_s=lambda _error: delay_s,
+        run=run,
     )
 
 
@@ -270,3 +274,25 @@ def _spin_until(is_so: Callable[[], bool]) -> None:
     deadline = time.monotonic() + DEADLINE_S
     while not is_so():
         assert time.monotonic() < deadline
+
+
+@pytest.mark.parametrize("run", [(b"",), None])
+def test_what_workers_wrote_short_is_made_otlp(
+    tmp_path: Path, run: tuple[bytes, ...] | None, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Records become requests of spans behind the other frames; what is none is told, once."""
+    origin = Origin("8f1d2a4e-3b6c-4d5e-9f70-123456789abc", "auto", 0, "node", 7, "3.11.7", [])
+    ended = Ended(1, 0, "app", "htex", 1, 2, None, False, None)
+    writer = SpoolWriter(tmp_path, "submit")
+    writer.append([frame(EXECUTION, record(origin.encoded(), ended)), frame(EXECUTION, b"torn")])
+    behind = writer.append([frame(1, b"as it is"), frame(EXECUTION, b"torn")])
+    writer.close()
+    taker = Taker()
+    pump = _pump(tmp_path, taker.consume, run=lambda: run)
+    _carry_all(pump)
+    whole, *made = taker.taken
+    assert whole == (1, b"as it is")
+    assert [signal for signal, _ in made] == ([TRACES] if run else [])
+    assert pump.unreadable == (2 if run else 3)
+    assert len(caplog.records) == 1
+    assert taker.places == {"submit": behind}
