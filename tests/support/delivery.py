@@ -58,17 +58,21 @@ def in_order(count: int) -> Delivery:
 
 
 def deliver(path: Path, requests: Sequence[Request], delivery: Delivery) -> Rows:
-    """Write a recording to a new store, and return all rows that the store has then."""
-    engine = open_store(f"sqlite:///{path}")
-    writer = StoreWriter(engine, "spool")
+    """Write a recording to a new SQLite file, and return all rows that it has then."""
+    writer = StoreWriter(open_store(f"sqlite:///{path}"), "spool")
+    write(writer, requests, delivery)
+    writer.close()
+    return read_rows(str(path))
+
+
+def write(writer: StoreWriter, requests: Sequence[Request], delivery: Delivery) -> None:
+    """Write a recording to a store."""
     for transaction in _transactions(requests, delivery):
         facts = Facts()
         for signal, payload in transaction:
             materialise(signal, payload, facts)
         assert facts.incomplete == 0
         writer.write(facts, {})
-    writer.close()
-    return read_rows(str(path))
 
 
 def _transactions(requests: Sequence[Request], delivery: Delivery) -> list[list[Request]]:

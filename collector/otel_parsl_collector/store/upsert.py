@@ -58,9 +58,22 @@ class Upsert:
         order = [list(columns).index(name) for name in compiled.positiontup or ()]
         self._in_order = itemgetter(*order)
         self.sql = str(compiled)
+        self._takes_nul = dialect != "postgresql"
 
     def __call__(self, connection: Connection, rows: Sequence[Row]) -> None:
         """Write the rows."""
         if not rows:
             return
+        if not self._takes_nul:
+            rows = _without_nul(rows)
         connection.exec_driver_sql(self.sql, list(map(self._in_order, rows)))
+
+
+def _without_nul(rows: Sequence[Row]) -> Sequence[Row]:
+    """Escape NUL, which an exception's message may have and PostgreSQL's text may not."""
+    if not any("\0" in value for row in rows for value in row if isinstance(value, str)):
+        return rows
+    return [
+        tuple(value.replace("\0", "\\x00") if isinstance(value, str) else value for value in row)
+        for row in rows
+    ]
