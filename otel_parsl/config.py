@@ -8,6 +8,7 @@ An argument wins over a variable. The variables are those of the OTLP exporter s
 from __future__ import annotations
 
 import os
+import ssl
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from difflib import get_close_matches
@@ -52,6 +53,23 @@ class Destination:
         _one_of("compression", self.compression, ("none", "gzip"))
         for name in self.signals:
             _one_of("signals", name, SIGNALS)
+
+    def check_certificate(self) -> None:
+        """
+        Refuse a certificate that the agent, whose log nobody reads, would stumble over.
+
+        Raises:
+            ConfigError: It cannot be read, or is none.
+        """
+        if self.certificate is None:
+            return
+        try:
+            ssl.create_default_context(cafile=self.certificate)
+        except OSError as error:  # ssl.SSLError is one
+            raise ConfigError(
+                f"certificate: {self.certificate!r}: {error.strerror or error};"
+                " expected a file of certificates in PEM"
+            ) from error
 
     def as_settings(self) -> dict[str, Any]:
         """Return the fields as plain values, for the agent's settings file."""

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -134,6 +135,23 @@ class EmbeddedAgent:
             time.sleep(_POLL_S)
         reason = (status or {}).get("store_error") or "it is still being written"
         return f"{reason}; the agent (process {self.pid}) goes on"
+
+    def troubles(self) -> Iterator[str]:
+        """Yield what keeps destinations from having everything, and what becomes of it."""
+        status = rendezvous.read(self._directory, rendezvous.STATUS) or {}
+        for destination in status.get("destinations", ()):
+            endpoint, error = destination["endpoint"], destination["error"]
+            if destination["refused"]:
+                yield (
+                    f"{endpoint} has refused {destination['refused']} requests: {error}."
+                    f" They are set aside in {self._directory}"
+                )
+            elif error:
+                yield (
+                    f"not all is at {endpoint} yet: {error}. What is left is kept in"
+                    f" {self._directory}; the agent goes on for a minute, and then the next run"
+                    " here, or otel-parsl flush, sends it"
+                )
 
 
 def start_agent(directory: Path) -> subprocess.Popen[bytes]:

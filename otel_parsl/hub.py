@@ -193,6 +193,8 @@ class OTelMonitoringHub(MonitoringHub):
             config_run_dir: The directory of all runs, which the database is in by default.
             log_config: How Parsl's processes log; None for Parsl's default.
         """
+        for destination in filter(None, (self._collector, *self._destinations)):
+            destination.check_certificate()
         if self.logging_endpoint is None and self._collector is None:
             database = os.path.join(os.path.abspath(config_run_dir), "monitoring.db")
             self.logging_endpoint = f"sqlite:///{database}"
@@ -248,6 +250,8 @@ class OTelMonitoringHub(MonitoringHub):
                 left,
                 self._directory,
             )
+        for trouble in self._agent.troubles():
+            logger.warning("monitoring: %s", trouble)
         if self._drain.unreadable or self._drain.dropped:
             logger.error(
                 "monitoring: %d messages could not be read, %d batches were dropped",

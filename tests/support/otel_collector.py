@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.backends import catalogue
+from tests.support.certificates import Certificates
 from tests.support.otlp_server import OtlpServer
 from tests.support.server_process import READ_TIMEOUT_S, wait_for
 
@@ -37,6 +38,7 @@ class OtelCollector(OtlpServer):
     Args:
         directory: Where its configuration, its log, its file and its queue go.
         token: The bearer token that clients must send; None takes all.
+        certificates: It speaks TLS with these; None speaks without.
         forwarding: Where it sends all that it takes, beside its file.
 
     Raises:
@@ -47,11 +49,17 @@ class OtelCollector(OtlpServer):
     port_count = 2
 
     def __init__(
-        self, directory: Path, *, token: str | None = None, forwarding: Forwarding | None = None
+        self,
+        directory: Path,
+        *,
+        token: str | None = None,
+        certificates: Certificates | None = None,
+        forwarding: Forwarding | None = None,
     ) -> None:
         super().__init__(directory)
         self._program = catalogue.require(catalogue.OTELCOL)
         self._token = token
+        self._certificates = certificates
         self._forwarding = forwarding
         self.file = directory / "otelcol.jsonl"
         """One OTLP request a line, of any signal; a restart appends."""
@@ -101,6 +109,11 @@ class OtelCollector(OtlpServer):
         if self._token is not None:
             extensions["bearertokenauth/in"] = {"token": self._token}
             guard["auth"] = {"authenticator": "bearertokenauth/in"}
+        if self._certificates is not None:
+            guard["tls"] = {
+                "cert_file": str(self._certificates.certificate),
+                "key_file": str(self._certificates.key),
+            }
         if self._forwarding is not None:
             exporters.update(self._forwarding_exporter(self._forwarding, extensions))
         pipeline = {"receivers": ["otlp"], "exporters": sorted(exporters)}

@@ -94,6 +94,16 @@ def _answer(signal: int, body: bytes) -> Answer:
     return Answer(max(0, getattr(partial, kind.rejected)), partial.error_message)
 
 
+def _with_advice(reason: str) -> str:
+    """Return what a TLS library says, and what a user can do about it."""
+    if "CERTIFICATE_VERIFY_FAILED" not in reason:
+        return reason
+    return (
+        f"{reason}. Its certificate is by no authority that is trusted here: name the file of that"
+        " authority's certificates as 'certificate' (for a collector: tls.ca_file)"
+    )
+
+
 class _Grpc:
     """OTLP/gRPC; which status may be tried again is said by the OTLP specification."""
 
@@ -150,7 +160,7 @@ class _Grpc:
         return _answer(signal, body)
 
     def _meaning(self, error: Any) -> Refused | Unsupported | Unavailable:
-        code, reason = error.code(), f"{error.code().name}: {error.details()}"
+        code, reason = error.code(), _with_advice(f"{error.code().name}: {error.details()}")
         if code == self._grpc.StatusCode.UNIMPLEMENTED:
             return Unsupported(reason)
         after_s = _retry_after_s(error.trailing_metadata() or ())
@@ -198,7 +208,7 @@ class _Http:
                 body = response.read()
         except (OSError, http.client.HTTPException) as error:
             self._connection = None
-            raise Unavailable(f"{type(error).__name__}: {error}") from error
+            raise Unavailable(_with_advice(f"{type(error).__name__}: {error}")) from error
         status = response.status
         if 200 <= status < 300:
             return _answer(signal, body)
