@@ -141,14 +141,15 @@ class EmbeddedAgent:
         status = rendezvous.read(self._directory, rendezvous.STATUS) or {}
         for destination in status.get("destinations", ()):
             endpoint, error = destination["endpoint"], destination["error"]
+            why = f": {error}" if error else ""
             if destination["refused"]:
                 yield (
-                    f"{endpoint} has refused {destination['refused']} requests: {error}."
-                    f" They are set aside in {self._directory}"
+                    f"{endpoint} has refused {destination['refused']} spans, metrics or log"
+                    f" records{why}. {self._directory.parent / rendezvous.LOG} says more"
                 )
             elif error:
                 yield (
-                    f"not all is at {endpoint} yet: {error}. What is left is kept in"
+                    f"not all is at {endpoint} yet{why}. What is left is kept in"
                     f" {self._directory}; the agent goes on for a minute, and then the next run"
                     " here, or otel-parsl flush, sends it"
                 )

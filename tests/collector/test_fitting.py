@@ -32,13 +32,19 @@ def _store(url: str, directory: Path) -> KeepingStore:
     )
 
 
-def _tasks(url: str) -> list[int]:
+def _names(url: str) -> dict[int, str]:
+    """Return what the tasks of a store are called, in their order."""
     engine = create_engine(url)
     try:
         with engine.connect() as connection:
-            return list(connection.scalars(select(task.c.task_id).order_by(task.c.task_id)))
+            query = select(task.c.task_id, task.c.task_func_name).order_by(task.c.task_id)
+            return {row[0]: row[1] for row in connection.execute(query)}
     finally:
         engine.dispose()
+
+
+def _tasks(url: str) -> list[int]:
+    return list(_names(url))
 
 
 def _events(*task_ids: int) -> Any:
@@ -114,16 +120,16 @@ def test_one_item_is_set_aside_and_its_neighbours_are_stored(
     assert said.startswith(f"1 log_records are set aside in {path}: no row can hold it: ")
 
 
-def test_nul_is_set_aside_by_postgresql(tmp_path: Path, postgres_url: str) -> None:
-    """A NUL, for which PostgreSQL's text has no room, costs its own item alone."""
+def test_nul_is_stored_escaped_by_postgresql(tmp_path: Path, postgres_url: str) -> None:
+    """A NUL, for which PostgreSQL's text has no room, is written as what it is called."""
     odd = _events(0, 1, 2)
-    record = _record_of(odd, 1)
-    _value(record, semconv.APP_NAME).string_value = "a\0b"
+    _value(_record_of(odd, 1), semconv.APP_NAME).string_value = "a\0b"
     store = _store(postgres_url, tmp_path)
     refused = store.store(_frames(odd), BEHIND)
     store.close()
-    assert _tasks(postgres_url) == [0, 2]
-    assert (refused, _set_aside(tmp_path)) == ({LOGS: 1}, [record])
+    assert _tasks(postgres_url) == [0, 1, 2]
+    assert refused == {}
+    assert _names(postgres_url)[1] == "a\\x00b"
 
 
 def test_what_is_no_request_is_set_aside_whole(tmp_path: Path) -> None:
