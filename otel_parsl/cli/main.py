@@ -35,6 +35,7 @@ COMMANDS = (
     Command("tasks", "otel_parsl.cli.tasks", "list a run's tasks, filtered and sorted"),
     Command("failures", "otel_parsl.cli.failures", "why tasks and blocks failed, by cause"),
     Command("show", "otel_parsl.cli.show", "all that is known of a run, or of one task"),
+    Command("visualize", "otel_parsl.cli.visualize", "show the runs in a browser"),
     Command("demo", "otel_parsl.cli.demo", "run a small workflow, monitored, and look at it"),
     Command("collector", "otel_parsl.cli.collector", "run the stand-alone collector"),
     Command("replay", "otel_parsl.cli.replay", "put OTLP JSON lines into a database"),

@@ -183,8 +183,8 @@ CHROMIUM = DebianBackend(
     name="chromium", package="chromium", program="chromium", minutes="about 2 minutes"
 )
 
-DEFAULT = (JAEGER, OTELCOL, POSTGRES)
-OPTIONAL = (PROMETHEUS, CHROMIUM)
+DEFAULT = (JAEGER, OTELCOL, POSTGRES, CHROMIUM)
+OPTIONAL = (PROMETHEUS,)
 BY_NAME: dict[str, Backend] = {backend.name: backend for backend in (*DEFAULT, *OPTIONAL)}
 
 

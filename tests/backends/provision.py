@@ -5,7 +5,7 @@ A second run finds everything and ends at once.
 A build appears under its final name only when it is whole, so an interrupted one is begun again.
 Standard library only; nothing is fetched but through `go` and `apt-get` as the machine has them.
 
-Usage: python tests/backends/provision.py [--only NAME ...] [--prometheus] [--chromium] [--check]
+Usage: python tests/backends/provision.py [--only NAME ...] [--prometheus] [--check]
 """
 
 from __future__ import annotations
@@ -72,7 +72,6 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         "--only", nargs="+", metavar="NAME", choices=sorted(catalogue.BY_NAME), help="these alone"
     )
     parser.add_argument("--prometheus", action="store_true", help="Prometheus too")
-    parser.add_argument("--chromium", action="store_true", help="Chromium too, for tests of pages")
     parser.add_argument("--check", action="store_true", help="build nothing, say what is missing")
     return parser.parse_args(arguments)
 

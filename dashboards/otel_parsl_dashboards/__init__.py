@@ -1,0 +1,1 @@
+"""The pages on a monitoring database: Panel serves them, HoloViews draws every plot."""

@@ -1,0 +1,128 @@
+"""Read the rows of a query as columns, in pieces, so that other threads get their turn."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from sqlalchemy import Connection, TextClause
+
+from otel_parsl_dashboards.data import frames
+
+_PIECE = 20_000
+"""Rows read at a time."""
+
+Convert = Callable[[Sequence[Any]], Any]
+
+
+def read_columns(
+    connection: Connection,
+    query: TextClause,
+    kinds: Sequence[tuple[str, str]],
+    parameters: Mapping[str, object],
+    *,
+    read: Callable[[int], None] | None = None,
+) -> dict[str, Any]:
+    """
+    Return the columns of a query's rows.
+
+    Args:
+        connection: Of ``Source.read``.
+        query: Gives the columns in the order of ``kinds``.
+        kinds: Their names and kinds, as in ``frames``.
+        parameters: Of the query.
+        read: Is told of each piece's rows.
+    """
+    result = connection.execution_options(stream_results=True).execute(query, parameters)
+    cursor: Any = result.cursor
+    names = [Names() if kind == frames.NAME else None for _, kind in kinds]
+    pieces: list[list[Any]] = [[] for _ in kinds]
+    while True:
+        rows = cursor.fetchmany(_PIECE)
+        if not rows:
+            break
+        for number, values in enumerate(zip(*rows, strict=True)):
+            coder = names[number]
+            pieces[number].append(
+                coder.codes(values) if coder else _CONVERT[kinds[number][1]](values)
+            )
+        if read is not None:
+            read(len(rows))
+    result.close()
+    columns: dict[str, Any] = {}
+    for (name, kind), parts, coder in zip(kinds, pieces, names, strict=True):
+        if coder is not None:
+            columns[name] = coder.categories(parts)
+        else:
+            columns[name] = np.concatenate(parts) if parts else np.array([], dtype=kind)
+    return columns
+
+
+class Names:
+    """Numbers names in the order in which they are met; a missing one counts as empty."""
+
+    def __init__(self) -> None:
+        self._numbers: dict[str, int] = {}
+
+    def codes(self, values: Sequence[Any]) -> np.ndarray[Any, Any]:
+        """Return the number of each name."""
+        numbers = self._numbers
+        return np.fromiter(
+            (
+                numbers.setdefault("" if value is None else str(value), len(numbers))
+                for value in values
+            ),
+            dtype="int32",
+            count=len(values),
+        )
+
+    def categories(self, parts: Sequence[np.ndarray[Any, Any]]) -> pd.Categorical:
+        """Return the names of numbers."""
+        codes = np.concatenate(parts) if parts else np.array([], dtype="int32")
+        return pd.Categorical.from_codes(codes, categories=list(self._numbers))
+
+
+def joined(earlier: pd.Categorical, later: pd.Categorical) -> pd.Categorical:
+    """Return two columns of names as one, the categories of the first in their order."""
+    new = [name for name in later.categories if name not in earlier.categories]
+    categories = [*earlier.categories, *new]
+    return pd.Categorical.from_codes(
+        np.concatenate(
+            [earlier.codes.astype("int32"), later.set_categories(categories).codes.astype("int32")]
+        ),
+        categories=categories,
+    )
+
+
+def _times(values: Sequence[Any]) -> np.ndarray[Any, Any]:
+    try:
+        return np.array(values, dtype=frames.TIME)
+    except ValueError:
+        # One value that is no time must not hide the others.
+        coerced: np.ndarray[Any, Any] = pd.to_datetime(pd.Series(values), errors="coerce").to_numpy(
+            frames.TIME
+        )
+        return coerced
+
+
+def _numbers(values: Sequence[Any]) -> np.ndarray[Any, Any]:
+    return np.array(values, dtype="float64")
+
+
+def _ids(values: Sequence[Any]) -> np.ndarray[Any, Any]:
+    return np.array([0 if value is None else value for value in values], dtype="int64")
+
+
+def _flags(values: Sequence[Any]) -> np.ndarray[Any, Any]:
+    # Parsl writes some truths as text.
+    return np.array([value in (1, True, "1", "True", "true") for value in values], dtype=bool)
+
+
+_CONVERT: dict[str, Convert] = {
+    frames.TIME: _times,
+    frames.NUMBER: _numbers,
+    frames.ID: _ids,
+    frames.YES_NO: _flags,
+}

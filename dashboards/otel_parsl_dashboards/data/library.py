@@ -1,0 +1,163 @@
+"""
+All runs of one database: those that are looked at are resident, and one thread watches for changes.
+"""
+
+from __future__ import annotations
+
+import datetime
+import logging
+import threading
+from collections.abc import Callable
+
+from otel_parsl.query.errors import QueryError
+from otel_parsl.query.runs import select_runs
+from otel_parsl_dashboards.data.resident import Resident
+from otel_parsl_dashboards.data.snapshot import Snapshot
+from otel_parsl_dashboards.data.source import Signature, Source
+from otel_parsl_dashboards.data.standing import Standing, read_standing
+
+_log = logging.getLogger(__name__)
+
+POLL_S = 0.5
+"""How often the database is looked at while any page is open."""
+_PATIENCE_S = 0.4
+"""How long a page waits for its numbers before it says that they are being read."""
+_KEPT = 4
+"""Runs that nobody looks at and that stay in memory."""
+
+
+class Library:
+    """
+    The runs of a database.
+
+    Args:
+        source: The database.
+    """
+
+    def __init__(self, source: Source) -> None:
+        self.source = source
+        self._residents: dict[str, Resident] = {}
+        self._lock = threading.Lock()
+        self._told: list[Callable[[], None]] = []
+        self._runs: tuple[Signature, list[Standing]] | None = None
+        self._is_watched = threading.Event()
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._watch, name="database", daemon=True)
+        self._thread.start()
+
+    def runs(self) -> list[Standing]:
+        """
+        Return all runs and how they stand, the latest first.
+
+        Raises:
+            DatabaseUnusable: The database cannot be read.
+        """
+        signature = self.source.signature()
+        known = self._runs
+        if known is not None and known[0] == signature and not _goes_on(known[1]):
+            return known[1]
+        now = datetime.datetime.now(datetime.timezone.utc)
+        database, _ = self.source.open()
+        with database.read() as connection:
+            found = [
+                read_standing(connection, run, None, now=now)
+                for run in select_runs(connection, has_otel=database.has_otel)
+            ]
+        self._runs = (signature, found)
+        return found
+
+    def resident(self, run_id: str) -> Resident:
+        """
+        Return a run, kept in memory from now on.
+
+        Raises:
+            NoSuchRun: There is no such run.
+            DatabaseUnusable: The database cannot be read.
+        """
+        with self._lock:
+            found = self._residents.pop(run_id, None)
+            if found is None:
+                found = Resident(self.source, run_id)
+            self._residents[run_id] = found  # the latest asked for is the last
+            self._let_go()
+            return found
+
+    def snapshot(self, run_id: str, kinds: tuple[str, ...] = ("statuses",)) -> Snapshot:
+        """
+        Return a run as it is now, or as far as it could be read in a moment.
+
+        Raises:
+            NoSuchRun: There is no such run.
+            DatabaseUnusable: The database cannot be read.
+        """
+        resident = self.resident(run_id)
+        snapshot = resident.wait(kinds, _PATIENCE_S)
+        if all(map(snapshot.has, kinds)):
+            signature = self.source.signature()
+            if resident.signature != signature:
+                snapshot = resident.wait_current(signature, _PATIENCE_S)
+        if resident.error is not None:
+            raise resident.error
+        return snapshot
+
+    def subscribe(self, told: Callable[[], None]) -> Callable[[], None]:
+        """Have a function called in another thread at each change; the result takes it back."""
+        with self._lock:
+            self._told.append(told)
+        self._is_watched.set()
+
+        def unsubscribe() -> None:
+            with self._lock:
+                if told in self._told:
+                    self._told.remove(told)
+
+        return unsubscribe
+
+    def follow(self, run_id: str, told: Callable[[Resident], None]) -> Callable[[], None]:
+        """Have a function called in another thread at each change of a run; as ``subscribe``."""
+        unsubscribe = self.resident(run_id).subscribe(told)
+        self._is_watched.set()
+        return unsubscribe
+
+    def close(self) -> None:
+        """End the threads."""
+        self._ended.set()
+        self._is_watched.set()
+        with self._lock:
+            for resident in self._residents.values():
+                resident.close()
+
+    def _watch(self) -> None:
+        before: object = None
+        while not self._ended.is_set():
+            self._is_watched.wait()
+            with self._lock:
+                watched = [each for each in self._residents.values() if each.is_watched]
+                told = list(self._told)
+                if not watched and not told:
+                    self._is_watched.clear()
+                    continue
+            now = self._look()
+            if now != before:
+                for resident in watched:
+                    resident.refresh()
+                for tell in told:
+                    tell()
+            before = now
+            self._ended.wait(POLL_S)
+
+    def _look(self) -> object:
+        try:
+            return self.source.signature()
+        except QueryError as error:
+            _log.warning("%s", error)
+            return str(error)
+
+    def _let_go(self) -> None:
+        idle = [name for name, resident in self._residents.items() if not resident.is_watched]
+        for run_id in idle[:-_KEPT]:
+            self._residents.pop(run_id).close()
+
+
+def _goes_on(standings: list[Standing]) -> bool:
+    return any(standing.is_running for standing in standings)

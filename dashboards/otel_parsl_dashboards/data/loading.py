@@ -1,0 +1,322 @@
+"""
+Read a run into frames: whole at first, then what was added.
+
+Flow: source -> **loading** -> frames -> snapshot
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+from sqlalchemy import Connection
+
+from otel_parsl.query.runs import Run
+from otel_parsl.query.task_states import running_tries
+from otel_parsl_dashboards.data import frames, lanes, queries
+from otel_parsl_dashboards.data.columns import joined, read_columns
+from otel_parsl_dashboards.data.source import Source
+from otel_parsl_dashboards.data.states import latest_states, mark_running
+
+Frames = dict[str, pd.DataFrame]
+Progress = Callable[[str, int], None]
+"""Is told what is read, and how many rows more have been."""
+
+_MANY = 500
+"""Ids in one query."""
+_LONG = 200_000
+"""Tasks from which on a run is shown before all of it is read."""
+
+
+class Marks(NamedTuple):
+    """How far the tables that only grow had been read, as row ids of SQLite."""
+
+    status: int = 0
+    sample: int = 0
+    node: int = 0
+
+
+def read_marks(connection: Connection) -> Marks:
+    """Return where the tables that only grow end now."""
+    return Marks(
+        *(
+            int(connection.execute(query).scalar() or 0)
+            for query in (queries.LAST_STATUS, queries.LAST_SAMPLE, queries.LAST_NODE)
+        )
+    )
+
+
+def read_stages(source: Source, run: Run, progress: Progress) -> Iterator[tuple[Frames, Marks]]:
+    """
+    Yield the frames of a run so far, each time that another stage has been read, and its marks.
+
+    Each stage has a transaction of its own, lest a writer without a write-ahead log have to wait
+    for them all; what is written meanwhile is beyond the marks.
+    """
+    marks = Marks()
+    if source.has_row_ids:
+        with source.read() as connection:
+            marks = read_marks(connection)
+
+    def read(what: str, whole: queries.Reading, bounded: queries.Reading, until: int) -> Any:
+        reading = bounded if source.has_row_ids else whole
+        parameters: dict[str, object] = {"run_id": run.run_id}
+        if source.has_row_ids:
+            parameters |= {"since": 0, "until": until}
+        with source.read() as connection:
+            return read_columns(
+                connection,
+                reading.query,
+                reading.columns,
+                parameters,
+                read=lambda rows: progress(what, rows),
+            )
+
+    def read_whole(what: str, reading: queries.Reading) -> Any:
+        with source.read() as connection:
+            return read_columns(
+                connection,
+                reading.query,
+                reading.columns,
+                {"run_id": run.run_id},
+                read=lambda rows: progress(what, rows),
+            )
+
+    tasks = read_whole("tasks", queries.TASKS)
+    tries = read_whole("tries", queries.TRIES)
+    if len(tasks["task_id"]) > _LONG:
+        # Of a long run the stream is shown before its states are known.
+        with source.read() as connection:
+            yield assemble(connection, run, tasks, tries, frames.empty("statuses")), marks
+    statuses = frames.frame(
+        "statuses", read("states", queries.STATUSES, queries.STATUSES_BETWEEN, marks.status)
+    )
+    with source.read() as connection:
+        known = assemble(connection, run, tasks, tries, statuses)
+    known["statuses"] = statuses
+    yield dict(known), marks
+    with source.read() as connection:
+        known["edges"] = read_edges(connection, run.run_id)
+    known["nodes"] = frames.frame(
+        "nodes", read("nodes", queries.NODES, queries.NODES_BETWEEN, marks.node)
+    )
+    known["blocks"] = frames.frame("blocks", read_whole("blocks", queries.BLOCKS))
+    yield dict(known), marks
+    known["samples"] = frames.frame(
+        "samples", read("samples", queries.SAMPLES, queries.SAMPLES_BETWEEN, marks.sample)
+    )
+    yield dict(known), marks
+
+
+def read_changes(
+    connection: Connection, run: Run, known: Frames, since: Marks
+) -> tuple[Frames, Marks]:
+    """
+    Return the frames of a run as they are now, and the marks.
+
+    Args:
+        connection: To an SQLite database.
+        run: The run, as it is now.
+        known: Its frames as they were, all of them.
+        since: Where the tables that only grow ended then.
+    """
+    until = read_marks(connection)
+
+    def read(reading: queries.Reading, **parameters: object) -> dict[str, Any]:
+        return read_columns(
+            connection, reading.query, reading.columns, {"run_id": run.run_id, **parameters}
+        )
+
+    result = dict(known)
+    added = read(queries.STATUSES_BETWEEN, since=since.status, until=until.status)
+    if len(added["task_id"]):
+        statuses = _appended("statuses", known["statuses"], added)
+        changed = np.unique(added["task_id"])
+        tasks, tries = _patched(read, known, changed, int(statuses["try_id"].max()))
+        result |= assemble(connection, run, tasks, tries, statuses)
+        result["statuses"] = statuses
+        result["edges"] = _edges_patched(connection, run.run_id, known["edges"], changed)
+    elif run.is_ours:
+        result["tasks"] = _with_running(connection, run, known["tasks"])
+    for kind, reading, mark, last in (
+        ("samples", queries.SAMPLES_BETWEEN, since.sample, until.sample),
+        ("nodes", queries.NODES_BETWEEN, since.node, until.node),
+    ):
+        more = read(reading, since=mark, until=last)
+        if len(more["time"]):
+            result[kind] = _appended(kind, known[kind], more)
+    result["blocks"] = frames.frame("blocks", read(queries.BLOCKS))
+    return result, until
+
+
+def assemble(
+    connection: Connection,
+    run: Run,
+    tasks: dict[str, Any],
+    tries: dict[str, Any],
+    statuses: pd.DataFrame,
+) -> Frames:
+    """Return the frames of tasks, tries and lanes from what the tables say of them."""
+    tasks = _sorted(tasks, tasks["task_id"])
+    tries = _sorted(tries, tries["try_id"], tries["task_id"])
+    tasks["state"], tasks["parsl_state"] = latest_states(tasks["task_id"], statuses)
+    tries["app"] = _apps_of(tries["task_id"], tasks)
+    tries["ended"] = _ended(tries, statuses)
+    tries["lane"], lane_frame = lanes.pack(
+        pd.Series(tries["host"]), pd.Series(tries["running"]), pd.Series(tries["ended"])
+    )
+    task_frame = frames.frame("tasks", tasks)
+    if run.is_ours:
+        task_frame = _with_running(connection, run, task_frame)
+    return {"tasks": task_frame, "tries": frames.frame("tries", tries), "lanes": lane_frame}
+
+
+def read_edges(connection: Connection, run_id: str) -> pd.DataFrame:
+    """Return what each task waited for and what a join app stands for."""
+    depends = connection.execute(queries.DEPENDS, {"run_id": run_id}).fetchall()
+    joins = connection.execute(queries.JOINS, {"run_id": run_id}).fetchall()
+    return _edge_frame(_edges_of(depends), _edges_of(joins))
+
+
+def _edges_patched(
+    connection: Connection, run_id: str, known: pd.DataFrame, changed: np.ndarray
+) -> pd.DataFrame:
+    rows: list[Any] = []
+    for ids in _in_pieces(changed):
+        found = connection.execute(queries.DEPENDS_OF, {"run_id": run_id, "task_ids": ids})
+        rows += found.fetchall()
+    is_join = known["kind"].to_numpy() == "joins"
+    kept = known[~is_join & ~np.isin(known["task_id"].to_numpy(), changed)]
+    task, on = _edges_of(rows)
+    joins = connection.execute(queries.JOINS, {"run_id": run_id}).fetchall()
+    return _edge_frame(
+        (
+            np.concatenate([kept["task_id"].to_numpy(), task]),
+            np.concatenate([kept["on_task_id"].to_numpy(), on]),
+        ),
+        _edges_of(joins),
+    )
+
+
+def _edges_of(rows: Any) -> tuple[np.ndarray, np.ndarray]:
+    task_ids, others = [], []
+    for task_id, text in rows:
+        for part in str(text).split(","):
+            if part.strip().isdecimal():
+                task_ids.append(task_id)
+                others.append(int(part))
+    return np.array(task_ids, dtype="int64"), np.array(others, dtype="int64")
+
+
+def _edge_frame(
+    depends: tuple[np.ndarray, np.ndarray], joins: tuple[np.ndarray, np.ndarray]
+) -> pd.DataFrame:
+    kinds = np.repeat(np.array([0, 1], dtype="int8"), [len(depends[0]), len(joins[0])])
+    return frames.frame(
+        "edges",
+        {
+            "task_id": np.concatenate([depends[0], joins[0]]),
+            "on_task_id": np.concatenate([depends[1], joins[1]]),
+            "kind": pd.Categorical.from_codes(kinds, categories=["depends", "joins"]),
+        },
+    )
+
+
+def _patched(
+    read: Callable[..., dict[str, Any]], known: Frames, changed: np.ndarray, last_try: int
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return tasks and tries with the rows of some tasks read again."""
+    if len(changed) > _MANY and len(changed) * 4 > len(known["tasks"]):
+        return read(queries.TASKS), read(queries.TRIES)
+    tasks = _kept(known["tasks"], changed, queries.TASKS.columns)
+    tries = _kept(known["tries"], changed, queries.TRIES.columns)
+    try_ids = list(range(last_try + 1))
+    for ids in _in_pieces(changed):
+        tasks = _concatenated(tasks, read(queries.TASKS_OF, task_ids=ids))
+        tries = _concatenated(tries, read(queries.TRIES_OF, task_ids=ids, try_ids=try_ids))
+    return tasks, tries
+
+
+def _in_pieces(ids: np.ndarray) -> Iterator[list[int]]:
+    for start in range(0, len(ids), _MANY):
+        yield ids[start : start + _MANY].tolist()
+
+
+def _kept(
+    frame: pd.DataFrame, changed: np.ndarray, columns: tuple[tuple[str, str], ...]
+) -> dict[str, Any]:
+    is_kept = ~np.isin(frame["task_id"].to_numpy(), changed)
+    return {
+        name: frame[name].array[is_kept] if kind == frames.NAME else frame[name].to_numpy()[is_kept]
+        for name, kind in columns
+    }
+
+
+def _appended(kind: str, known: pd.DataFrame, added: dict[str, Any]) -> pd.DataFrame:
+    before = {
+        column.name: known[column.name].array
+        if column.kind == frames.NAME
+        else known[column.name].to_numpy()
+        for column in frames.FRAMES[kind]
+    }
+    return frames.frame(kind, _concatenated(before, added))
+
+
+def _concatenated(before: dict[str, Any], added: dict[str, Any]) -> dict[str, Any]:
+    return {
+        name: joined(before[name], added[name])
+        if isinstance(before[name], pd.Categorical)
+        else np.concatenate([before[name], added[name]])
+        for name in before
+    }
+
+
+def _sorted(columns: dict[str, Any], *keys: np.ndarray) -> dict[str, Any]:
+    """Return columns in the order of some keys, the last one first."""
+    order = np.lexsort(keys)
+    if np.array_equal(order, np.arange(len(order))):
+        return dict(columns)
+    return {
+        name: values.take(order) if isinstance(values, pd.Categorical) else values[order]
+        for name, values in columns.items()
+    }
+
+
+def _apps_of(task_ids: np.ndarray, tasks: dict[str, Any]) -> pd.Categorical:
+    known, apps = tasks["task_id"], tasks["app"]
+    categories = [*apps.categories, *([] if "" in apps.categories else [""])]
+    if not len(known):
+        codes = np.full(len(task_ids), categories.index(""))
+    else:
+        at = np.minimum(np.searchsorted(known, task_ids), len(known) - 1)
+        codes = np.where(known[at] == task_ids, apps.codes[at], categories.index(""))
+    return pd.Categorical.from_codes(codes, categories=categories)
+
+
+def _ended(tries: dict[str, Any], statuses: pd.DataFrame) -> np.ndarray:
+    """Return when the worker was done with each try; when it returned where that is not known."""
+    ended: np.ndarray = tries["returned"].copy()
+    if not len(statuses):
+        return ended
+    said = statuses[statuses["state"].to_numpy() == "running_ended"]
+    spread = int(max(said["try_id"].max(), tries["try_id"].max(), 0)) + 1 if len(said) else 1
+    keys = tries["task_id"] * spread + tries["try_id"]
+    said_keys = said["task_id"].to_numpy() * spread + said["try_id"].to_numpy()
+    at = np.searchsorted(keys, said_keys)
+    at[at == len(keys)] = 0
+    if len(keys):
+        is_there = keys[at] == said_keys
+        ended[at[is_there]] = said["time"].to_numpy()[is_there]
+    return ended
+
+
+def _with_running(connection: Connection, run: Run, tasks: pd.DataFrame) -> pd.DataFrame:
+    """Return tasks with those marked that a worker has begun: our store knows it first."""
+    ids = [task_id for task_id, _ in connection.execute(running_tries(run))]
+    if not ids:
+        return tasks
+    is_running = np.isin(tasks["task_id"].to_numpy(), np.array(ids))
+    state = mark_running(tasks["state"].array, is_running)
+    return tasks.assign(state=state)

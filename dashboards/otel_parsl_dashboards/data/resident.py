@@ -1,0 +1,182 @@
+"""One run kept in memory, read in a thread of its own and followed as it grows."""
+
+from __future__ import annotations
+
+import datetime
+import logging
+import threading
+import time
+from collections.abc import Callable
+
+from otel_parsl.query.errors import NoSuchRun, QueryError
+from otel_parsl.query.runs import Run, select_runs
+from otel_parsl_dashboards.data.loading import Frames, Marks, read_changes, read_stages
+from otel_parsl_dashboards.data.snapshot import Snapshot
+from otel_parsl_dashboards.data.source import Signature, Source
+from otel_parsl_dashboards.data.standing import read_standing
+
+_log = logging.getLogger(__name__)
+
+Told = Callable[["Resident"], None]
+_SHARE = 4
+"""Where the whole run is read again at every change, that takes a fifth of the time at most."""
+_JUDGED_S = 5.0
+"""A run that goes on is judged so often though nothing changes: its silence may tell."""
+
+
+class Resident:
+    """
+    A run, and whoever wants to be told of its changes.
+
+    Args:
+        source: Its database.
+        run_id: The run's id.
+
+    Raises:
+        NoSuchRun: The database has no such run.
+        DatabaseUnusable: It cannot be read.
+    """
+
+    def __init__(self, source: Source, run_id: str) -> None:
+        self._source = source
+        self._run_id = run_id
+        self._marks = Marks()
+        self._known: Frames = {}
+        self._version = 0
+        self._changed = threading.Condition()
+        self._wanted = threading.Event()
+        self._told: list[Told] = []
+        self._signature: Signature = ()
+        self._rows = 0
+        self._is_whole = False
+        self._is_ended = False
+        self.error: QueryError | None = None
+        """Why it cannot be read just now."""
+        self.snapshot = self._taken(self._find())
+        self._thread = threading.Thread(target=self._follow, name=f"run {run_id}", daemon=True)
+        self._thread.start()
+
+    def wait(self, kinds: tuple[str, ...], timeout_s: float) -> Snapshot:
+        """Return the snapshot once it has some frames, or as it is when the time is over."""
+        with self._changed:
+            self._changed.wait_for(
+                lambda: self.error is not None or all(map(self.snapshot.has, kinds)), timeout_s
+            )
+            return self.snapshot
+
+    def wait_current(self, signature: Signature, timeout_s: float) -> Snapshot:
+        """Return the snapshot once it is as of some signature, or when the time is over."""
+        self._wanted.set()
+        with self._changed:
+            self._changed.wait_for(
+                lambda: self.error is not None or self._signature == signature, timeout_s
+            )
+            return self.snapshot
+
+    def subscribe(self, told: Told) -> Callable[[], None]:
+        """Have a function called in another thread at each change; the result takes it back."""
+        with self._changed:
+            self._told.append(told)
+
+        def unsubscribe() -> None:
+            with self._changed:
+                if told in self._told:
+                    self._told.remove(told)
+
+        return unsubscribe
+
+    @property
+    def is_watched(self) -> bool:
+        """Whether anyone wants to be told."""
+        return bool(self._told)
+
+    @property
+    def signature(self) -> Signature:
+        """That of the database when it was read last."""
+        return self._signature
+
+    def refresh(self) -> None:
+        """Have it read again."""
+        self._wanted.set()
+
+    def close(self) -> None:
+        """Let go of it."""
+        self._is_ended = True
+        self._wanted.set()
+
+    def _follow(self) -> None:
+        while not self._is_ended:
+            began = time.monotonic()
+            try:
+                self._read()
+            except QueryError as error:
+                self._set_error(error)
+            took_s = time.monotonic() - began
+            if not self._source.has_row_ids:
+                time.sleep(min(took_s * _SHARE, 60.0))
+            is_open = self.snapshot.standing.is_running
+            self._wanted.wait(_JUDGED_S if is_open or self.error else None)
+            self._wanted.clear()
+
+    def _read(self) -> None:
+        signature = self._source.signature()
+        run = self._find()
+        if not self._is_whole or not self._source.has_row_ids:
+            for known, marks in read_stages(self._source, run, self._progress):
+                self._known, self._marks = known, marks
+                self._publish(self._taken(run, self._left(known)))
+            self._is_whole = True
+        if self._source.has_row_ids:
+            with self._source.read() as connection:
+                self._known, self._marks = read_changes(connection, run, self._known, self._marks)
+        with self._changed:
+            self._signature = signature
+        self._publish(self._taken(run))
+
+    def _find(self) -> Run:
+        database, _ = self._source.open()
+        with database.read() as connection:
+            for run in select_runs(connection, has_otel=database.has_otel):
+                if run.run_id == self._run_id:
+                    return run
+        raise NoSuchRun(f"no run {self._run_id!r} in {self._source.name}")
+
+    def _taken(self, run: Run, reading: str | None = "reading the run") -> Snapshot:
+        _, gaps = self._source.open()
+        now = datetime.datetime.now(datetime.timezone.utc)
+        with self._source.read() as connection:
+            standing = read_standing(connection, run, self._known or None, now=now)
+        self._version += 1
+        if self._is_whole or (self._known and "samples" in self._known):
+            reading = None
+        return Snapshot(standing, self._known, gaps, version=self._version, reading=reading)
+
+    def _publish(self, snapshot: Snapshot) -> None:
+        with self._changed:
+            self.error = None
+            self.snapshot = snapshot
+            self._changed.notify_all()
+            told = list(self._told)
+        for tell in told:
+            tell(self)
+
+    def _set_error(self, error: QueryError) -> None:
+        _log.warning("%s", error)
+        with self._changed:
+            self.error = error
+            self._changed.notify_all()
+            told = list(self._told)
+        for tell in told:
+            tell(self)
+
+    def _progress(self, what: str, rows: int) -> None:
+        self._rows += rows
+
+    def _left(self, known: Frames) -> str | None:
+        if "statuses" not in known:
+            return f"reading states: {self._rows:,} rows so far"
+        if "edges" not in known:
+            return f"reading dependencies and nodes: {self._rows:,} rows so far"
+        if "samples" not in known:
+            return f"reading resource samples: {self._rows:,} rows so far"
+        return None

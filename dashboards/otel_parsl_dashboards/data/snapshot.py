@@ -1,0 +1,122 @@
+"""What is known of one run at one moment; it never changes, so that any thread may read it."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import numpy as np
+import pandas as pd
+
+from otel_parsl_dashboards.data import frames
+from otel_parsl_dashboards.data.generations import Gaps
+from otel_parsl_dashboards.data.loading import Frames
+from otel_parsl_dashboards.data.standing import Standing, last_time
+
+Result = TypeVar("Result")
+
+
+class Snapshot:
+    """
+    One run as it was found at one moment.
+
+    Args:
+        standing: How the run stands.
+        known: Its frames, as far as they have been read.
+        gaps: What the database lacks.
+        version: Grows with every snapshot of the run.
+        reading: What is being read still, in words; None once everything is there.
+    """
+
+    def __init__(
+        self,
+        standing: Standing,
+        known: Frames,
+        gaps: Gaps,
+        *,
+        version: int,
+        reading: str | None = None,
+    ) -> None:
+        self.standing = standing
+        self.run = standing.run
+        self.gaps = gaps
+        self.version = version
+        self.reading = reading
+        self._frames = known
+        self._once: dict[Any, Any] = {}
+        self._lock = threading.RLock()
+
+    @property
+    def tasks(self) -> pd.DataFrame:
+        """See ``frames.TASKS``."""
+        return self._frame("tasks")
+
+    @property
+    def tries(self) -> pd.DataFrame:
+        """See ``frames.TRIES``."""
+        return self._frame("tries")
+
+    @property
+    def statuses(self) -> pd.DataFrame:
+        """See ``frames.STATUSES``."""
+        return self._frame("statuses")
+
+    @property
+    def edges(self) -> pd.DataFrame:
+        """See ``frames.EDGES``."""
+        return self._frame("edges")
+
+    @property
+    def samples(self) -> pd.DataFrame:
+        """See ``frames.SAMPLES``."""
+        return self._frame("samples")
+
+    @property
+    def nodes(self) -> pd.DataFrame:
+        """See ``frames.NODES``."""
+        return self._frame("nodes")
+
+    @property
+    def blocks(self) -> pd.DataFrame:
+        """See ``frames.BLOCKS``."""
+        return self._frame("blocks")
+
+    @property
+    def lanes(self) -> pd.DataFrame:
+        """See ``frames.LANES``."""
+        return self._frame("lanes")
+
+    @property
+    def began(self) -> np.datetime64:
+        """When the run began, as frames have times."""
+        return self.standing.local(self.run.began_at)
+
+    @property
+    def until(self) -> np.datetime64:
+        """Up to when something is known: open bars end here."""
+        end = np.fmax(self.standing.local(self.standing.last_at), self.began)
+        if not (self.standing.is_running or self.run.completed_at is not None):
+            end = np.fmax(last_time(self._frames), end)
+        return np.datetime64(end, "us")
+
+    @property
+    def apps(self) -> list[str]:
+        """The apps, sorted: their places decide their colours."""
+        return self.once("apps", lambda: sorted(set(self.tasks["app"].cat.categories) - {""}))
+
+    def has(self, kind: str) -> bool:
+        """Tell whether a frame has been read."""
+        return kind in self._frames
+
+    def once(self, key: Any, make: Callable[[], Result]) -> Result:
+        """Return what was made for a key, made at the first asking and kept with the snapshot."""
+        with self._lock:
+            if key not in self._once:
+                self._once[key] = make()
+            result: Result = self._once[key]
+            return result
+
+    def _frame(self, kind: str) -> pd.DataFrame:
+        known = self._frames.get(kind)
+        return frames.empty(kind) if known is None else known

@@ -1,0 +1,117 @@
+"""How a run stands: the facts of its header, by the queries that ``otel-parsl status`` asks."""
+
+from __future__ import annotations
+
+import datetime
+from collections import Counter
+from typing import NamedTuple
+
+import numpy as np
+from sqlalchemy import Connection, select
+
+from otel_parsl.query.counts import AppStates, select_counts
+from otel_parsl.query.liveness import Liveness, RunState, select_liveness
+from otel_parsl.query.runs import Run
+from otel_parsl.query.task_states import OPEN, TaskState
+from otel_parsl.query.times import local_from_utc
+from otel_parsl.schema import workflow
+from otel_parsl_dashboards.data import frames
+from otel_parsl_dashboards.data.loading import Frames
+
+
+class Standing(NamedTuple):
+    """A run, and how it stands."""
+
+    run: Run
+    liveness: Liveness
+    counts: AppStates | None
+    """Tasks by app and state; None while they are not known."""
+    completed_count: int
+    """As Parsl counted: tasks that succeeded, memoised ones among them."""
+    failed_count: int
+    """As Parsl counted: tasks that failed, or whose dependencies did."""
+    now: datetime.datetime
+    """When this was found; aware."""
+
+    @property
+    def is_running(self) -> bool:
+        """Whether it goes on."""
+        return self.liveness.state is RunState.RUNNING
+
+    @property
+    def last_at(self) -> datetime.datetime:
+        """Its end, or for one that goes on now, or when it was heard of last; aware."""
+        if self.is_running:
+            return self.now
+        return self.run.completed_at or self.liveness.last_sign_at or self.run.began_at
+
+    @property
+    def elapsed_s(self) -> float:
+        """How long it took, or has taken so far."""
+        return max((self.last_at - self.run.began_at).total_seconds(), 0.0)
+
+    @property
+    def states(self) -> Counter[TaskState]:
+        """How many tasks are in each state."""
+        total: Counter[TaskState] = Counter()
+        for (_, state), tasks in (self.counts or {}).items():
+            total[state] += tasks
+        return total
+
+    def local(self, time: datetime.datetime) -> np.datetime64:
+        """Return an aware time as frames have it."""
+        return np.datetime64(local_from_utc(time, self.run.zone), "us")
+
+
+def read_standing(
+    connection: Connection, run: Run, known: Frames | None, *, now: datetime.datetime
+) -> Standing:
+    """
+    Return how a run stands.
+
+    Args:
+        connection: Of ``Source.read``.
+        run: The run.
+        known: Its frames, as far as they have been read.
+        now: The time it is.
+    """
+    counts = None
+    if known is not None and "statuses" in known:
+        counts = count(known)
+    elif run.is_ours:
+        counts = select_counts(connection, run)
+    row = connection.execute(
+        select(workflow.c.tasks_completed_count, workflow.c.tasks_failed_count).where(
+            workflow.c.run_id == run.run_id
+        )
+    ).one()
+    open_tasks = sum(tasks for (_, state), tasks in (counts or {}).items() if state in OPEN)
+    liveness = select_liveness(connection, run, open_tasks=open_tasks, now=now)
+    return Standing(run, liveness, counts, row[0] or 0, row[1] or 0, now)
+
+
+def count(known: Frames) -> AppStates:
+    """Return how many tasks of each app are in which state."""
+    tasks = known["tasks"]
+    states = list(tasks["state"].cat.categories)
+    apps = list(tasks["app"].cat.categories)
+    keys = tasks["app"].cat.codes.to_numpy().astype("int64") * len(states) + tasks[
+        "state"
+    ].cat.codes.to_numpy().astype("int64")
+    numbers = np.bincount(keys, minlength=len(apps) * len(states)) if len(tasks) else np.array([])
+    return Counter(
+        {
+            (apps[key // len(states)], TaskState(states[key % len(states)])): int(numbers[key])
+            for key in np.flatnonzero(numbers)
+        }
+    )
+
+
+def last_time(known: Frames) -> np.datetime64:
+    """Return the latest time that any frame has; NaT where there is none."""
+    latest = np.datetime64("NaT", "us")
+    for kind, name in (("tries", "returned"), ("tries", "running"), ("statuses", "time")):
+        times = known[kind][name].to_numpy().astype(frames.TIME) if kind in known else None
+        if times is not None and len(times):
+            latest = np.fmax(latest, np.fmax.reduce(times))
+    return latest

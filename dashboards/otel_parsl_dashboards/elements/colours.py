@@ -1,0 +1,66 @@
+"""
+The colours of apps and states, the same on every page and in both themes.
+
+None of an app's is red, which means failure, nor the blue of links.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+APPS: Final = (
+    "#7b6fb5",
+    "#f58518",
+    "#54a24b",
+    "#72b7b2",
+    "#b279a2",
+    "#e3b23c",
+    "#9d755d",
+    "#5f9e8f",
+    "#d67fa8",
+    "#8a9a3b",
+    "#c08a5a",
+    "#6d8196",
+)
+OTHER: Final = "#8d96a0"
+
+OF_STATE: Final = {
+    "waiting": "#a8a8a8",
+    "queued": "#64c8d8",
+    "retrying": "#d9a441",
+    "running": "#7b6fd0",
+    "joining": "#a79be0",
+    "executed": "#3fa34d",
+    "memoised": "#86c98c",
+    "failed": "#cf222e",
+    "dep_failed": "#e58ac8",
+    "unknown": "#c4c4c4",
+}
+"""By query.task_states.TaskState."""
+
+OF_PARSL_STATE: Final = {
+    "unsched": "#c4c4c4",
+    "pending": "#a8a8a8",
+    "launched": "#64c8d8",
+    "running": "#7b6fd0",
+    "running_ended": "#9488dd",
+    "joining": "#a79be0",
+    "fail_retryable": "#d9a441",
+    "exec_done": "#3fa34d",
+    "memo_done": "#86c98c",
+    "failed": "#cf222e",
+    "dep_fail": "#e58ac8",
+    "": "#c4c4c4",
+}
+"""By Parsl's states; the ten of its own Gantt chart among them."""
+
+
+def app_colours(apps: Sequence[str]) -> dict[str, str]:
+    """Return the colour of each app by its place; beyond the twelfth they share one."""
+    return {app: APPS[number] if number < len(APPS) else OTHER for number, app in enumerate(apps)}
+
+
+def rgb(colour: str) -> tuple[int, int, int]:
+    """Return the parts of ``#rrggbb``."""
+    return int(colour[1:3], 16), int(colour[3:5], 16), int(colour[5:7], 16)

@@ -1,0 +1,1 @@
+"""From a HoloViews element to a figure on a page, dressed alike and kept current."""

@@ -1,0 +1,9 @@
+"""The pages. Another one is a file here, a template, and a line in ``RUN_PAGES``."""
+
+from __future__ import annotations
+
+from otel_parsl_dashboards.pages import workflow
+from otel_parsl_dashboards.pages.page import RunPage
+
+RUN_PAGES: tuple[RunPage, ...] = (workflow.PAGE,)
+"""In the order of the tabs."""

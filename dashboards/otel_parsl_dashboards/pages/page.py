@@ -1,0 +1,100 @@
+"""
+What a page is: a value that says where it is, what it shows and how its plots are drawn.
+
+A page is added by a file in this package, a template in ``shell/templates`` and a line in
+``pages.RUN_PAGES``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from otel_parsl_dashboards.data.snapshot import Snapshot
+from otel_parsl_dashboards.elements.colours import app_colours
+
+Facts = dict[str, Any]
+"""What a template is given."""
+
+
+class Window(NamedTuple):
+    """A stretch of time that the reader has chosen, as frames have times."""
+
+    start: np.datetime64
+    end: np.datetime64
+
+
+class View(NamedTuple):
+    """What a page of a run is made from."""
+
+    snapshot: Snapshot
+    params: Mapping[str, str]
+    """Of the path: ``name`` of ``app/{name}``; decoded."""
+    query: Mapping[str, str]
+    """Of the address: the page's filters."""
+    window: Window | None
+    """None for the whole run."""
+
+    @property
+    def colours(self) -> dict[str, str]:
+        """The colour of each app."""
+        return self.snapshot.once("colours", lambda: app_colours(self.snapshot.apps))
+
+    @property
+    def tries(self) -> pd.DataFrame:
+        """The tries that ran, or stood open, within the window."""
+        window = self.window
+        if window is None:
+            return self.snapshot.tries
+        return self.snapshot.once(("tries", window), lambda: _within(self.snapshot, window))
+
+
+class Plot(NamedTuple):
+    """A plot of a page."""
+
+    key: str
+    """Its name within the page; the template places it with ``plot(key)``."""
+    title: str
+    help: str
+    """What it shows and how that is computed."""
+    draw: Callable[[View], Any]
+    """Returns a HoloViews element, made by a function of ``elements``."""
+    summarise: Callable[[View], str]
+    """Returns it in words."""
+    height: int = 260
+    hint: str = ""
+    is_timed: bool = False
+    """Whether its x axis is the run's time, which such plots of a page share."""
+    follows_window: bool = False
+    """Whether it is drawn anew when the reader chooses a stretch of time."""
+
+
+class RunPage(NamedTuple):
+    """A page below ``/workflow/RUN/``."""
+
+    path: str
+    """The rest of its path; ``{name}`` stands for one part of it, ``{number:int}`` for digits."""
+    template: str
+    """Extends ``run.html``."""
+    facts: Callable[[View], Facts]
+    """Its numbers: quick, since the page waits for them; may raise NoSuchRun."""
+    tab: str = ""
+    """Its name among the run's tabs; none by default."""
+    plots: tuple[Plot, ...] = ()
+    fragments: tuple[str, ...] = ()
+    """Blocks of the template that change while the run goes on; each in an element ``f-BLOCK``."""
+    needs: tuple[str, ...] = ("statuses",)
+    """Frames without which it can say little."""
+    find: Callable[[View], None] = lambda _view: None
+    """Raises NoSuchRun where the path names nothing that there is."""
+
+
+def _within(snapshot: Snapshot, window: Window) -> pd.DataFrame:
+    tries = snapshot.tries
+    ended = tries["ended"].to_numpy()
+    end = np.where(np.isnat(ended), snapshot.until, ended)
+    is_in = (tries["running"].to_numpy() < window.end) & (end > window.start)
+    return tries[is_in]

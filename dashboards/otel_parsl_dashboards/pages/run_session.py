@@ -1,0 +1,256 @@
+"""
+One open page of a run: built in two steps, kept current from then on.
+
+The numbers stand in the HTML. The plots are drawn once the browser is there, and again at each
+change: an element is rendered once for all pages that show it, each is sent what differs.
+"""
+
+from __future__ import annotations
+
+import datetime
+import logging
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
+from urllib.parse import urlencode
+
+import numpy as np
+import panel as pn
+from bokeh.models import Column, Range1d
+
+from otel_parsl_dashboards.data.library import Library
+from otel_parsl_dashboards.data.resident import Resident
+from otel_parsl_dashboards.data.snapshot import Snapshot
+from otel_parsl_dashboards.figures.drawn import Drawn, put, take
+from otel_parsl_dashboards.figures.dressing import render
+from otel_parsl_dashboards.pages.page import Facts, Plot, RunPage, View, Window
+from otel_parsl_dashboards.pages.run_header import header_facts, tabs
+from otel_parsl_dashboards.pages.session import Session
+from otel_parsl_dashboards.shell.environment import path_part, relative_root
+
+_log = logging.getLogger(__name__)
+_CALM_MS = 120
+"""A range that has not moved for so long is where the reader wants it."""
+_PAD = 0.01
+
+
+class RunSession(Session):
+    """
+    One browser that shows a page of a run.
+
+    Args:
+        library: The runs.
+        document: Bokeh's document of the session.
+        page: The page.
+        run_id: The run.
+        params: What the path says beside it.
+        path: The path.
+        query: The page's filters, from the address.
+    """
+
+    def __init__(
+        self,
+        library: Library,
+        document: Any,
+        page: RunPage,
+        *,
+        run_id: str,
+        params: Mapping[str, str],
+        path: str,
+        query: Mapping[str, str],
+    ) -> None:
+        super().__init__(document, page.template, ("header", "notices", *page.fragments))
+        self._library = library
+        self._page = page
+        self._run_id = run_id
+        self._params = params
+        self._root = relative_root(path)
+        self._query = query
+        self._window = _window_of(query)
+        self._slots = {
+            plot.key: Column(name=f"plot-{plot.key}", sizing_mode="stretch_width")
+            for plot in page.plots
+        }
+        self._figures: dict[str, Any] = {}
+        self._drawn: dict[str, Drawn] = {}
+        self._time = Range1d(name="time")
+        self._time_put = (0.0, 0.0)
+        self._calm: Any = None
+        self._waiting: Snapshot | None = None
+
+    def open(self) -> None:
+        """Fill the document, and have the plots follow."""
+        snapshot = self._library.snapshot(self._run_id, self._page.needs)
+        view = self._view(snapshot)
+        facts = self._facts(view)
+        self.open_with({**facts, "plots": {plot.key: plot for plot in self._page.plots}})
+        for slot in self._slots.values():
+            self.document.add_root(slot)
+        self._put_time(snapshot, is_first=True)
+        pn.state.onload(self._draw_all)
+
+    def _draw_all(self) -> None:
+        resident = self._library.resident(self._run_id)
+        unsubscribe = self._library.follow(self._run_id, self._tell)
+        self.document.on_session_destroyed(lambda _context: unsubscribe())
+        snapshot = resident.snapshot
+        view = self._view(snapshot)
+        for plot in self._page.plots:
+            self._draw(plot, view)
+        self._time.on_change("start", self._on_range)
+        self._time.on_change("end", self._on_range)
+        self._tell(resident)
+
+    def _draw(self, plot: Plot, view: View) -> None:
+        figure = self._rendered(plot, view, self._time if plot.is_timed else None)
+        self._figures[plot.key] = figure
+        self._drawn[plot.key] = take(figure)
+        self._slots[plot.key].children = [figure]
+
+    def _rendered(self, plot: Plot, view: View, time_range: Range1d | None) -> Any:
+        return render(plot.draw(view), height=plot.height, time_range=time_range)
+
+    def _tell(self, resident: Resident) -> None:
+        """Work out what is to be shown, in the thread that read it."""
+        if resident.error is not None:
+            notice = {"notices": f'<p class="notice">{_escaped(str(resident.error))}</p>'}
+            self.document.add_next_tick_callback(partial(self.send, notice))
+            return
+        snapshot = resident.snapshot
+        is_waiting = self._waiting is not None
+        self._waiting = snapshot
+        if not is_waiting:
+            self.document.add_next_tick_callback(self._show_latest)
+
+    def _show_latest(self) -> None:
+        snapshot, self._waiting = self._waiting, None
+        if snapshot is not None:
+            self._put_time(snapshot)
+            self._show(self._view(snapshot), self._page.plots)
+
+    def _show(self, view: View, plots: tuple[Plot, ...], query: str | None = None) -> None:
+        fragments = self._shared_fragments(view)
+        for plot in plots:
+            self._update(plot, view)
+        self.send(fragments, query)
+
+    def _update(self, plot: Plot, view: View) -> None:
+        window = view.window if plot.follows_window else None
+        key = ("drawn", self._page.path, plot.key, self._asked(view), window)
+        now = view.snapshot.once(
+            key, lambda: take(self._rendered(plot, view, Range1d() if plot.is_timed else None))
+        )
+        before = self._drawn.get(plot.key)
+        if before is None or before.shape != now.shape:
+            self._draw(plot, view)
+            return
+        put(self._figures[plot.key], before, now, keeps_x=plot.is_timed)
+        self._drawn[plot.key] = now
+
+    def _shared_fragments(self, view: View) -> dict[str, str]:
+        key = ("fragments", self._page.path, self._root, self._asked(view), view.window)
+
+        def make() -> dict[str, str]:
+            facts = self._facts(view)
+            shown = self.fragments(facts)
+            return shown | {
+                f"summary-{name}": _escaped(text) for name, text in facts["summaries"].items()
+            }
+
+        return view.snapshot.once(key, make)
+
+    def _asked(self, view: View) -> tuple[tuple[str, str], ...]:
+        """Return what sets this page apart from others of its run, in a fixed order."""
+        return (*sorted(view.params.items()), *sorted(view.query.items()))
+
+    def _facts(self, view: View) -> Facts:
+        from otel_parsl_dashboards.pages import RUN_PAGES
+
+        run_root = f"{self._root}workflow/{path_part(self._run_id)}/"
+        names = [(page.tab, page.path) for page in RUN_PAGES if page.tab]
+        return {
+            "title": view.snapshot.run.name or "run",
+            "root": self._root,
+            "run_root": run_root,
+            "is_home": False,
+            "is_run_page": self._page.path == "",
+            "tabs": tabs(names, self._page.path),
+            "summaries": {plot.key: plot.summarise(view) for plot in self._page.plots},
+            **header_facts(view.snapshot),
+            **self._page.facts(view),
+        }
+
+    def _view(self, snapshot: Snapshot) -> View:
+        return View(snapshot, self._params, self._query, self._window)
+
+    def _put_time(self, snapshot: Snapshot, *, is_first: bool = False) -> None:
+        """Have the time axis reach the end of what is known, unless its reader has moved it."""
+        start, end = _milliseconds(snapshot.began), _milliseconds(snapshot.until)
+        pad = max((end - start) * _PAD, 50.0)
+        now = (start - pad, end + pad)
+        stands = (_number(self._time.start), _number(self._time.end))
+        if is_first or (stands == self._time_put and self._window is None):
+            self._time.update(start=now[0], end=now[1], reset_start=now[0], reset_end=now[1])
+            self._time_put = now
+        else:
+            self._time.update(reset_start=now[0], reset_end=now[1])
+        if is_first and self._window is not None:
+            self._time.update(
+                start=_milliseconds(self._window.start), end=_milliseconds(self._window.end)
+            )
+
+    def _on_range(self, _name: str, _old: object, _new: object) -> None:
+        if self._calm is not None:
+            self.document.remove_timeout_callback(self._calm)
+        self._calm = self.document.add_timeout_callback(self._on_calm, _CALM_MS)
+
+    def _on_calm(self) -> None:
+        self._calm = None
+        start, end = _number(self._time.start), _number(self._time.end)
+        whole = (_number(self._time.reset_start), _number(self._time.reset_end))
+        is_whole = (start, end) in (self._time_put, whole)
+        if is_whole:
+            self._time_put = (start, end)
+        window = None if is_whole else Window(_time(start), _time(end))
+        if window == self._window:
+            return
+        self._window = window
+        view = self._view(self._library.resident(self._run_id).snapshot)
+        plots = tuple(plot for plot in self._page.plots if plot.follows_window)
+        self._show(view, plots, _query_with(self._query, window))
+
+
+def _window_of(query: Mapping[str, str]) -> Window | None:
+    try:
+        window = Window(np.datetime64(query["from"], "us"), np.datetime64(query["until"], "us"))
+    except (KeyError, ValueError):
+        return None
+    is_known = not (np.isnat(window.start) or np.isnat(window.end))
+    return window if is_known and window.start < window.end else None
+
+
+def _query_with(query: Mapping[str, str], window: Window | None) -> str:
+    pairs = {name: value for name, value in query.items() if name not in ("from", "until")}
+    if window is not None:
+        pairs |= {"from": str(window.start)[:23], "until": str(window.end)[:23]}
+    return "?" + urlencode(pairs) if pairs else ""
+
+
+def _milliseconds(time: np.datetime64) -> float:
+    return float(time.astype("datetime64[us]").astype("int64")) / 1000
+
+
+def _time(milliseconds: float) -> np.datetime64:
+    return np.datetime64(round(milliseconds * 1000), "us")
+
+
+def _number(value: Any) -> float:
+    if isinstance(value, datetime.datetime):
+        return value.replace(tzinfo=datetime.timezone.utc).timestamp() * 1000
+    return float(value)
+
+
+def _escaped(text: str) -> str:
+    from markupsafe import escape
+
+    return str(escape(text))

@@ -1,0 +1,38 @@
+"""``otel-parsl visualize``, which ``parsl-visualize`` is too: serve the pages of a database."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import sys
+
+from otel_parsl_dashboards.data.library import Library
+from otel_parsl_dashboards.data.source import Source
+from otel_parsl_dashboards.server.service import serve
+
+TOKEN_VARIABLE = "OTEL_PARSL_DASHBOARD_TOKEN"  # its name, not its value
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """
+    Serve the pages until SIGINT.
+
+    Raises:
+        DatabaseUnusable: There is no such database, or it cannot be read.
+        PortBusy: The port cannot be had.
+    """
+    logging.basicConfig(
+        level=logging.DEBUG if arguments.debug else logging.WARNING,
+        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
+    )
+    source = Source(arguments.url)
+    source.open()
+    serve(
+        Library(source),
+        output=sys.stdout,
+        address=arguments.listen,
+        port=arguments.port,
+        root_path=arguments.root_path,
+        token=os.environ.get(TOKEN_VARIABLE) or None,
+    )

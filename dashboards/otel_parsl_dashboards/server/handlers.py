@@ -1,0 +1,149 @@
+"""
+What answers a request: Panel's handlers, behind the token, with our pages for what goes wrong.
+
+There are no redirects to a login page: Panel's are relative and loop on our routes.
+"""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import Any
+from urllib.parse import urlencode, urlsplit
+
+from panel.io.server import DocHandler, WSHandler
+from tornado.web import RequestHandler, StaticFileHandler
+
+from otel_parsl.query.errors import DatabaseUnusable, NoSuchRun
+from otel_parsl_dashboards.pages.opening import find_problem
+from otel_parsl_dashboards.server.tokens import TokenAuthProvider
+from otel_parsl_dashboards.shell.environment import message_page, relative_root
+
+HEADERS = {
+    # Nothing may come from or go to another host, whatever a library would like.
+    "Content-Security-Policy": (
+        "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval' blob:;"
+        " style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; font-src 'self' data:;"
+        " connect-src 'self' ws: wss:; object-src 'none'; base-uri 'none'; form-action 'self';"
+        " frame-ancestors 'self'"
+    ),
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+}
+
+
+class Guard(RequestHandler):  # type: ignore[misc]  # Tornado's, untyped
+    """Lets nobody in without the token, and takes it out of the address."""
+
+    def set_default_headers(self) -> None:
+        """Send what keeps the page to itself."""
+        for name, value in HEADERS.items():
+            self.set_header(name, value)
+
+    async def prepare(self) -> None:
+        """Answer at once whoever gives a token, and whoever gives none."""
+        await _maybe(super().prepare())
+        provider: TokenAuthProvider = self.application.auth_provider
+        given = self.get_query_argument("token", None)
+        if given is not None and provider.is_token(given):
+            provider.remember(self, self.settings["otel_parsl_root_path"] + "/")
+            self.redirect(self._bare_url())
+        elif provider.get_user(self) is None:
+            self.answer(
+                HTTPStatus.UNAUTHORIZED,
+                "Which token?",
+                "These pages need the token that otel-parsl visualize printed when it started."
+                if given is None
+                else "That is not the token of this server. It printed the right one when it"
+                " started; a server that was started again has another.",
+                asks_token=True,
+            )
+
+    def answer(self, status: HTTPStatus, title: str, message: str, **more: Any) -> None:
+        """Send a page that says one thing."""
+        self.set_status(status)
+        self.set_header("Content-Type", "text/html; charset=utf-8")
+        self.set_header("Cache-Control", "no-store")
+        self.finish(
+            message_page(
+                title=title, message=message, root=relative_root(self.request.path), **more
+            )
+        )
+
+    def write_error(self, status_code: int, **_more: Any) -> None:
+        """Say that this program has failed; the traceback is in its log."""
+        status = HTTPStatus(status_code)
+        self.answer(
+            status,
+            status.phrase,
+            "This page could not be made. The terminal that otel-parsl visualize runs in says why.",
+        )
+
+    def _bare_url(self) -> str:
+        pairs = [
+            (name, value.decode("utf-8", "replace"))
+            for name, values in self.request.query_arguments.items()
+            if name != "token"
+            for value in values
+        ]
+        last = self.request.path.rsplit("/", 1)[-1]
+        return f"{last or './'}{'?' + urlencode(pairs) if pairs else ''}"
+
+
+class PageHandler(Guard, DocHandler):  # type: ignore[misc]  # Panel's, untyped
+    """Serves a page, or says why there is none."""
+
+    async def get(self, *args: Any, **kwargs: Any) -> None:
+        """Look whether there is anything to show before a session is made for it."""
+        try:
+            find_problem(self.settings["otel_parsl_library"], self.request.path)
+        except NoSuchRun as error:
+            self.answer(HTTPStatus.NOT_FOUND, "Not found", str(error))
+            return
+        except DatabaseUnusable as error:
+            self.answer(
+                HTTPStatus.SERVICE_UNAVAILABLE,
+                "The database cannot be read",
+                str(error),
+                again_s=3,
+            )
+            return
+        await super().get(*args, **kwargs)
+
+
+class SocketHandler(WSHandler):  # type: ignore[misc]  # Panel's, untyped
+    """A page's connection to its session."""
+
+    def check_origin(self, origin: str) -> bool:
+        """
+        Accept pages of this server alone.
+
+        Behind a tunnel or a proxy the server does not know its own name, so that the page's is
+        compared with the one that the browser asked for; nobody gets here without the cookie.
+        """
+        asked = self.request.headers.get("X-Forwarded-Host", self.request.headers.get("Host", ""))
+        return (
+            bool(asked) and urlsplit(origin).netloc.lower() == asked.split(",")[0].strip().lower()
+        )
+
+
+class NotFoundHandler(Guard):
+    """Answers what no route is for."""
+
+    async def prepare(self) -> None:
+        """Say that there is no such page, to whoever may look."""
+        await super().prepare()
+        if not self._finished:
+            self.answer(HTTPStatus.NOT_FOUND, "Not found", f"There is no page {self.request.path}.")
+
+
+class ShellHandler(StaticFileHandler):  # type: ignore[misc]  # Tornado's, untyped
+    """Our style sheet and script, which hold no data."""
+
+    def set_extra_headers(self, path: str) -> None:
+        """Let the browser keep them for a day; their address has their digest."""
+        self.set_header("Cache-Control", "public, max-age=86400")
+
+
+async def _maybe(result: Any) -> None:
+    if result is not None:
+        await result

@@ -1,0 +1,118 @@
+"""Start the server and serve until it is told to end."""
+
+from __future__ import annotations
+
+import logging
+import signal
+from collections.abc import Callable
+from typing import Any, TextIO
+
+import panel as pn
+from bokeh.server import urls
+from panel.io.server import get_server
+from tornado.ioloop import IOLoop
+
+from otel_parsl_dashboards.data.library import Library
+from otel_parsl_dashboards.pages.opening import routes
+from otel_parsl_dashboards.server.addresses import (
+    POLICY_WARNING,
+    announcement,
+    free_port,
+    is_loopback,
+)
+from otel_parsl_dashboards.server.handlers import (
+    NotFoundHandler,
+    PageHandler,
+    ShellHandler,
+    SocketHandler,
+)
+from otel_parsl_dashboards.server.tokens import TokenAuthProvider
+from otel_parsl_dashboards.shell.environment import STATIC
+
+_access = logging.getLogger("tornado.access")
+_KEEP_ALIVE_MS = 20_000
+_UNUSED_SESSION_MS = 10_000
+
+
+def serve(
+    library: Library,
+    *,
+    output: TextIO,
+    address: str = "127.0.0.1",
+    port: int | None = None,
+    root_path: str = "",
+    token: str | None = None,
+    started: Callable[[str], None] | None = None,
+) -> None:
+    """
+    Serve the pages of a database until SIGINT or SIGTERM.
+
+    Args:
+        library: The database's runs.
+        output: Takes the three lines that say how the pages are reached.
+        address: Where to listen.
+        port: None for 8080, or the next port that is free.
+        root_path: What a proxy puts before every path, and takes away again, as ``/user/me/8080``.
+        token: Whoever has it may look; a random one by default.
+        started: Is called with the address, token included, once the server listens.
+
+    Raises:
+        PortBusy: It cannot listen there.
+    """
+    root_path = "/" + root_path.strip("/") if root_path.strip("/") else ""
+    number = free_port(address, port)
+    provider = TokenAuthProvider(token)
+    _use_our_handlers()
+    pn.extension(console_output="disable")
+    loop = IOLoop.current()
+    server: Any = get_server(
+        routes(library),
+        port=number,
+        address=address,
+        loop=loop,
+        show=False,
+        start=False,
+        auth_provider=provider,
+        cookie_secret=provider.cookie_secret,
+        extra_patterns=[(r"/shell/(.*)", ShellHandler, {"path": str(STATIC)})],
+        compress_response=True,
+        keep_alive_milliseconds=_KEEP_ALIVE_MS,
+        unused_session_lifetime_milliseconds=_UNUSED_SESSION_MS,
+    )
+    application = server._tornado
+    application.settings.update(
+        otel_parsl_library=library,
+        otel_parsl_root_path=root_path,
+        default_handler_class=NotFoundHandler,
+        default_handler_args={},
+        log_function=_log_request,
+    )
+    if not is_loopback(address):
+        output.write(POLICY_WARNING + "\n")
+    lines = announcement(address, number, provider.token, root_path)
+    output.write("\n".join(lines) + "\n")
+    output.flush()
+    server.start()
+    if started is not None:
+        started(lines[0].split()[-1])
+    for number_of_signal in (signal.SIGINT, signal.SIGTERM):
+        loop.asyncio_loop.add_signal_handler(number_of_signal, loop.stop)
+    try:
+        loop.start()
+    finally:
+        library.close()
+        server.stop()
+
+
+def _use_our_handlers() -> None:
+    """Put ours in the place of Panel's; what loads a page into another site is left out."""
+    urls.per_app_patterns[:] = [(r"/ws", SocketHandler), (r"/?", PageHandler)]
+
+
+def _log_request(handler: Any) -> None:
+    """Log what went wrong, without the query, which may hold the token."""
+    status = handler.get_status()
+    if status >= 500:
+        _access.error("%s %s %d", handler.request.method, handler.request.path, status)
+    else:
+        _access.debug("%s %s %d", handler.request.method, handler.request.path, status)

@@ -1,0 +1,1 @@
+"""The frame around every page: templates, style sheet, script, and words."""

@@ -1,0 +1,50 @@
+// What the page does by itself: it shows what the server sends, and says when the server is gone.
+(() => {
+  const show = (commands) => {
+    for (const command of commands) {
+      if (command.kind === "html") {
+        const element = document.getElementById("f-" + command.id);
+        // What has the keyboard or is being selected stays under the reader's hands.
+        if (element && !holdsReader(element)) element.innerHTML = command.html;
+      } else if (command.kind === "query") {
+        history.replaceState(null, "", location.pathname + command.query + location.hash);
+      }
+    }
+  };
+  const holdsReader = (element) => {
+    const selection = document.getSelection();
+    return (element.contains(document.activeElement) && document.activeElement !== document.body
+        && ["INPUT", "SELECT", "TEXTAREA"].includes(document.activeElement.tagName))
+      || (selection && !selection.isCollapsed && element.contains(selection.anchorNode));
+  };
+  window.otelParsl = { show };
+
+  const say = (text) => {
+    const notice = document.getElementById("connection");
+    notice.textContent = text;
+    notice.hidden = !text;
+  };
+  const lost = async () => {
+    say("The connection is lost: what you see no longer changes. Trying again …");
+    for (;;) {
+      await new Promise((done) => setTimeout(done, 2000));
+      try {
+        const answer = await fetch(location.href, { cache: "no-store" });
+        if (answer.status === 401) { say("The server was started anew: open the address that it printed."); return; }
+        if (answer.ok) { location.reload(); return; }
+      } catch (_) { /* still away */ }
+    }
+  };
+  window.otelParsl.lost = lost;
+
+  // Times of the brushed range, in milliseconds of the submit host's clock.
+  window.otelParsl.range = (start, end) => {
+    for (const page of Bokeh.documents) {
+      const time = page.get_model_by_name("time");
+      if (time) time.setv({ start: start ?? time.reset_start, end: end ?? time.reset_end });
+    }
+  };
+  document.addEventListener("click", (event) => {
+    if (event.target.closest("[data-whole-run]")) window.otelParsl.range();
+  });
+})();

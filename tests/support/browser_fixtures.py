@@ -1,0 +1,79 @@
+"""
+Fixtures of the pages' tests: a browser, the demo's run, and servers on databases.
+
+A pytest plugin, taken in by tests/dashboards/conftest.py.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser
+
+from tests.support.backend_fixtures import missing_fails_or_skips
+from tests.support.chromium import Tab, chromium, tab
+from tests.support.dashboard import Dashboard
+
+_DEMO_S = 180
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """A Chromium shared by the tests of this process."""
+    with ExitStack() as stack:
+        with missing_fails_or_skips():
+            started = stack.enter_context(chromium())
+        yield started
+
+
+@pytest.fixture
+def shown(browser: Browser) -> Iterator[Tab]:
+    """An empty page with a cookie jar of its own."""
+    with tab(browser) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="session")
+def demo_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The database that a run of the demo has left."""
+    folder = tmp_path_factory.mktemp("demo")
+    subprocess.run(
+        [str(Path(sys.executable).parent / "otel-parsl"), "demo"],
+        cwd=folder,
+        env={**os.environ, "CI": "true"},
+        check=True,
+        capture_output=True,
+        timeout=_DEMO_S,
+    )
+    return folder / "otel-parsl-demo" / "runinfo" / "monitoring.db"
+
+
+Serve = Callable[..., Dashboard]
+
+
+@pytest.fixture(scope="session")
+def serve(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serve]:
+    """A function that serves a database, once for equal arguments, until the tests have ended."""
+    running: dict[object, Dashboard] = {}
+    with ExitStack() as stack:
+
+        def start(database: str | Path, *arguments: str) -> Dashboard:
+            key = (str(database), arguments)
+            if key not in running:
+                log = tmp_path_factory.mktemp("dashboard") / "log.txt"
+                running[key] = stack.enter_context(Dashboard(database, log, *arguments))
+            return running[key]
+
+        yield start
+
+
+@pytest.fixture
+def demo(serve: Serve, demo_database: Path) -> Dashboard:
+    """A server on the demo's run."""
+    return serve(demo_database)
