@@ -26,6 +26,10 @@ def run(arguments: argparse.Namespace) -> None:
         level=logging.DEBUG if arguments.debug else logging.WARNING,
         format="%(asctime)s %(levelname)s %(name)s: %(message)s",
     )
+    # Whoever closes a page is no news.
+    logging.getLogger("bokeh.server.views.ws").setLevel(
+        logging.DEBUG if arguments.debug else logging.ERROR
+    )
     source = Source(arguments.url)
     source.open()
     serve(

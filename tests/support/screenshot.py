@@ -15,7 +15,7 @@ from pathlib import Path
 
 from otel_parsl.query.engine import open_database
 from otel_parsl.query.runs import select_runs
-from tests.support.chromium import chromium, tab
+from tests.support.chromium import HEIGHT, WIDTH, chromium, tab
 from tests.support.dashboard import Dashboard
 
 
@@ -41,10 +41,13 @@ def main(arguments: list[str]) -> int:
                     url = "/" if path == "/" else f"/workflow/{run_id}/{below}"
                     status = shown.open(dashboard.root + url)
                     shown.wait_drawn()
+                    height = shown.page.evaluate("document.documentElement.scrollHeight")
+                    shown.page.set_viewport_size({"width": WIDTH, "height": max(height, HEIGHT)})
                     shown.page.wait_for_timeout(600)
                     name = {"/": "workflows", ".": "workflow"}.get(path, path).replace("/", "-")
                     picture = out / f"{name}-{theme}.png"
-                    shown.page.screenshot(path=str(picture), full_page=True)
+                    shown.page.screenshot(path=str(picture))
+                    shown.page.set_viewport_size({"width": WIDTH, "height": HEIGHT})
                     print(f"{picture}  status {status}")
                 for complaint in [*shown.errors, *shown.failed]:
                     complaints += 1

@@ -46,7 +46,7 @@ def read_columns(
         for number, values in enumerate(zip(*rows, strict=True)):
             coder = names[number]
             pieces[number].append(
-                coder.codes(values) if coder else _CONVERT[kinds[number][1]](values)
+                coder.codes(values) if coder is not None else _CONVERT[kinds[number][1]](values)
             )
         if read is not None:
             read(len(rows))
@@ -60,28 +60,27 @@ def read_columns(
     return columns
 
 
-class Names:
+class Names(dict[Any, int]):
     """Numbers names in the order in which they are met; a missing one counts as empty."""
 
     def __init__(self) -> None:
-        self._numbers: dict[str, int] = {}
+        super().__init__()
+        self._names: dict[str, int] = {}
+
+    def __missing__(self, value: Any) -> int:
+        name = "" if value is None else str(value)
+        number = self._names.setdefault(name, len(self._names))
+        self[value] = number
+        return number
 
     def codes(self, values: Sequence[Any]) -> np.ndarray[Any, Any]:
         """Return the number of each name."""
-        numbers = self._numbers
-        return np.fromiter(
-            (
-                numbers.setdefault("" if value is None else str(value), len(numbers))
-                for value in values
-            ),
-            dtype="int32",
-            count=len(values),
-        )
+        return np.array([self[value] for value in values], dtype="int32")
 
     def categories(self, parts: Sequence[np.ndarray[Any, Any]]) -> pd.Categorical:
         """Return the names of numbers."""
         codes = np.concatenate(parts) if parts else np.array([], dtype="int32")
-        return pd.Categorical.from_codes(codes, categories=list(self._numbers))
+        return pd.Categorical.from_codes(codes, categories=list(self._names))
 
 
 def joined(earlier: pd.Categorical, later: pd.Categorical) -> pd.Categorical:

@@ -26,7 +26,7 @@ Progress = Callable[[str, int], None]
 
 _MANY = 500
 """Ids in one query."""
-_LONG = 200_000
+_LONG = 20_000
 """Tasks from which on a run is shown before all of it is read."""
 
 

@@ -15,6 +15,8 @@ from otel_parsl_dashboards.data.loading import Frames
 from otel_parsl_dashboards.data.standing import Standing, last_time
 
 Result = TypeVar("Result")
+_KEPT = 64
+"""Things made from a snapshot that stay with it; a picture of the stream takes a megabyte."""
 
 
 class Snapshot:
@@ -110,11 +112,12 @@ class Snapshot:
         return kind in self._frames
 
     def once(self, key: Any, make: Callable[[], Result]) -> Result:
-        """Return what was made for a key, made at the first asking and kept with the snapshot."""
+        """Return what was made for a key, made at the first asking and kept for a while."""
         with self._lock:
-            if key not in self._once:
-                self._once[key] = make()
-            result: Result = self._once[key]
+            result: Result = self._once.pop(key) if key in self._once else make()
+            self._once[key] = result  # the latest asked for is the last
+            while len(self._once) > _KEPT:
+                del self._once[next(iter(self._once))]
             return result
 
     def _frame(self, kind: str) -> pd.DataFrame:

@@ -18,6 +18,8 @@ from bokeh.models import (
 _INK = "#808a94"
 _LINE = "#808a94"
 _FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'DejaVu Sans', sans-serif"
+_LEFT = 84
+"""Pixels left of the frames of plots that share a time axis, so that moments stand in a line."""
 _lock = threading.Lock()
 _is_loaded = False
 
@@ -61,6 +63,7 @@ def render(element: Any, *, height: int, time_range: Range1d | None = None) -> A
             months="%b %Y",
         )
         figure.xaxis.axis_label = None
+        figure.min_border_left = _LEFT
     return figure
 
 

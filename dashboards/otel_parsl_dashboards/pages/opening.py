@@ -56,7 +56,7 @@ def find_problem(library: Library, path: str) -> None:
         library.runs()
         return
     snapshot = library.snapshot(found.run_id, found.page.needs)
-    found.page.find(View(snapshot, found.params, {}, None))
+    found.page.find(View(snapshot, found.params, {}, None, library.source))
 
 
 def find_page(path: str) -> Found | None:

@@ -7,14 +7,16 @@ A page is added by a file in this package, a template in ``shell/templates`` and
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from otel_parsl_dashboards.data.snapshot import Snapshot
+from otel_parsl_dashboards.data.source import Source
 from otel_parsl_dashboards.elements.colours import app_colours
+from otel_parsl_dashboards.elements.span import Span
 
 Facts = dict[str, Any]
 """What a template is given."""
@@ -37,11 +39,22 @@ class View(NamedTuple):
     """Of the address: the page's filters."""
     window: Window | None
     """None for the whole run."""
+    source: Source
+    """The database, for what frames do not hold: ``with view.source.read() as connection``."""
 
     @property
     def colours(self) -> dict[str, str]:
         """The colour of each app."""
         return self.snapshot.once("colours", lambda: app_colours(self.snapshot.apps))
+
+    @property
+    def span(self) -> Span:
+        """The window, or all of the run's time: what plots of time show."""
+        if self.window is not None:
+            return Span(*self.window)
+        snapshot = self.snapshot
+        shortest = snapshot.began + np.timedelta64(1, "s")
+        return Span(snapshot.began, np.datetime64(np.fmax(snapshot.until, shortest), "us"))
 
     @property
     def tries(self) -> pd.DataFrame:
@@ -68,8 +81,20 @@ class Plot(NamedTuple):
     hint: str = ""
     is_timed: bool = False
     """Whether its x axis is the run's time, which such plots of a page share."""
+    legend: Callable[[View], Sequence[tuple[str, str]]] = lambda _view: ()
+    """Names and colours, for what the plot itself does not name."""
+    needs: tuple[str, ...] = ("tries",)
+    """Frames without which it is not drawn; it says that they are being read."""
     follows_window: bool = False
     """Whether it is drawn anew when the reader chooses a stretch of time."""
+
+    def is_ready(self, snapshot: Snapshot) -> bool:
+        """Tell whether what it needs has been read."""
+        return all(map(snapshot.has, self.needs))
+
+    def say(self, view: View) -> str:
+        """Return what stands above it."""
+        return self.summarise(view) if self.is_ready(view.snapshot) else "This is being read."
 
 
 class RunPage(NamedTuple):

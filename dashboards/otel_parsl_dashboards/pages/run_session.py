@@ -96,16 +96,32 @@ class RunSession(Session):
         snapshot = resident.snapshot
         view = self._view(snapshot)
         for plot in self._page.plots:
-            self._draw(plot, view)
+            if plot.is_ready(snapshot):
+                self._draw(plot, view)
         self._time.on_change("start", self._on_range)
         self._time.on_change("end", self._on_range)
-        self._tell(resident)
+        # What the HTML says may be older than what was drawn just now.
+        self.send(self._shared_fragments(view))
+        if resident.snapshot is not snapshot or resident.error is not None:
+            self._tell(resident)
 
     def _draw(self, plot: Plot, view: View) -> None:
         figure = self._rendered(plot, view, self._time if plot.is_timed else None)
+        drawn = take(figure)
         self._figures[plot.key] = figure
-        self._drawn[plot.key] = take(figure)
+        self._drawn[plot.key] = view.snapshot.once(self._key(plot, view), lambda: drawn)
         self._slots[plot.key].children = [figure]
+
+    def _drawn_of(self, plot: Plot, view: View) -> Drawn:
+        """Return what a plot shows, worked out once for all pages that show it."""
+        return view.snapshot.once(
+            self._key(plot, view),
+            lambda: take(self._rendered(plot, view, Range1d() if plot.is_timed else None)),
+        )
+
+    def _key(self, plot: Plot, view: View) -> tuple[object, ...]:
+        window = view.window if plot.follows_window else None
+        return ("drawn", self._page.path, plot.key, self._asked(view), window)
 
     def _rendered(self, plot: Plot, view: View, time_range: Range1d | None) -> Any:
         return render(plot.draw(view), height=plot.height, time_range=time_range)
@@ -117,6 +133,11 @@ class RunSession(Session):
             self.document.add_next_tick_callback(partial(self.send, notice))
             return
         snapshot = resident.snapshot
+        view = self._view(snapshot)
+        self._shared_fragments(view)
+        for plot in self._page.plots:
+            if plot.is_ready(snapshot) and plot.key in self._drawn:
+                self._drawn_of(plot, view)
         is_waiting = self._waiting is not None
         self._waiting = snapshot
         if not is_waiting:
@@ -135,12 +156,12 @@ class RunSession(Session):
         self.send(fragments, query)
 
     def _update(self, plot: Plot, view: View) -> None:
-        window = view.window if plot.follows_window else None
-        key = ("drawn", self._page.path, plot.key, self._asked(view), window)
-        now = view.snapshot.once(
-            key, lambda: take(self._rendered(plot, view, Range1d() if plot.is_timed else None))
-        )
+        if not plot.is_ready(view.snapshot):
+            return
+        now = self._drawn_of(plot, view)
         before = self._drawn.get(plot.key)
+        if before is now:
+            return
         if before is None or before.shape != now.shape:
             self._draw(plot, view)
             return
@@ -175,13 +196,14 @@ class RunSession(Session):
             "is_home": False,
             "is_run_page": self._page.path == "",
             "tabs": tabs(names, self._page.path),
-            "summaries": {plot.key: plot.summarise(view) for plot in self._page.plots},
+            "summaries": {plot.key: plot.say(view) for plot in self._page.plots},
+            "legends": {plot.key: plot.legend(view) for plot in self._page.plots},
             **header_facts(view.snapshot),
             **self._page.facts(view),
         }
 
     def _view(self, snapshot: Snapshot) -> View:
-        return View(snapshot, self._params, self._query, self._window)
+        return View(snapshot, self._params, self._query, self._window, self._library.source)
 
     def _put_time(self, snapshot: Snapshot, *, is_first: bool = False) -> None:
         """Have the time axis reach the end of what is known, unless its reader has moved it."""

@@ -5,12 +5,19 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from otel_parsl.cli import words
 from otel_parsl.query.task_states import FAILED, TaskState
 from otel_parsl_dashboards.data import frames
-from otel_parsl_dashboards.elements import run_times
-from otel_parsl_dashboards.elements.colours import OF_STATE
+from otel_parsl_dashboards.data.pace import Outlook, outlook
+from otel_parsl_dashboards.elements import concurrency, gantt, run_times, task_stream
+from otel_parsl_dashboards.elements.colours import APPS, OF_STATE
 from otel_parsl_dashboards.pages.page import Facts, Plot, RunPage, View
-from otel_parsl_dashboards.shell.environment import share_words, time_words
+from otel_parsl_dashboards.shell.environment import (
+    number_words,
+    seconds_words,
+    share_words,
+    time_words,
+)
 
 LABELS = {
     TaskState.WAITING: "waiting on dependencies",
@@ -31,7 +38,9 @@ def facts(view: View) -> Facts:
     return {
         "states": _states(view),
         "apps": view.snapshot.once(("apps", view.window), lambda: _apps(view)),
+        "is_read": view.snapshot.has("tries"),
         "window": _window(view),
+        "cards": view.snapshot.once("cards", lambda: _cards(view)),
     }
 
 
@@ -88,10 +97,73 @@ def _apps(view: View) -> list[Facts]:
     return sorted(rows, key=lambda row: (-row["tasks"], row["name"]))
 
 
+def _cards(view: View) -> list[Facts]:
+    snapshot = view.snapshot
+    if not snapshot.has("tries"):
+        return []
+    found = outlook(snapshot)
+    lanes = len(snapshot.lanes)
+    cards = [
+        {
+            "name": "Rate",
+            "value": f"{number_words(found.rate_per_s)} /s",
+            "more": f"over {seconds_words(found.recent_s)}",
+            "help": "Tries that ended in a second: over the last five minutes of a run that goes"
+            " on, or all of it where too few have ended; over the whole of a run that has ended.",
+        },
+        {
+            "name": "Elapsed",
+            "value": seconds_words(snapshot.standing.elapsed_s),
+            "more": "",
+            "help": "From the start of the run to its end, or to now, or to when it was heard of"
+            " last.",
+        },
+    ]
+    if snapshot.standing.is_running:
+        cards.append(_left(found))
+    cards.append(
+        {
+            "name": "Most at once",
+            "value": number_words(lanes),
+            "more": f"on {words.counted(int(snapshot.lanes['host'].nunique()), 'node')}",
+            "help": "The most tries that ran at the same time on each node, summed: as many workers"
+            " as were ever busy there.",
+        }
+    )
+    return cards
+
+
+def _left(found: Outlook) -> Facts:
+    explained = (
+        "An estimate: what the open tasks will cost, by the mean of their app's tries so far,"
+        " over the speed of late. Nine in ten such runs would need between the two times, by how"
+        " the tries of each app differ."
+    )
+    if found.left is None:
+        return {
+            "name": "Time left",
+            "value": "not known yet",
+            "more": "no try has ended",
+            "help": explained,
+        }
+    low, high = seconds_words(found.low_s), seconds_words(found.high_s)
+    unseen = found.left.unseen_apps
+    return {
+        "name": "Time left",
+        "value": f"about {seconds_words(found.left.seconds)}",
+        "more": f"none of {', '.join(unseen)} has ended yet" if unseen else f"{low} to {high}",
+        "help": explained,
+    }
+
+
 def _window(view: View) -> Facts | None:
     if view.window is None:
         return None
     return {"start": time_words(view.window.start), "end": time_words(view.window.end)}
+
+
+def _app_legend(view: View) -> list[tuple[str, str]]:
+    return list(view.colours.items())[: len(APPS)]
 
 
 PAGE = RunPage(
@@ -99,7 +171,7 @@ PAGE = RunPage(
     tab="Workflow",
     template="workflow.html",
     facts=facts,
-    fragments=("states", "apps", "window"),
+    fragments=("states", "cards", "apps", "window"),
     plots=(
         Plot(
             key="run-times",
@@ -109,6 +181,64 @@ PAGE = RunPage(
             draw=lambda view: run_times.run_time_histogram(view.tries),
             summarise=lambda view: run_times.summarise(view.tries),
             height=230,
+            follows_window=True,
+        ),
+        Plot(
+            key="stream",
+            title="Task stream",
+            help="A lane for each try that ran at the same time as others on its node: as many"
+            " lanes as workers were ever busy there, since Parsl does not record which worker ran"
+            " a try. Coloured by app. Tries that have not ended are drawn up to now, or to when"
+            " the run was heard of last.",
+            hint="drag or turn the wheel to move and zoom in time; the other plots follow",
+            draw=lambda view: task_stream.task_stream(
+                view.snapshot.tries,
+                view.snapshot.lanes,
+                view.colours,
+                span=view.span,
+                until=view.snapshot.until,
+            ),
+            summarise=lambda view: task_stream.summarise(
+                view.snapshot.tries, view.snapshot.lanes, span=view.span, until=view.snapshot.until
+            ),
+            legend=_app_legend,
+            height=300,
+            is_timed=True,
+            follows_window=True,
+        ),
+        Plot(
+            key="concurrency",
+            title="Tries running over time",
+            help="How many tries were between running and running_ended at each moment: all of"
+            " them, and those of each of the twelve apps with the most.",
+            draw=lambda view: concurrency.concurrency(
+                view.snapshot.tries, view.colours, span=view.span, until=view.snapshot.until
+            ),
+            summarise=lambda view: concurrency.summarise(
+                view.snapshot.tries, span=view.span, until=view.snapshot.until
+            ),
+            legend=lambda view: [("all", concurrency.ALL), *_app_legend(view)],
+            height=200,
+            is_timed=True,
+            follows_window=True,
+        ),
+        Plot(
+            key="gantt",
+            title="Tasks",
+            needs=("statuses",),
+            help="A row for each task, by id from top to bottom, in the colours of Parsl's ten"
+            " states, from when it entered each of them. The last state of a task lasts to the"
+            " end of the run and is drawn faint once it is final.",
+            draw=lambda view: gantt.gantt(
+                view.snapshot.tasks,
+                view.snapshot.statuses,
+                span=view.span,
+                until=view.snapshot.until,
+            ),
+            summarise=lambda view: gantt.summarise(view.snapshot.tasks),
+            legend=lambda _view: gantt.LEGEND,
+            height=420,
+            is_timed=True,
             follows_window=True,
         ),
     ),

@@ -1,0 +1,115 @@
+"""How many tries ran at each moment: a step line for all, and one an app."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import holoviews as hv
+import numpy as np
+import pandas as pd
+
+from otel_parsl_dashboards.elements.colours import OTHER
+from otel_parsl_dashboards.elements.span import Span
+
+ALL = "#8d96a0"
+_EXACT = 2400
+"""So many changes, or fewer, are drawn each where it was; else the count at this many moments."""
+_MOMENTS = 1200
+_APPS = 12
+
+
+def concurrency(
+    tries: pd.DataFrame, colours: Mapping[str, str], *, span: Span, until: np.datetime64
+) -> hv.Overlay:
+    """
+    Return the lines.
+
+    Args:
+        tries: A frame of tries; those that never ran are left out.
+        colours: The colour of each app.
+        span: What is in view.
+        until: Up to when tries that have not ended are taken to run.
+    """
+    start, end, app = _intervals(tries, until)
+    times, counts = _corners(*steps(start, end, span=span))
+    options = hv.opts.Curve(line_width=1.5, tools=["hover"])
+    lines = [
+        hv.Area((times, counts), "time", "tries running", label="all").opts(
+            hv.opts.Area(color=ALL, fill_alpha=0.18, line_color=ALL, line_width=1.5)
+        )
+    ]
+    names = _most_busy(app, tries)
+    for name in names:
+        is_it = app == name
+        times, counts = _corners(*steps(start[is_it], end[is_it], span=span))
+        lines.append(
+            hv.Curve((times, counts), "time", "tries running", label=name).opts(
+                options, hv.opts.Curve(color=colours.get(name, OTHER))
+            )
+        )
+    return hv.Overlay(lines).opts(
+        hv.opts.Overlay(
+            show_legend=False,
+            ylabel="tries running",
+            xlim=(span.start, span.end),
+            default_tools=["xpan", "xwheel_zoom", "box_zoom", "reset", "save"],
+        )
+    )
+
+
+def steps(start: np.ndarray, end: np.ndarray, *, span: Span) -> tuple[np.ndarray, np.ndarray]:
+    """Return moments and how many intervals are open from each to the next."""
+    starts, ends = np.sort(start), np.sort(end)
+    is_few = len(starts) * 2 <= _EXACT
+    if is_few:
+        moments = np.unique(np.concatenate([starts, ends]))
+        moments = moments[(moments > span.start) & (moments < span.end)]
+        moments = np.concatenate([[span.start], moments, [span.end]])
+    else:
+        offsets = (
+            np.linspace(0, span.microseconds, _MOMENTS).astype("int64").astype("timedelta64[us]")
+        )
+        moments = span.start + offsets
+    counts = np.searchsorted(starts, moments, side="right") - np.searchsorted(
+        ends, moments, side="right"
+    )
+    return moments.astype("datetime64[us]"), counts
+
+
+def summarise(tries: pd.DataFrame, *, span: Span, until: np.datetime64) -> str:
+    """Return the lines in words."""
+    start, end, _ = _intervals(tries, until)
+    is_in = (start < span.end) & (end > span.start)
+    if not is_in.any():
+        return "No try ran in this time."
+    moments = np.maximum(np.sort(start[is_in]), span.start)
+    running = np.searchsorted(np.sort(start), moments, side="right") - np.searchsorted(
+        np.sort(end), moments, side="right"
+    )
+    covered = np.minimum(end[is_in], span.end) - np.maximum(start[is_in], span.start)
+    mean = covered.astype("timedelta64[us]").astype("int64").sum() / span.microseconds
+    words = f"At most {int(running.max()):,} tries ran at once, {mean:.3g} on average."
+    if len(start) * 2 > _EXACT:
+        words += f" Drawn: the number running at {_MOMENTS:,} moments."
+    return words
+
+
+def _corners(moments: np.ndarray, counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the corners of a line that stays until it steps, since a count never slopes."""
+    return np.repeat(moments, 2)[1:], np.repeat(counts, 2)[:-1]
+
+
+def _intervals(
+    tries: pd.DataFrame, until: np.datetime64
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    start = tries["running"].to_numpy()
+    has_run = ~np.isnat(start)
+    ended = tries["ended"].to_numpy()
+    end = np.maximum(np.where(np.isnat(ended), until, ended), start)
+    return start[has_run], end[has_run], tries["app"].to_numpy()[has_run]
+
+
+def _most_busy(app: np.ndarray, tries: pd.DataFrame) -> list[str]:
+    counts = pd.Series(app).value_counts()
+    names = [str(name) for name in counts.index[:_APPS] if counts[name]]
+    return sorted(names) if len(tries) else []

@@ -1,0 +1,148 @@
+"""Which worker did what when: a lane a worker, grouped by node, coloured by app."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import holoviews as hv
+import numpy as np
+import pandas as pd
+
+from otel_parsl_dashboards.data import frames
+from otel_parsl_dashboards.elements.colours import OTHER
+from otel_parsl_dashboards.elements.raster import coloured, covered
+from otel_parsl_dashboards.elements.span import Span
+
+SINGLE = 3000
+"""So many tries in view, or fewer, are drawn one by one and can be hovered."""
+_COLUMNS = 1200
+_ROWS = 220
+_LABELS = 24
+_TIME = "time"
+
+
+def task_stream(
+    tries: pd.DataFrame,
+    lanes: pd.DataFrame,
+    colours: Mapping[str, str],
+    *,
+    span: Span,
+    until: np.datetime64,
+) -> hv.Overlay:
+    """
+    Return the lanes of a run.
+
+    Args:
+        tries: A frame of tries; those that never ran are left out.
+        lanes: The frame of lanes that goes with it.
+        colours: The colour of each app.
+        span: What is in view.
+        until: Where tries that have not ended are cut off.
+    """
+    shown = in_view(tries, span=span, until=until)
+    count = max(len(lanes), 1)
+    is_single = len(shown) <= SINGLE
+    bars = _bars(shown if is_single else shown.iloc[:0], colours)
+    picture = _picture(shown.iloc[:0] if is_single else shown, colours, span, count)
+    return (picture * bars).opts(
+        hv.opts.RGB(default_tools=["xpan", "xwheel_zoom", "box_zoom", "reset", "save"]),
+        hv.opts.Rectangles(
+            color="colour",
+            line_color="#80808080",
+            line_width=0.5,
+            tools=["hover", "tap"],
+            default_tools=["xpan", "xwheel_zoom", "box_zoom", "reset", "save"],
+        ),
+        hv.opts.Overlay(
+            yticks=host_ticks(lanes),
+            ylim=(0, count),
+            invert_yaxis=True,
+            ylabel="",
+            xlim=(span.start, span.end),
+        ),
+    )
+
+
+def in_view(tries: pd.DataFrame, *, span: Span, until: np.datetime64) -> pd.DataFrame:
+    """Return the tries of which a part is in view, with ``end``: open ones end where known."""
+    start = tries["running"].to_numpy()
+    ended = tries["ended"].to_numpy()
+    end = np.maximum(np.where(np.isnat(ended), until, ended), start)
+    is_in = (tries["lane"].to_numpy() >= 0) & (start < span.end) & (end > span.start)
+    return tries[is_in].assign(end=end[is_in])
+
+
+def host_ticks(lanes: pd.DataFrame) -> list[tuple[float, str]]:
+    """Return where the name of each host stands: at the middle of its lanes, some left out."""
+    if not len(lanes):
+        return [(0.5, "no worker yet")]
+    middles = lanes.groupby("host", observed=True, sort=False)["lane"].mean() + 0.5
+    step = -(-len(middles) // _LABELS)
+    return [(float(at), str(host)) for host, at in middles.iloc[::step].items()]
+
+
+def summarise(tries: pd.DataFrame, lanes: pd.DataFrame, *, span: Span, until: np.datetime64) -> str:
+    """Return the lanes in words."""
+    shown = in_view(tries, span=span, until=until)
+    if not len(shown):
+        return "No try ran in this time."
+    start = np.maximum(shown["running"].to_numpy(), span.start)
+    end = np.minimum(shown["end"].to_numpy(), span.end)
+    busy_s = float((end - start).astype("int64").sum()) / 1e6
+    whole_s = span.microseconds / 1e6
+    hosts = lanes["host"].nunique()
+    text = (
+        f"{len(shown):,} tries on {hosts:,} node{'s' if hosts != 1 else ''}, at most"
+        f" {len(lanes):,} at once; the lanes were busy"
+        f" {100 * busy_s / (whole_s * len(lanes)):.0f} % of the time shown."
+    )
+    if len(shown) > SINGLE:
+        text += (
+            f" More than {SINGLE:,}: each pixel has the mean colour of what ran there, the denser"
+            " the busier. Zoom in to see single tries."
+        )
+    return text
+
+
+def _bars(shown: pd.DataFrame, colours: Mapping[str, str]) -> hv.Rectangles:
+    lane = shown["lane"].to_numpy()
+    took = frames.seconds(shown["end"], shown["running"])
+    columns = {
+        _TIME: shown["running"].to_numpy(),
+        "lane": lane + 0.06,
+        "until": shown["end"].to_numpy(),
+        "below": lane + 0.94,
+        "app": shown["app"].astype(str).to_numpy(),
+        "task": shown["task_id"].to_numpy(),
+        "try": shown["try_id"].to_numpy(),
+        "host": shown["host"].astype(str).to_numpy(),
+        "seconds": took,
+        "colour": np.array(
+            [colours.get(app, OTHER) for app in shown["app"].astype(str)], dtype=object
+        ),
+    }
+    return hv.Rectangles(
+        pd.DataFrame(columns),
+        kdims=[_TIME, "lane", "until", "below"],
+        vdims=["app", "task", "try", "host", "seconds", "colour"],
+    )
+
+
+def _picture(shown: pd.DataFrame, colours: Mapping[str, str], span: Span, lanes: int) -> hv.RGB:
+    bounds = (span.start, 0, span.end, lanes)
+    if not len(shown):
+        return hv.RGB(np.zeros((1, 1, 4), dtype="uint8"), bounds=bounds, kdims=[_TIME, "lane"])
+    rows = min(lanes, _ROWS)
+    names = list(shown["app"].cat.categories)
+    lane = shown["lane"].to_numpy()
+    parts = covered(
+        lane * rows // lanes,
+        shown["app"].cat.codes.to_numpy(),
+        span.pixels(shown["running"].to_numpy(), _COLUMNS),
+        span.pixels(shown["end"].to_numpy(), _COLUMNS),
+        shape=(len(names), rows, _COLUMNS),
+    )
+    lanes_of_row = np.bincount(np.arange(lanes) * rows // lanes, minlength=rows)
+    picture = coloured(parts, [colours.get(name, OTHER) for name in names], lanes_of_row[:, None])
+    # Images have their first row at the top, where the axis, turned round, has its end.
+    return hv.RGB(picture[::-1], bounds=bounds, kdims=[_TIME, "lane"])
