@@ -1,5 +1,19 @@
 """What the tests of the pages share."""
 
 from tests.support.browser_fixtures import browser, demo, demo_database, serve, shown
+from tests.support.recorded_databases import (
+    otel_database,
+    parsl_database,
+    recorded_database,
+)
 
-__all__ = ["browser", "demo", "demo_database", "serve", "shown"]
+__all__ = [
+    "browser",
+    "demo",
+    "demo_database",
+    "otel_database",
+    "parsl_database",
+    "recorded_database",
+    "serve",
+    "shown",
+]

@@ -17,6 +17,7 @@ from urllib.parse import urlencode
 import numpy as np
 import panel as pn
 from bokeh.models import Column, Range1d
+from markupsafe import escape
 
 from otel_parsl_dashboards.data.library import Library
 from otel_parsl_dashboards.data.resident import Resident
@@ -26,7 +27,7 @@ from otel_parsl_dashboards.figures.dressing import render
 from otel_parsl_dashboards.pages.page import Facts, Plot, RunPage, View, Window
 from otel_parsl_dashboards.pages.run_header import header_facts, tabs
 from otel_parsl_dashboards.pages.session import Session
-from otel_parsl_dashboards.shell.environment import path_part, relative_root
+from otel_parsl_dashboards.shell.environment import legend, path_part, relative_root
 
 _log = logging.getLogger(__name__)
 _CALM_MS = 120
@@ -129,7 +130,7 @@ class RunSession(Session):
     def _tell(self, resident: Resident) -> None:
         """Work out what is to be shown, in the thread that read it."""
         if resident.error is not None:
-            notice = {"notices": f'<p class="notice">{_escaped(str(resident.error))}</p>'}
+            notice = {"notices": f'<p class="notice">{escape(str(resident.error))}</p>'}
             self.document.add_next_tick_callback(partial(self.send, notice))
             return
         snapshot = resident.snapshot
@@ -138,10 +139,8 @@ class RunSession(Session):
         for plot in self._page.plots:
             if plot.is_ready(snapshot) and plot.key in self._drawn:
                 self._drawn_of(plot, view)
-        is_waiting = self._waiting is not None
         self._waiting = snapshot
-        if not is_waiting:
-            self.document.add_next_tick_callback(self._show_latest)
+        self.document.add_next_tick_callback(self._show_latest)
 
     def _show_latest(self) -> None:
         snapshot, self._waiting = self._waiting, None
@@ -174,9 +173,10 @@ class RunSession(Session):
         def make() -> dict[str, str]:
             facts = self._facts(view)
             shown = self.fragments(facts)
-            return shown | {
-                f"summary-{name}": _escaped(text) for name, text in facts["summaries"].items()
-            }
+            for plot in self._page.plots:
+                shown[f"summary-{plot.key}"] = str(escape(facts["summaries"][plot.key]))
+                shown[f"legend-{plot.key}"] = str(legend(facts["legends"][plot.key]))
+            return shown
 
         return view.snapshot.once(key, make)
 
@@ -270,9 +270,3 @@ def _number(value: Any) -> float:
     if isinstance(value, datetime.datetime):
         return value.replace(tzinfo=datetime.timezone.utc).timestamp() * 1000
     return float(value)
-
-
-def _escaped(text: str) -> str:
-    from markupsafe import escape
-
-    return str(escape(text))

@@ -87,6 +87,8 @@ def serve(
         default_handler_args={},
         log_function=_log_request,
     )
+    for number_of_signal in (signal.SIGINT, signal.SIGTERM):
+        loop.asyncio_loop.add_signal_handler(number_of_signal, loop.stop)
     if not is_loopback(address):
         output.write(POLICY_WARNING + "\n")
     lines = announcement(address, number, provider.token, root_path)
@@ -95,8 +97,6 @@ def serve(
     server.start()
     if started is not None:
         started(lines[0].split()[-1])
-    for number_of_signal in (signal.SIGINT, signal.SIGTERM):
-        loop.asyncio_loop.add_signal_handler(number_of_signal, loop.stop)
     try:
         loop.start()
     finally:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -76,6 +77,12 @@ def help_mark(text: str) -> Markup:
     ).format(text)
 
 
+def legend(entries: Sequence[tuple[str, str]]) -> Markup:
+    """Return the entries of a legend: names and their colours."""
+    entry = Markup('<li><span class="swatch" style="background: {1}"></span>{0}</li>')
+    return Markup("").join(entry.format(name, colour) for name, colour in entries)
+
+
 def _digest() -> str:
     digest = hashlib.sha256()
     for file in sorted(STATIC.iterdir()):
@@ -91,7 +98,11 @@ templates = jinja2.Environment(
     lstrip_blocks=True,
 )
 templates.globals.update(
-    help=help_mark, documentation=DOCUMENTATION, static_version=_digest(), unknown=words.UNKNOWN
+    help=help_mark,
+    legend=legend,
+    documentation=DOCUMENTATION,
+    static_version=_digest(),
+    unknown=words.UNKNOWN,
 )
 templates.filters.update(
     duration=seconds_words,

@@ -1,0 +1,102 @@
+"""The elements' arithmetic holds for all inputs."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from hypothesis import given
+from hypothesis import strategies as st
+from otel_parsl_dashboards.data import frames, lanes
+from otel_parsl_dashboards.elements.concurrency import steps
+from otel_parsl_dashboards.elements.raster import covered
+from otel_parsl_dashboards.elements.span import Span
+
+_BEGAN = np.datetime64("2026-01-15T12:00:00", "us")
+_place = st.floats(-3, 13, allow_nan=False)
+intervals = st.lists(
+    st.tuples(st.integers(0, 2), st.integers(0, 1), _place, _place).map(
+        lambda each: (each[0], each[1], min(each[2:]), max(each[2:]))
+    ),
+    max_size=30,
+)
+
+
+@given(intervals)
+def test_each_pixel_has_the_exact_part_that_is_covered(
+    given_intervals: list[tuple[int, int, float, float]],
+) -> None:
+    """What a pixel shows is how much of it each app's tries cover, to the last bits."""
+    columns = 10
+    expected = np.zeros((2, 3, columns))
+    for row, group, start, end in given_intervals:
+        for column in range(columns):
+            expected[group, row, column] += max(0.0, min(end, column + 1) - max(start, column))
+    row, group, start, end = (
+        np.array([each[place] for each in given_intervals], dtype=kind)
+        for place, kind in enumerate(("int64", "int64", "float64", "float64"))
+    )
+
+    parts = covered(row, group, start, end, shape=(2, 3, columns))
+
+    np.testing.assert_allclose(parts, expected, atol=1e-9)
+
+
+offsets = st.integers(0, 50)
+runs = st.lists(st.tuples(st.sampled_from(["node2", "node13"]), offsets, offsets), max_size=40)
+
+
+def _times(seconds: list[int]) -> pd.Series:
+    return pd.Series(_BEGAN + np.array(seconds, dtype="timedelta64[s]")).astype(frames.TIME)
+
+
+@given(runs)
+def test_lanes_hold_one_try_at_a_time_and_are_as_few_as_can_be(
+    given_runs: list[tuple[str, int, int]],
+) -> None:
+    """No lane has two tries at once, and a host has as many lanes as ever were busy there."""
+    hosts = pd.Series(pd.Categorical([host for host, _, _ in given_runs]))
+    starts = [start for _, start, _ in given_runs]
+    ends = [start + length + 1 for _, start, length in given_runs]
+
+    lane, table = lanes.pack(hosts, _times(starts), _times(ends))
+
+    for host in set(hosts):
+        of_host = [number for number, each in enumerate(hosts) if each == host]
+        most = max(
+            sum(starts[other] <= starts[number] < ends[other] for other in of_host)
+            for number in of_host
+        )
+        assert len(table[table["host"] == host]) == most
+        for number in of_host:
+            together = [
+                other
+                for other in of_host
+                if other != number
+                and lane[other] == lane[number]
+                and starts[other] < ends[number]
+                and starts[number] < ends[other]
+            ]
+            assert together == []
+    shown = list(dict.fromkeys(table["host"]))
+    assert shown == [host for host in ("node2", "node13") if host in set(hosts)]
+
+
+@given(runs)
+def test_steps_count_what_is_open(given_runs: list[tuple[str, int, int]]) -> None:
+    """Between two moments of the line as many tries ran as it says."""
+    starts = [start for _, start, _ in given_runs]
+    ends = [start + length + 1 for _, start, length in given_runs]
+    span = Span(_BEGAN, _BEGAN + np.timedelta64(120, "s"))
+
+    moments, counts = steps(_times(starts).to_numpy(), _times(ends).to_numpy(), span=span)
+
+    for moment, count in zip(moments, counts, strict=True):
+        at = (moment - _BEGAN) / np.timedelta64(1, "s")
+        assert count == sum(start <= at < end for start, end in zip(starts, ends, strict=True))
+
+
+def test_the_first_row_is_at_the_top() -> None:
+    """Of two lanes the first is drawn at the top, as the names beside them say."""
+    parts = covered(np.array([0]), np.array([0]), np.array([0.0]), np.array([4.0]), shape=(1, 2, 4))
+
+    assert parts[0].tolist() == [[1.0] * 4, [0.0] * 4]
