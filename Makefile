@@ -12,7 +12,7 @@ demo: $(VENV)/.installed  ## Run a small monitored workflow and show what was re
 test: $(VENV)/.installed-dev backends lint types pytest parsl-tests missing  ## Provision what the tests need, and run everything
 
 .PHONY: backends
-backends: $(VENV)/.installed-dev  ## Build or install the real backends (Jaeger, OpenTelemetry Collector, PostgreSQL)
+backends: $(VENV)/.installed-dev  ## Build or install the real backends (Jaeger, OpenTelemetry Collector, PostgreSQL, Chromium)
 	$(BIN)/python tests/backends/provision.py
 
 .PHONY: missing

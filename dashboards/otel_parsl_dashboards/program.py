@@ -7,9 +7,8 @@ import logging
 import os
 import sys
 
-from otel_parsl_dashboards.data.library import Library
 from otel_parsl_dashboards.data.source import Source
-from otel_parsl_dashboards.server.service import serve
+from otel_parsl_dashboards.server.addresses import free_port
 
 TOKEN_VARIABLE = "OTEL_PARSL_DASHBOARD_TOKEN"  # its name, not its value
 
@@ -32,6 +31,11 @@ def run(arguments: argparse.Namespace) -> None:
     )
     source = Source(arguments.url)
     source.open()
+    free_port(arguments.listen, arguments.port)
+    # Seconds go by until these are imported, and what is wrong has been said by then.
+    from otel_parsl_dashboards.data.library import Library
+    from otel_parsl_dashboards.server.service import serve
+
     serve(
         Library(source),
         output=sys.stdout,

@@ -41,14 +41,16 @@ def cookie_of(dashboard: Dashboard) -> str:
 
 
 @contextmanager
-def forwarded(port: int) -> Iterator[int]:
-    """Forward another port to one, as `ssh -L` does, and give that port."""
+def forwarded(port: int, prefix: str = "") -> Iterator[int]:
+    """Forward another port to one, as `ssh -L` does or a proxy that takes a prefix away."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
         is_over = threading.Event()
 
         def pump(origin: socket.socket, target: socket.socket) -> None:
             try:
                 while data := origin.recv(65536):
+                    if prefix and data.startswith(b"GET "):
+                        data = data.replace(f" {prefix}/".encode(), b" /", 1)
                     target.sendall(data)
             except OSError:
                 pass
@@ -90,6 +92,25 @@ def test_pages_open_through_a_tunnel(demo: Dashboard, demo_database: Path, shown
         shown.page.goto("about:blank")
 
     assert shown.errors == []
+
+
+def test_pages_open_behind_a_proxy(demo_database: Path, tmp_path: Path, shown: Tab) -> None:
+    """Under the prefix of a proxy that takes it away, every request keeps to that prefix."""
+    ((run_id,),) = rows(demo_database, "SELECT run_id FROM workflow")
+    prefix = "/user/me/proxy/80"
+    with Dashboard(demo_database, tmp_path / "log.txt", "--root-path", prefix) as dashboard:
+        token = urlsplit(dashboard.address).query
+        assert urlsplit(dashboard.address).path == f"{prefix}/"
+        with forwarded(dashboard.port, prefix) as port:
+            shown.open(f"http://127.0.0.1:{port}{prefix}/?{token}")
+            shown.page.get_by_role("link", name="otel-parsl demo").click()
+            shown.page.wait_for_url(f"**{prefix}/workflow/{run_id}/")
+            shown.wait_drawn()
+            shown.page.goto("about:blank")
+
+    paths = [urlsplit(url).path for url in shown.requests if url.startswith("http")]
+    assert [path for path in paths if not path.startswith(prefix)] == []
+    assert (shown.errors, shown.failed) == ([], [])
 
 
 def test_nobody_gets_in_without_the_token(demo: Dashboard, demo_database: Path) -> None:

@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from playwright.sync_api import Browser
 
-from tests.support.chromium import Tab
+from tests.support.chromium import Tab, tab
 from tests.support.dashboard import Dashboard
 from tests.support.recorded_databases import rows
 
 
-@pytest.fixture
-def page(demo: Dashboard, demo_database: Path, shown: Tab) -> Tab:
+@pytest.fixture(scope="module")
+def page(demo: Dashboard, demo_database: Path, browser: Browser) -> Iterator[Tab]:
     """The page of the demo's run, with all its plots."""
     ((run_id,),) = rows(demo_database, "SELECT run_id FROM workflow")
-    shown.open(demo.address)
-    assert shown.open(f"{demo.root}/workflow/{run_id}/") == 200
-    shown.wait_drawn()
-    return shown
+    with tab(browser) as opened:
+        opened.open(demo.address)
+        assert opened.open(f"{demo.root}/workflow/{run_id}/") == 200
+        opened.wait_drawn()
+        yield opened
 
 
 def test_states_sum_to_the_total(page: Tab, demo_database: Path) -> None:
@@ -56,6 +60,65 @@ def test_app_summary_counts_the_tasks_of_each_app(page: Tab, demo_database: Path
     assert [cells[:3] for cells in page.cells("#apps")] == [
         [app, str(tasks), str(failed)] for app, tasks, failed in expected
     ]
+
+
+@pytest.mark.parametrize("plot", ["run-times", "stream", "concurrency", "gantt"])
+def test_each_plot_shows_something_and_says_it_in_words(page: Tab, plot: str) -> None:
+    """No plot is empty, and each has its figures in words for who cannot see it."""
+    assert len(page.colours(plot)) > 1
+    assert re.search(r"\d+ tr(y|ies)|\d+ tasks", page.text(f"#f-summary-{plot}"))
+
+
+def test_stream_has_the_colour_of_each_app(page: Tab) -> None:
+    """The colours of the legend, except of apps too short to see, are those of the bars."""
+    (observe,) = (
+        item.locator(".swatch").evaluate("(it) => getComputedStyle(it).backgroundColor")
+        for item in page.page.locator("#f-legend-stream li").all()
+        if item.inner_text() == "observe"
+    )
+    red, green, blue = (int(part) for part in re.findall(r"\d+", observe))
+
+    assert f"#{red:02x}{green:02x}{blue:02x}" in page.colours("stream")
+
+
+def test_dark_theme_repaints_the_page(page: Tab) -> None:
+    """The button goes from light to dark, and the page's ground with it, plots included."""
+
+    def ground() -> str:
+        return str(page.page.evaluate("getComputedStyle(document.body).backgroundColor"))
+
+    light = ground()
+    button = page.page.locator("#theme")
+    while "dark" not in button.inner_text():
+        button.click()
+    dark = ground()
+    while "auto" not in button.inner_text():
+        button.click()
+
+    assert (light, dark) == ("rgb(246, 248, 250)", "rgb(13, 17, 23)")
+
+
+def test_brushed_stretch_of_time_filters_the_page(
+    demo: Dashboard, demo_database: Path, page: Tab
+) -> None:
+    """A drag over a plot of time shows that stretch alone, and keeps it in the address."""
+    whole = page.cells("#apps")
+    canvas = page.page.locator("#plot-stream .bk-Figure").bounding_box()
+    assert canvas is not None
+    y = canvas["y"] + 40
+    page.page.mouse.move(canvas["x"] + canvas["width"] * 0.97, y)
+    page.page.mouse.down()
+    page.page.mouse.move(canvas["x"] + canvas["width"] * 0.75, y, steps=5)
+    page.page.mouse.up()
+    page.page.wait_for_selector("#f-window .notice")
+    assert "from=" in page.page.url
+    brushed = page.cells("#apps")
+    page.page.get_by_role("button", name="Whole run").click()
+    page.page.wait_for_selector("#f-window .notice", state="detached")
+
+    assert sum(int(cells[1]) for cells in brushed) < sum(int(cells[1]) for cells in whole)
+    assert page.cells("#apps") == whole
+    assert "from=" not in page.page.url
 
 
 def test_nothing_goes_wrong_and_nothing_leaves_this_machine(page: Tab, demo: Dashboard) -> None:

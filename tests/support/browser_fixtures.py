@@ -73,7 +73,7 @@ def serve(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serve]:
         yield start
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def demo(serve: Serve, demo_database: Path) -> Dashboard:
     """A server on the demo's run."""
     return serve(demo_database)

@@ -8,6 +8,8 @@ import holoviews as hv
 import numpy as np
 import pandas as pd
 
+from otel_parsl.cli import words
+from otel_parsl_dashboards.elements.axes import TIME_TOOLS, count_axis
 from otel_parsl_dashboards.elements.colours import OTHER
 from otel_parsl_dashboards.elements.span import Span
 
@@ -32,6 +34,7 @@ def concurrency(
     """
     start, end, app = _intervals(tries, until)
     times, counts = _corners(*steps(start, end, span=span))
+    most = counts.max()
     options = hv.opts.Curve(line_width=1.5, tools=["hover"])
     lines = [
         hv.Area((times, counts), "time", "tries running", label="all").opts(
@@ -51,8 +54,10 @@ def concurrency(
         hv.opts.Overlay(
             show_legend=False,
             ylabel="tries running",
+            hooks=[count_axis],
+            ylim=(0, max(1.0, float(most) * 1.08)),
             xlim=(span.start, span.end),
-            default_tools=["xpan", "xwheel_zoom", "box_zoom", "reset", "save"],
+            default_tools=list(TIME_TOOLS),
         )
     )
 
@@ -81,17 +86,18 @@ def summarise(tries: pd.DataFrame, *, span: Span, until: np.datetime64) -> str:
     start, end, _ = _intervals(tries, until)
     is_in = (start < span.end) & (end > span.start)
     if not is_in.any():
-        return "No try ran in this time."
+        return "No try is known to have run in this time."
     moments = np.maximum(np.sort(start[is_in]), span.start)
     running = np.searchsorted(np.sort(start), moments, side="right") - np.searchsorted(
         np.sort(end), moments, side="right"
     )
     covered = np.minimum(end[is_in], span.end) - np.maximum(start[is_in], span.start)
     mean = covered.astype("timedelta64[us]").astype("int64").sum() / span.microseconds
-    words = f"At most {int(running.max()):,} tries ran at once, {mean:.3g} on average."
+    most = words.counted(int(running.max()), "try")
+    text = f"At most {most} ran at once, {mean:.3g} on average."
     if len(start) * 2 > _EXACT:
-        words += f" Drawn: the number running at {_MOMENTS:,} moments."
-    return words
+        text += f" Drawn: the number running at {_MOMENTS:,} moments."
+    return text
 
 
 def _corners(moments: np.ndarray, counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

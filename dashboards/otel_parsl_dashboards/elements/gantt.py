@@ -6,9 +6,11 @@ import holoviews as hv
 import numpy as np
 import pandas as pd
 
+from otel_parsl.cli import words
 from otel_parsl.query.task_states import OF_PARSL
 from otel_parsl.semconv import FINAL_STATES
 from otel_parsl_dashboards.data.states import state_ranks
+from otel_parsl_dashboards.elements.axes import TIME_TOOLS
 from otel_parsl_dashboards.elements.colours import OF_PARSL_STATE
 from otel_parsl_dashboards.elements.raster import coloured, covered
 from otel_parsl_dashboards.elements.span import Span
@@ -17,7 +19,6 @@ SINGLE = 5000
 """So many tasks, or fewer, are drawn one by one and can be hovered."""
 _COLUMNS = 1200
 _ROWS = 360
-_TOOLS = ["xpan", "xwheel_zoom", "box_zoom", "reset", "save"]
 _FADED = 0.3
 """How strong the last state of a task is, which lasts to the end of the run."""
 
@@ -42,13 +43,13 @@ def gantt(
     picture = _picture(bars.iloc[:0] if is_single else bars, span, count)
     singles = _singles(bars if is_single else bars.iloc[:0])
     return (picture * singles).opts(
-        hv.opts.RGB(default_tools=_TOOLS),
+        hv.opts.RGB(default_tools=list(TIME_TOOLS)),
         hv.opts.Rectangles(
             color="colour",
             alpha="strength",
             line_color=None,
             tools=["hover", "tap"],
-            default_tools=_TOOLS,
+            default_tools=list(TIME_TOOLS),
         ),
         hv.opts.Overlay(
             ylim=(0, count), invert_yaxis=True, ylabel="task", xlim=(span.start, span.end)
@@ -93,13 +94,16 @@ def summarise(tasks: pd.DataFrame) -> str:
     """Return the chart in words."""
     if not len(tasks):
         return "No task yet."
-    words = f"{len(tasks):,} tasks by id, from top to bottom, each from when it was called."
+    text = (
+        f"{words.counted(len(tasks), 'task')} by id, from top to bottom, each from when it was"
+        " called."
+    )
     if len(tasks) > SINGLE:
-        words += (
+        text += (
             f" More than {SINGLE:,}: each row stands for {-(-len(tasks) // _ROWS):,} tasks, with"
             " the mean colour of their states."
         )
-    return words
+    return text
 
 
 def _singles(bars: pd.DataFrame) -> hv.Rectangles:

@@ -6,7 +6,9 @@ import holoviews as hv
 import numpy as np
 import pandas as pd
 
+from otel_parsl.cli import words
 from otel_parsl_dashboards.data import frames
+from otel_parsl_dashboards.elements.axes import TOOLS, count_axis
 
 _BINS = 60
 
@@ -38,6 +40,8 @@ def run_time_histogram(tries: pd.DataFrame) -> hv.Histogram:
             line_color=None,
             fill_alpha=0.85,
             tools=["hover"],
+            default_tools=list(TOOLS),
+            hooks=[count_axis],
             ylim=(0, max(1.0, float(counts.max()) * 1.08)),
         )
     )
@@ -47,9 +51,16 @@ def summarise(tries: pd.DataFrame) -> str:
     """Return the histogram in words."""
     took = run_times_s(tries)
     if not len(took):
-        return "No try has ended yet."
+        ended = int(tries["ended"].notna().sum())
+        if not ended:
+            return "No try has ended yet."
+        return (
+            f"No run time is known of {words.counted(ended, 'try')} that ended: memoised ones take"
+            " none, and Parsl records it where it monitors resources."
+        )
     low, middle, high = np.percentile(took, [5, 50, 95])
     return (
-        f"{len(took):,} tries have ended. Half of them took less than {middle:.3g} s; nine in ten"
-        f" took between {low:.3g} s and {high:.3g} s; the longest {took.max():.3g} s."
+        f"{len(took):,} {'try has' if len(took) == 1 else 'tries have'} ended. Half took less than"
+        f" {words.duration(middle)}; nine in ten took between {words.duration(low)} and"
+        f" {words.duration(high)}; the longest {words.duration(took.max())}."
     )

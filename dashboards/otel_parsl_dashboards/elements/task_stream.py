@@ -8,7 +8,9 @@ import holoviews as hv
 import numpy as np
 import pandas as pd
 
+from otel_parsl.cli import words
 from otel_parsl_dashboards.data import frames
+from otel_parsl_dashboards.elements.axes import TIME_TOOLS
 from otel_parsl_dashboards.elements.colours import OTHER
 from otel_parsl_dashboards.elements.raster import coloured, covered
 from otel_parsl_dashboards.elements.span import Span
@@ -45,13 +47,13 @@ def task_stream(
     bars = _bars(shown if is_single else shown.iloc[:0], colours)
     picture = _picture(shown.iloc[:0] if is_single else shown, colours, span, count)
     return (picture * bars).opts(
-        hv.opts.RGB(default_tools=["xpan", "xwheel_zoom", "box_zoom", "reset", "save"]),
+        hv.opts.RGB(default_tools=list(TIME_TOOLS)),
         hv.opts.Rectangles(
             color="colour",
             line_color="#80808080",
             line_width=0.5,
             tools=["hover", "tap"],
-            default_tools=["xpan", "xwheel_zoom", "box_zoom", "reset", "save"],
+            default_tools=list(TIME_TOOLS),
         ),
         hv.opts.Overlay(
             yticks=host_ticks(lanes),
@@ -75,7 +77,7 @@ def in_view(tries: pd.DataFrame, *, span: Span, until: np.datetime64) -> pd.Data
 def host_ticks(lanes: pd.DataFrame) -> list[tuple[float, str]]:
     """Return where the name of each host stands: at the middle of its lanes, some left out."""
     if not len(lanes):
-        return [(0.5, "no worker yet")]
+        return [(0.5, "no worker")]
     middles = lanes.groupby("host", observed=True, sort=False)["lane"].mean() + 0.5
     step = -(-len(middles) // _LABELS)
     return [(float(at), str(host)) for host, at in middles.iloc[::step].items()]
@@ -85,14 +87,14 @@ def summarise(tries: pd.DataFrame, lanes: pd.DataFrame, *, span: Span, until: np
     """Return the lanes in words."""
     shown = in_view(tries, span=span, until=until)
     if not len(shown):
-        return "No try ran in this time."
+        return "No try is known to have run in this time."
     start = np.maximum(shown["running"].to_numpy(), span.start)
     end = np.minimum(shown["end"].to_numpy(), span.end)
     busy_s = float((end - start).astype("int64").sum()) / 1e6
     whole_s = span.microseconds / 1e6
-    hosts = lanes["host"].nunique()
+    nodes = words.counted(int(lanes["host"].nunique()), "node")
     text = (
-        f"{len(shown):,} tries on {hosts:,} node{'s' if hosts != 1 else ''}, at most"
+        f"{words.counted(len(shown), 'try')} on {nodes}, at most"
         f" {len(lanes):,} at once; the lanes were busy"
         f" {100 * busy_s / (whole_s * len(lanes)):.0f} % of the time shown."
     )

@@ -7,12 +7,12 @@ from typing import Any
 
 import holoviews as hv
 from bokeh.models import (
+    BoxZoomTool,
     CustomJSTickFormatter,
     DatetimeTickFormatter,
     Legend,
     Range1d,
     Toolbar,
-    WheelZoomTool,
 )
 
 _INK = "#808a94"
@@ -80,10 +80,14 @@ def _dress(figure: Any, height: int) -> None:
     toolbar: Toolbar = figure.toolbar
     toolbar.logo = None
     toolbar.autohide = True
-    for tool in figure.tools:
-        if isinstance(tool, WheelZoomTool):
-            # The page scrolls with the wheel; a plot is zoomed with it while its tool is on.
-            toolbar.active_scroll = None
+    # The page scrolls with the wheel; a plot is zoomed with it while its tool is on.
+    toolbar.active_scroll = None
+    brushes = (
+        tool
+        for tool in figure.tools
+        if isinstance(tool, BoxZoomTool) and tool.dimensions == "width"
+    )
+    toolbar.active_drag = next(brushes, None)
     for axis in figure.axis:
         axis.update(
             axis_line_color=None,

@@ -195,6 +195,7 @@ class RunSession(Session):
             "run_root": run_root,
             "is_home": False,
             "is_run_page": self._page.path == "",
+            "paths": {page.path for page in RUN_PAGES},
             "tabs": tabs(names, self._page.path),
             "summaries": {plot.key: plot.say(view) for plot in self._page.plots},
             "legends": {plot.key: plot.legend(view) for plot in self._page.plots},

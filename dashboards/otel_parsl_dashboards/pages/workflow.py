@@ -10,7 +10,7 @@ from otel_parsl.query.task_states import FAILED, TaskState
 from otel_parsl_dashboards.data import frames
 from otel_parsl_dashboards.data.pace import Outlook, outlook
 from otel_parsl_dashboards.elements import concurrency, gantt, run_times, task_stream
-from otel_parsl_dashboards.elements.colours import APPS, OF_STATE
+from otel_parsl_dashboards.elements.colours import APPS, OF_STATE, OTHER
 from otel_parsl_dashboards.pages.page import Facts, Plot, RunPage, View
 from otel_parsl_dashboards.shell.environment import (
     number_words,
@@ -106,8 +106,8 @@ def _cards(view: View) -> list[Facts]:
     cards = [
         {
             "name": "Rate",
-            "value": f"{number_words(found.rate_per_s)} /s",
-            "more": f"over {seconds_words(found.recent_s)}",
+            "value": f"{number_words(found.rate_per_s)} /s" if lanes else words.UNKNOWN,
+            "more": f"over {seconds_words(found.recent_s)}" if lanes else "no try is known to run",
             "help": "Tries that ended in a second: over the last five minutes of a run that goes"
             " on, or all of it where too few have ended; over the whole of a run that has ended.",
         },
@@ -124,8 +124,10 @@ def _cards(view: View) -> list[Facts]:
     cards.append(
         {
             "name": "Most at once",
-            "value": number_words(lanes),
-            "more": f"on {words.counted(int(snapshot.lanes['host'].nunique()), 'node')}",
+            "value": number_words(lanes) if lanes else words.UNKNOWN,
+            "more": f"on {words.counted(int(snapshot.lanes['host'].nunique()), 'node')}"
+            if lanes
+            else "no try is known to run",
             "help": "The most tries that ran at the same time on each node, summed: as many workers"
             " as were ever busy there.",
         }
@@ -163,7 +165,8 @@ def _window(view: View) -> Facts | None:
 
 
 def _app_legend(view: View) -> list[tuple[str, str]]:
-    return list(view.colours.items())[: len(APPS)]
+    named = list(view.colours.items())[: len(APPS)]
+    return [*named, ("other apps", OTHER)] if len(view.colours) > len(named) else named
 
 
 PAGE = RunPage(
@@ -190,7 +193,7 @@ PAGE = RunPage(
             " lanes as workers were ever busy there, since Parsl does not record which worker ran"
             " a try. Coloured by app. Tries that have not ended are drawn up to now, or to when"
             " the run was heard of last.",
-            hint="drag or turn the wheel to move and zoom in time; the other plots follow",
+            hint="drag over a stretch of time: the page shows that alone",
             draw=lambda view: task_stream.task_stream(
                 view.snapshot.tries,
                 view.snapshot.lanes,
