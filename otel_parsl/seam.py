@@ -321,6 +321,7 @@ def _replace_start_zmq_receiver() -> None:
             "address": settings["loopback_address"],
             "port_range": settings["port_range"],
             "cert_dir": settings.get("cert_dir"),  # since Parsl 2026.8
+            "executor": label.rpartition("/")[2],  # HighThroughputExecutor.logdir ends with it
         }
         return _AgentReceiver(hub, label, hub.listen(label, socket))
 

@@ -43,7 +43,7 @@ class Term(NamedTuple):
     meaning: str
     unit: str = ""
     instrument: str = ""
-    """``gauge`` or ``sum`` for a metric."""
+    """``gauge``, ``counter``, ``updowncounter`` or ``histogram`` for a metric."""
     source: str = "ours"
 
 
@@ -241,6 +241,9 @@ EVENT_TRACE_SPLIT = _term(
 )
 EVENT_BLOCK_STATUS = _term("event", "parsl.block.status_changed", "a block took a new status")
 EVENT_RUN_ALIVE = _term("event", "parsl.run.alive", "a run's agent is there")
+EVENT_MANAGERS_ENDED = _term(
+    "event", "parsl.managers.ended", "nothing more will be heard of the run's managers"
+)
 EVENT_TRY_RUNNING = _term("event", "parsl.try.running", "a worker began a try")
 EVENT_EXCEPTION = _term("event", "exception", "an exception ended a try", source=_OTEL)
 
@@ -297,17 +300,45 @@ MANAGER_TASKS = _metric(
 MANAGER_HOST = _term("resource", "parsl.manager.host", "node.hostname", source=_PARSL)
 MANAGER_PYTHON = _term("resource", "parsl.manager.python", "node.python_v", source=_PARSL)
 
-# Metrics of a worker process, by the conventions.
-PROCESS_CPU_TIME = _metric("process.cpu.time", "s", "sum", "CPU time", _OTEL)
-PROCESS_MEMORY_USAGE = _metric("process.memory.usage", "By", "gauge", "resident memory", _OTEL)
-PROCESS_MEMORY_VIRTUAL = _metric("process.memory.virtual", "By", "gauge", "virtual memory", _OTEL)
-PROCESS_DISK_IO = _metric("process.disk.io", "By", "sum", "bytes read and written", _OTEL)
-PROCESS_CONTEXT_SWITCHES = _metric(
-    "process.context_switches", "{context_switch}", "sum", "context switches", _OTEL
+# Metrics of a run, derived by its agent: cumulative.
+RUN_TASKS = _metric("parsl.run.tasks", "{task}", "updowncounter", "tasks in each state")
+RUN_WORKERS = _metric(
+    "parsl.run.workers", "{worker}", "updowncounter", "workers that an executor's managers have"
 )
-PROCESS_THREADS = _metric("process.thread.count", "{thread}", "gauge", "threads", _OTEL)
+RUN_BLOCKS = _metric("parsl.run.blocks", "{block}", "updowncounter", "blocks in each status")
+TASK_DURATION = _metric(
+    "parsl.task.duration",
+    "s",
+    "histogram",
+    "time from an app's call to the end of its future, retries included",
+)
+TASK_QUEUE_TIME = _metric(
+    "parsl.task.queue_time",
+    "s",
+    "histogram",
+    "time from a try's launch to its return in which no worker ran it: a wait, and both ways;"
+    " it compares no two hosts' clocks",
+)
+
+# Metrics of a worker process, by the conventions.
+PROCESS_CPU_TIME = _metric("process.cpu.time", "s", "counter", "CPU time", _OTEL)
+PROCESS_MEMORY_USAGE = _metric(
+    "process.memory.usage", "By", "updowncounter", "resident memory", _OTEL
+)
+PROCESS_MEMORY_VIRTUAL = _metric(
+    "process.memory.virtual", "By", "updowncounter", "virtual memory", _OTEL
+)
+PROCESS_DISK_IO = _metric("process.disk.io", "By", "counter", "bytes read and written", _OTEL)
+PROCESS_CONTEXT_SWITCHES = _metric(
+    "process.context_switches", "{context_switch}", "counter", "context switches", _OTEL
+)
+PROCESS_THREADS = _metric("process.thread.count", "{thread}", "updowncounter", "threads", _OTEL)
 PROCESS_FILES = _metric(
-    "process.unix.file_descriptor.count", "{file_descriptor}", "gauge", "open files", _OTEL
+    "process.unix.file_descriptor.count",
+    "{file_descriptor}",
+    "updowncounter",
+    "open files",
+    _OTEL,
 )
 CPU_MODE = _term("attribute", "cpu.mode", "user or system", source=_OTEL)
 DISK_IO_DIRECTION = _term("attribute", "disk.io.direction", "read or write", source=_OTEL)

@@ -60,13 +60,14 @@ _ON_TASK = frozenset(
         names.TASK_MEMOIZE,
     }
 )
-_OUTCOMES = {
+OUTCOMES = {
     "exec_done": "success",
     "memo_done": "success",
     "failed": "failure",
     "dep_fail": "failure",
     "fail_retryable": "retried",
 }
+"""How a span ended, by the last state of what it is about."""
 
 
 class Event:
@@ -95,6 +96,23 @@ class Event:
         """Return the event as it rides on a span, without what the span says for all of them."""
         rest = (data for key, data in self.encoded.items() if key not in _BESIDE)
         return wire.span_event(sized(wire.utf8(self.name)), self.time_ns, rest)
+
+
+class Manager(NamedTuple):
+    """What was heard of one of HTEX's managers."""
+
+    uid: str
+    executor: str
+    block_id: str
+    host: str
+    python: str
+    workers: int
+    cpus: int
+    memory_bytes: int
+    first_ns: int
+    last_ns: int
+    is_active: bool
+    """Whether it took tasks when it was last heard of."""
 
 
 class _Failure(NamedTuple):
@@ -162,7 +180,7 @@ class RunSpans:
         task_id, try_id = last.attributes[names.TASK_ID], last.attributes[names.TRY_ID]
         end_ns = cut_ns or last.attributes.get(names.TRY_TIME_RETURNED) or last.time_ns
         if cut_ns is None:
-            outcome = _OUTCOMES.get(last.attributes[names.TASK_STATE], "success")
+            outcome = OUTCOMES.get(last.attributes[names.TASK_STATE], "success")
         attributes = [last.encoded[key] for key in sorted(_SHARED) if key in last.encoded]
         attributes.append(_OUTCOME.text(outcome))
         span_events = [event.span_event() for event in ordered]
@@ -206,7 +224,7 @@ class RunSpans:
         said = {**first.encoded, **last.encoded}
         attributes = [said[key] for key in sorted(_ON_TASK) if key in said]
         if cut_ns is None:
-            outcome = _OUTCOMES.get(last.attributes[names.TASK_STATE], "lost")
+            outcome = OUTCOMES.get(last.attributes[names.TASK_STATE], "lost")
         attributes += (
             _TASK_ID.integer(task_id),
             _APP.text(last.attributes[names.APP_NAME]),
@@ -263,6 +281,39 @@ class RunSpans:
             [last.encoded[key] for key in sorted(last.encoded) if key != names.SEQUENCE],
             events=[event.span_event() for event in ordered],
             error=last.attributes.get(names.BLOCK_MESSAGE, status) if has_failed else None,
+        )
+
+    def of_manager(self, manager: Manager, *, run_ended_ns: int, has_block: bool) -> bytes:
+        """
+        Return the span of a manager, from its first report to its last.
+
+        Args:
+            manager: What was heard of it until nothing more could be.
+            run_ended_ns: Its end where it was active when it was last heard of.
+            has_block: Whether its block has a span: else the run is its parent.
+        """
+        label = manager.executor
+        parent = ("block", label, manager.block_id) if has_block else ("run",)
+        end_ns = max(run_ended_ns, manager.last_ns) if manager.is_active else manager.last_ns
+        texts = (
+            (names.EXECUTOR_LABEL, label),
+            (names.BLOCK_ID, manager.block_id),
+            (names.MANAGER_UID, manager.uid),
+            (names.HOST_NAME, manager.host),
+            (names.MANAGER_PYTHON, manager.python),
+            (names.MANAGER_WORKERS, manager.workers),
+            (names.MANAGER_CPUS, manager.cpus),
+            (names.MANAGER_MEMORY, manager.memory_bytes),
+        )
+        return wire.span(
+            self._run,
+            span_id(self._run, "manager", manager.uid),
+            span_id(self._run, *parent),
+            f"manager {label}",
+            wire.INTERNAL,
+            manager.first_ns,
+            end_ns,
+            [Key(name).any(value) for name, value in texts],
         )
 
     def of_run(self, events: Sequence[Event], *, name: str, tasks: int) -> bytes:

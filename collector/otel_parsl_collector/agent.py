@@ -17,7 +17,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +47,8 @@ HUB_CHECK_S = 1.0
 SAY_S = 0.25
 RECEIVER_CHECK_S, RECEIVER_AGAIN_S = 0.1, 10.0
 HEARTBEAT_S = 15.0
+MEASURE_S = 60.0
+"""How often a run in which nothing happens says its metrics again."""
 LINGER_S = 60.0
 """How long it goes on sending after the store is complete; where a site's collector keeps the
 database, after that has taken anything."""
@@ -73,6 +75,8 @@ class Agent:
         self._store_error: str | None = None
         self._forwarders: list[tuple[OtlpExporter, Pump]] = []
         self._lifecycle: Pump | None = None
+        self._measure: Callable[[], None] = lambda: None
+        self._have_managers_ended = False
         self._derived: _LockedWriter | None = None
         self._run: tuple[bytes, ...] | None = None
         self._run_id: str | None = None
@@ -104,6 +108,8 @@ class Agent:
             if closing is not None and not self._is_released:
                 self._release(Place(*closing["place"]))
             self._check_pumps()
+            if self._is_due("measure", MEASURE_S):
+                self._measure()
             if self._is_due("say", SAY_S) or self._is_released:
                 self._say()
                 self._remove_finished_segments()
@@ -254,11 +260,12 @@ class Agent:
         self._lifecycle = Pump(
             "lifecycle",
             self._directory,
-            {SUBMIT: lifecycle.place},
-            lambda frames, places: lifecycle.consume(frames, places[SUBMIT]),
+            {stream: Place() for stream in (SUBMIT, AGENT)} | lifecycle.places,
+            lifecycle.consume,
             retryable=(),
             delay_s=lambda _: 0.0,
         )
+        self._measure = lifecycle.measure
         self._lifecycle.start()
 
     def _bind_sockets(self) -> None:
@@ -276,6 +283,7 @@ class Agent:
                     tuple(socket["port_range"]),
                     socket["cert_dir"],
                     ports.get(label),
+                    socket["executor"],
                 )
                 self._receivers[label] = HtexReceiver(
                     where, resource=self._run_attributes, spool=self._spool.append
@@ -354,6 +362,22 @@ class Agent:
         except OSError as error:
             logger.warning("the spool cannot be written, so the run shows no heartbeat: %s", error)
 
+    def _end_managers(self) -> None:
+        """Say, behind all their reports, that no more can come: their spans wait for it."""
+        if self._run is None or self._run_id is None:
+            self._have_managers_ended = True
+            return
+        now_ns = time.time_ns() // 1000 * 1000
+        request = self._of_run(
+            self._run, self._run_id, semconv.EVENT_MANAGERS_ENDED, now_ns, [], severity=5
+        )
+        try:
+            self._spool.append([frame(wire.LOGS, request)])
+        except OSError as error:
+            logger.warning("the spool cannot be written, so spans of managers wait: %s", error)
+        else:
+            self._have_managers_ended = True
+
     def _lost_event(self, resource: tuple[bytes, ...], run_id: str) -> bytes:
         now_ns = time.time_ns() // 1000 * 1000
         attributes = [
@@ -402,6 +426,8 @@ class Agent:
         if self._direct is not None:
             self._direct.stop()
             self._direct = None
+        if self._forwarders and not self._have_managers_ended and self._is_due("managers", 5.0):
+            self._end_managers()
         pump = self._store_pump
         if pump is None or pump.places[SUBMIT] < last:
             return

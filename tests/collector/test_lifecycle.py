@@ -25,7 +25,7 @@ from otel_parsl_collector.connectors.lifecycle import Lifecycle
 from otel_parsl.identity import run_key, span_id, task_trace_id
 from otel_parsl.spans import MAX_LINKS, Event, RunSpans
 from otel_parsl.spool import Frame, Place, SpoolReader, SpoolWriter, frame
-from otel_parsl.wire import LOGS
+from otel_parsl.wire import LOGS, TRACES
 from tests.support.derived_spans import logs_by_run, requests_of
 from tests.support.parsl_messages import at
 from tests.support.recorded_cases import CASES
@@ -76,19 +76,19 @@ class Agent:
 
     def consume(self, frames: Sequence[Frame]) -> None:
         """Take a batch in."""
-        self._lifecycle.consume(frames, frames[-1].end)
-        assert self._lifecycle.place == frames[-1].end
+        self._lifecycle.consume(frames, {"submit": frames[-1].end})
+        assert self._lifecycle.places == {"submit": frames[-1].end}
 
     def die_in(self, frames: Sequence[Frame]) -> None:
         """Be killed when a batch's first spans are spooled, its place is not, and start again."""
-        before = self._lifecycle.place
+        before = self._lifecycle.places
         self._dies = True
         try:
-            self._lifecycle.consume(frames, frames[-1].end)
+            self._lifecycle.consume(frames, {"submit": frames[-1].end})
         except Killed:
             self.restart()
-            assert self._lifecycle.place == before
-            self._lifecycle.consume(frames, frames[-1].end)
+            assert self._lifecycle.places == before
+            self._lifecycle.consume(frames, {"submit": frames[-1].end})
         self._dies = False
 
     def spans(self) -> list[bytes]:
@@ -113,7 +113,8 @@ def read_spans(frames: Iterable[bytes]) -> list[Span]:
     """Return the spans in frames."""
     return [
         span
-        for _, payload in requests_of(frames)
+        for signal, payload in requests_of(frames)
+        if signal == TRACES
         for group in ExportTraceServiceRequest.FromString(payload).resource_spans
         for scope in group.scope_spans
         for span in scope.spans

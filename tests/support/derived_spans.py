@@ -23,7 +23,7 @@ def derived_spans(recording: Recording, *, scope: str = "auto") -> list[Request]
             path = Path(directory) / f"{number}.db"
             lifecycle = Lifecycle(path, run_id, scope=scope, emit=frames.extend)
             for frame in logs:
-                lifecycle.consume([frame], frame.end)
+                lifecycle.consume([frame], {"submit": frame.end})
             lifecycle.close()
     return requests_of(frames)
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from otel_parsl_collector.connectors.lifecycle import Lifecycle
 
-from otel_parsl.spool import Frame, SpoolReader, SpoolWriter
+from otel_parsl.spool import Frame, Place, SpoolReader, SpoolWriter
 
 
 def main() -> None:
@@ -27,9 +27,9 @@ def main() -> None:
             os.kill(os.getpid(), signal.SIGKILL)
 
     lifecycle = Lifecycle(directory / "lifecycle.db", run_id, scope="auto", emit=emit)
-    for item in SpoolReader(directory, "submit", lifecycle.place).read():
+    for item in SpoolReader(directory, "submit", lifecycle.places.get("submit", Place())).read():
         assert isinstance(item, Frame)
-        lifecycle.consume([item], item.end)
+        lifecycle.consume([item], {"submit": item.end})
 
 
 if __name__ == "__main__":

@@ -1,40 +1,51 @@
 """
-A connector: the hub's events in, finished spans out.
+A connector: the hub's events and the managers' reports in, finished spans and metrics out.
 
-Flow: spool (stream ``submit``) -> **lifecycle** -> spool (stream ``derived``) -> exporters
+Flow: spool (``submit``, ``agent``) -> **lifecycle** -> spool (stream ``derived``) -> exporters
 What ``otel_parsl.spans`` does for one span, this does for a stream: it keeps the events of what has
 not ended yet, on disk, since a run may have a million tasks waiting.
-The spans are spooled before the place is committed, so a killed agent makes some again: the same
+The spans are spooled before the places are committed, so a killed agent makes some again: the same
 bytes with the same ids.
+Managers report by a stream of their own, so their spans wait for the event that ends it.
 """
 
 from __future__ import annotations
 
 import sqlite3
+import threading
+import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord
+from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from otel_parsl import __version__, semconv, wire
 from otel_parsl.semconv import FINAL_STATES
-from otel_parsl.spans import Event, RunSpans
+from otel_parsl.spans import OUTCOMES, Event, RunSpans
 from otel_parsl.spool import Frame, Place, frame
-from otel_parsl.wire import LOGS, TRACES
+from otel_parsl.wire import LOGS, METRICS, TRACES
+from otel_parsl_collector.connectors.managers import Managers
+from otel_parsl_collector.connectors.run_metrics import RunMetrics
 
 _TABLES = """
 CREATE TABLE IF NOT EXISTS event (
     kind TEXT, key TEXT, sequence INTEGER, record BLOB, PRIMARY KEY (kind, key, sequence)
 ) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS place (segment INTEGER, position INTEGER);
+CREATE TABLE IF NOT EXISTS place (stream TEXT PRIMARY KEY, segment INTEGER, position INTEGER);
 CREATE TABLE IF NOT EXISTS run (tasks INTEGER);
-CREATE TABLE IF NOT EXISTS over (sequence INTEGER);
+CREATE TABLE IF NOT EXISTS over (sequence INTEGER, time_ns INTEGER);
+CREATE TABLE IF NOT EXISTS said (name TEXT PRIMARY KEY, value BLOB);
+CREATE TABLE IF NOT EXISTS task_states (chunk INTEGER PRIMARY KEY, states BLOB);
 """
 _KEYS_AT_ONCE = 500
 _SPANS_AT_ONCE = 500
+METRICS_EVERY_S = 10.0
+_MANAGERS_ENDED, _MANAGERS_DONE = "managers_ended", "managers_done"
 _ENDED_BLOCK = frozenset(
     {"COMPLETED", "CANCELLED", "FAILED", "TIMEOUT", "MISSING", "SCALED_IN", "HELD"}
 )
@@ -44,7 +55,7 @@ Key = tuple[str, str]
 
 class Lifecycle:
     """
-    Derive the spans of one run.
+    Derive the spans and the metrics of one run.
 
     Args:
         path: The database that open events are kept in.
@@ -60,57 +71,148 @@ class Lifecycle:
         self._database.executescript(
             "PRAGMA journal_mode=WAL; PRAGMA synchronous=OFF; PRAGMA cache_size=-4000;" + _TABLES
         )
+        self._lock = threading.Lock()
         self._spans = RunSpans(run_id, scope=scope)
         self._emit = emit
         self._scope_bytes = wire.scope(semconv.SCOPE, __version__)
-        self._resource = b""
-        self._name = "workflow"
+        said: dict[str, Any] = dict(self._database.execute("SELECT name, value FROM said"))
+        self._said = said
+        self._resource: bytes = said.get("resource", b"")
+        self._name: str = said.get("workflow", "workflow")
+        self._began_ns: int = said.get("began_ns", 0)
+        self._managers_ended: bool = _MANAGERS_ENDED in said
+        self._managers = Managers(said.get("managers"))
+        chunks = dict(self._database.execute("SELECT chunk, states FROM task_states"))
+        self._metrics = RunMetrics(said.get("metrics"), chunks)
+        self._measured_at = time.monotonic()
 
     @property
-    def place(self) -> Place:
-        """How far the stream has been taken in."""
-        row = self._database.execute("SELECT segment, position FROM place").fetchone()
-        return Place(*row) if row else Place()
+    def places(self) -> dict[str, Place]:
+        """How far each stream has been taken in."""
+        rows = self._database.execute("SELECT stream, segment, position FROM place")
+        return {stream: Place(segment, position) for stream, segment, position in rows}
 
-    def consume(self, frames: Iterable[Frame], place: Place) -> None:
-        """Take in frames, spool the spans that are finished by them, and commit the place."""
-        events: dict[Key, list[tuple[Event, bytes]]] = defaultdict(list)
-        for item in frames:
-            if item.signal == LOGS:
-                self._read(item.payload, events)
-        self._database.execute("BEGIN")
-        try:
-            spans = self._finish(events)
-            for start in range(0, len(spans), _SPANS_AT_ONCE):
-                request = wire.request(
-                    self._resource,
-                    self._scope_bytes,
-                    spans[start : start + _SPANS_AT_ONCE],
-                    schema_url=semconv.SCHEMA_URL,
-                )
-                self._emit([frame(TRACES, request)])
-            self._database.execute("DELETE FROM place")
-            self._database.execute("INSERT INTO place VALUES (?, ?)", place)
-        except BaseException:
-            self._database.execute("ROLLBACK")
-            raise
-        self._database.execute("COMMIT")
+    def consume(self, frames: Iterable[Frame], places: Mapping[str, Place]) -> None:
+        """Take in frames, spool what is finished by them, and commit the places."""
+        with self._lock:
+            self._consume(frames, places)
+
+    def measure(self) -> None:
+        """Spool the metrics of now, if they are due and the run goes on: nothing may happen."""
+        with self._lock:
+            if self._is_measuring_due() and not self._over():
+                self._emit_metrics()
 
     def close(self) -> None:
         """Let go of the database."""
         self._database.close()
 
+    def _consume(self, frames: Iterable[Frame], places: Mapping[str, Place]) -> None:
+        events: dict[Key, list[tuple[Event, bytes]]] = defaultdict(list)
+        for item in frames:
+            if item.signal == LOGS:
+                self._read(item.payload, events)
+            elif item.signal == TRACES:
+                self._read_executions(item.payload)
+            elif not self._managers_ended:
+                self._managers.read(item.payload)
+        self._database.execute("BEGIN")
+        try:
+            was_over = self._over()
+            spans = [] if was_over else self._finish(events)
+            over = self._over()
+            are_managers_due = over and self._managers_ended and _MANAGERS_DONE not in self._said
+            if are_managers_due:
+                spans += self._manager_spans(over)
+            self._emit_spans(spans)
+            is_last_word = over and (not was_over or are_managers_due)
+            if is_last_word or (not over and self._is_measuring_due()):
+                self._emit_metrics()
+            self._save(places)
+        except BaseException:
+            self._database.execute("ROLLBACK")
+            raise
+        self._database.execute("COMMIT")
+
+    def _over(self) -> int:
+        """Return when the run ended; 0 while it goes on."""
+        row = self._database.execute("SELECT time_ns FROM over").fetchone()
+        return row[0] if row else 0
+
+    def _is_measuring_due(self) -> bool:
+        return bool(self._resource) and time.monotonic() - self._measured_at >= METRICS_EVERY_S
+
+    def _emit_spans(self, spans: list[bytes]) -> None:
+        for start in range(0, len(spans), _SPANS_AT_ONCE):
+            self._emit([self._frame(TRACES, spans[start : start + _SPANS_AT_ONCE])])
+
+    def _emit_metrics(self) -> None:
+        self._measured_at = time.monotonic()
+        now_ns = time.time_ns()
+        workers = self._managers.workers()
+        if self._managers_ended:
+            workers = dict.fromkeys(workers, 0)
+        metrics = self._metrics.metrics(min(self._began_ns, now_ns), now_ns, workers)
+        if metrics:
+            self._emit([self._frame(METRICS, metrics)])
+
+    def _frame(self, signal: int, items: list[bytes]) -> bytes:
+        request = wire.request(
+            self._resource, self._scope_bytes, items, schema_url=semconv.SCHEMA_URL
+        )
+        return frame(signal, request)
+
+    def _save(self, places: Mapping[str, Place]) -> None:
+        self._said["metrics"] = self._metrics.state()
+        self._said["managers"] = self._managers.state()
+        execute = self._database.executemany
+        execute("INSERT OR REPLACE INTO said VALUES (?, ?)", self._said.items())
+        execute("INSERT OR REPLACE INTO task_states VALUES (?, ?)", self._metrics.changed_chunks())
+        execute(
+            "INSERT OR REPLACE INTO place VALUES (?, ?, ?)",
+            [(stream, *place) for stream, place in places.items()],
+        )
+
     def _read(self, payload: bytes, events: dict[Key, list[tuple[Event, bytes]]]) -> None:
         for group in ExportLogsServiceRequest.FromString(payload).resource_logs:
-            self._resource = wire.sized(group.resource.SerializeToString())
-            for pair in group.resource.attributes:
-                if pair.key == semconv.WORKFLOW_NAME:
-                    self._name = pair.value.string_value
             for scope in group.scope_logs:
                 for record in scope.log_records:
+                    if record.event_name == semconv.EVENT_MANAGERS_ENDED:
+                        self._managers_ended = True
+                        self._said[_MANAGERS_ENDED] = 1
+                        continue
                     key = _key(record)
                     if key is not None:
+                        self._read_resource(group.resource)
                         events[key[0]].append((key[1], record.SerializeToString()))
+
+    def _read_resource(self, resource: Any) -> None:
+        """Keep what the run's first event says: one id means one span, its Resource included."""
+        if self._resource:
+            return
+        self._said["resource"] = self._resource = wire.sized(resource.SerializeToString())
+        for pair in resource.attributes:
+            if pair.key == semconv.WORKFLOW_NAME:
+                self._said["workflow"] = self._name = pair.value.string_value
+            elif pair.key == semconv.WORKFLOW_TIME_BEGAN:
+                self._said["began_ns"] = self._began_ns = pair.value.int_value
+
+    def _read_executions(self, payload: bytes) -> None:
+        for group in ExportTraceServiceRequest.FromString(payload).resource_spans:
+            for scope in group.scope_spans:
+                for span in scope.spans:
+                    if span.kind == Span.SPAN_KIND_CONSUMER:
+                        self._read_execution(span)
+
+    def _read_execution(self, span: Any) -> None:
+        ids = {
+            pair.key: pair.value.int_value
+            for pair in span.attributes
+            if pair.key in (semconv.TASK_ID, semconv.TRY_ID)
+        }
+        if len(ids) == 2:  # else it is a span of the user's
+            ran_ns = span.end_time_unix_nano - span.start_time_unix_nano
+            self._metrics.try_executed(ids[semconv.TASK_ID], ids[semconv.TRY_ID], ran_ns)
 
     def _finish(self, events: dict[Key, list[tuple[Event, bytes]]]) -> list[bytes]:
         """
@@ -118,8 +220,6 @@ class Lifecycle:
 
         What the hub says after the end of its run changes no span: all of them are out by then.
         """
-        if self._database.execute("SELECT 1 FROM over").fetchone():
-            return []
         end = next((e for e, _ in events.get(("run", ""), ()) if _is_run_end(e)), None)
         if end is not None:
             events = {
@@ -134,15 +234,36 @@ class Lifecycle:
         closing = [key for key, new in events.items() if any(_ends(event) for event, _ in new)]
         before = self._kept(closing)
         for key, new in events.items():
+            latest = max((event for event, _ in new), key=lambda event: event.sequence)
             if key[0] == "run":
                 self._keep(key, new)
             elif key[0] == "task":
+                found = latest.attributes
+                self._metrics.task_is(found[semconv.TASK_ID], found[semconv.TASK_STATE])
                 spans += self._task(key, before.get(key, []), new)
             else:
+                found = latest.attributes
+                label, block_id = found[semconv.EXECUTOR_LABEL], found[semconv.BLOCK_ID]
+                self._metrics.block_is(label, block_id, found[semconv.BLOCK_STATUS])
                 self._keep(key, new)  # a block may leave any status again: its run's end is its own
         if end is not None:
             spans += self._close_run(end)
         return spans
+
+    def _manager_spans(self, run_ended_ns: int) -> list[bytes]:
+        """Return the spans of managers: the run has ended, and none of them reports any more."""
+        self._said[_MANAGERS_DONE] = 1
+        blocks = {
+            key for (key,) in self._database.execute("SELECT key FROM event WHERE kind = 'block'")
+        }
+        return [
+            self._spans.of_manager(
+                manager,
+                run_ended_ns=run_ended_ns,
+                has_block=_block_key(manager.executor, manager.block_id) in blocks,
+            )
+            for manager in self._managers.all()
+        ]
 
     def _task(self, key: Key, before: list[Event], new: list[tuple[Event, bytes]]) -> list[bytes]:
         known = _merge(before, new)
@@ -150,18 +271,34 @@ class Lifecycle:
         ending = sorted((e for e, _ in new if _ends(e)), key=lambda event: event.sequence)
         for last in ending:
             try_id = last.attributes[semconv.TRY_ID]
-            spans.append(
-                self._spans.of_try(
-                    event for event in known if event.attributes[semconv.TRY_ID] == try_id
-                )
-            )
+            of_try = [event for event in known if event.attributes[semconv.TRY_ID] == try_id]
+            spans.append(self._spans.of_try(of_try))
+            self._measure_try(last)
         if ending and ending[-1].attributes[semconv.TASK_STATE] in FINAL_STATES:
             spans.append(self._spans.of_task(known))
+            self._measure_task(known[0], ending[-1])
             if before:
                 self._forget(key)
         else:
             self._keep(key, new)
         return spans
+
+    def _measure_try(self, last: Event) -> None:
+        found = last.attributes
+        launched, returned = (
+            found.get(name) for name in (semconv.TRY_TIME_LAUNCHED, semconv.TRY_TIME_RETURNED)
+        )
+        if launched and returned and found[semconv.TASK_STATE] != "memo_done":
+            which = found[semconv.TASK_ID], found[semconv.TRY_ID]
+            executor = found[semconv.EXECUTOR_LABEL]
+            self._metrics.try_returned(*which, executor, returned - launched)
+
+    def _measure_task(self, first: Event, last: Event) -> None:
+        found = last.attributes
+        began = first.attributes.get(semconv.TASK_TIME_INVOKED, first.time_ns)
+        ended = found.get(semconv.TASK_TIME_RETURNED) or last.time_ns
+        outcome = OUTCOMES[found[semconv.TASK_STATE]]
+        self._metrics.task_ended(found[semconv.APP_NAME], outcome, ended - began)
 
     def _close_run(self, end: Event) -> list[bytes]:
         """Return the spans of all that is still open when the run ends, the run's own last."""
@@ -185,8 +322,8 @@ class Lifecycle:
         of_run = self._kept([("run", "")])[("run", "")]
         (tasks,) = self._database.execute("SELECT coalesce(sum(tasks), 0) FROM run").fetchone()
         spans.append(self._spans.of_run(of_run, name=self._name, tasks=tasks))
-        self._database.execute("DELETE FROM event")
-        self._database.execute("INSERT INTO over VALUES (?)", (end.sequence,))
+        self._database.execute("DELETE FROM event WHERE kind != 'block'")  # managers ask for them
+        self._database.execute("INSERT INTO over VALUES (?, ?)", (end.sequence, end.time_ns))
         return spans
 
     def _kept(self, keys: list[Key]) -> dict[Key, list[Event]]:
@@ -225,10 +362,14 @@ def _key(record: Any) -> tuple[Key, Event] | None:
     if record.event_name == semconv.EVENT_BLOCK_STATUS:
         event = Event(record)
         found = event.attributes
-        return ("block", f"{found[semconv.EXECUTOR_LABEL]}\0{found[semconv.BLOCK_ID]}"), event
+        return ("block", _block_key(found[semconv.EXECUTOR_LABEL], found[semconv.BLOCK_ID])), event
     if record.event_name in (semconv.EVENT_RUN_STARTED, semconv.EVENT_RUN_ENDED):
         return ("run", ""), Event(record)
     return None
+
+
+def _block_key(executor: str, block_id: str) -> str:
+    return f"{executor}\0{block_id}"
 
 
 def _is_run_end(event: Event) -> bool:

@@ -27,7 +27,7 @@ from otel_parsl import __version__, semconv, wire
 from otel_parsl.messages import manager_attributes, manager_metrics
 from otel_parsl.rendezvous import MESSAGE_TAG
 from otel_parsl.spool import frame
-from otel_parsl.wire import METRICS
+from otel_parsl.wire import METRICS, Key
 
 logger = logging.getLogger(__name__)
 
@@ -47,6 +47,8 @@ class Socket(NamedTuple):
     cert_dir: str | None
     port: int | None
     """The port that an agent before this one was bound to; None for any of the range."""
+    executor: str
+    """The executor's label."""
 
 
 class HtexReceiver:
@@ -70,6 +72,7 @@ class HtexReceiver:
         spool: Callable[[Iterable[bytes]], object],
     ) -> None:
         self._resource = resource
+        self._executor = Key(semconv.EXECUTOR_LABEL).text(socket.executor)
         self._spool = spool
         self._scope = wire.scope(semconv.SCOPE, __version__)
         self.malformed = 0
@@ -151,7 +154,7 @@ class HtexReceiver:
                 self.malformed += 1
         for attributes, of_manager in by_manager.items():
             request = wire.request(
-                wire.resource((*resource, *attributes)),
+                wire.resource((*resource, *attributes, self._executor)),
                 self._scope,
                 manager_metrics(of_manager),
                 schema_url=semconv.SCHEMA_URL,
