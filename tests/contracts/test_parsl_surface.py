@@ -126,6 +126,10 @@ def test_htex_asks_for_its_receiver_by_the_name_that_is_replaced() -> None:
         _parameters(htex.start_zmq_receiver)
     )
     assert "self.zmq_monitoring.close()" in _source(HighThroughputExecutor.shutdown)
+    assert "logdir=self.logdir" in source
+    executor = HighThroughputExecutor(label="big_nodes")
+    executor.run_dir = "/runs/000"
+    assert executor.logdir == "/runs/000/big_nodes"
 
 
 def test_default_radios_are_those_that_are_replaced() -> None:

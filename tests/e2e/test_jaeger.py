@@ -25,6 +25,11 @@ def broken():
 def context(stdout):
     return "echo $TRACEPARENT"
 
+@python_app(executors=["htex"])
+def dies():
+    import os, signal
+    os.kill(os.getpid(), signal.SIGKILL)
+
 @join_app
 def joined():
     return fit()
@@ -35,6 +40,7 @@ with parsl.load(Config(executors=[htex()], retries=1,
     futures = [first, fit(first), joined(), context(stdout="traceparent.txt")]
     [future.result() for future in futures]
     broken().exception()
+    dies().exception()
 """
 
 
@@ -53,7 +59,9 @@ def spans(program: Program, jaeger: Jaeger) -> dict[str, dict[str, Any]]:
     ((executions,),) = query(
         program.database, "select count(*) from status where task_status_name = 'running_ended'"
     )
-    expected = tasks + tries + executions + 2 + 3  # a run, a block; three spans of the user's
+    expected = (
+        tasks + tries + executions + 3 + 3
+    )  # a run, a block, a manager; three spans of the user's
     return jaeger.spans(run_id.replace("-", ""), span_count=expected)
 
 
@@ -72,6 +80,7 @@ def test_trace_has_a_span_for_the_run_and_every_task_try_and_execution(
     assert {
         ("program.py", "internal"): 1,
         ("block htex", "internal"): 1,
+        ("manager htex", "internal"): 1,
         ("fit", "producer"): 6,
         ("fit", "consumer"): 3,
         ("least squares", "internal"): 3,
@@ -81,6 +90,7 @@ def test_trace_has_a_span_for_the_run_and_every_task_try_and_execution(
         ("context", "consumer"): 1,
         ("broken", "producer"): 3,
         ("broken", "consumer"): 2,
+        ("dies", "producer"): 3,
     } == found
 
 
@@ -109,28 +119,69 @@ def test_users_own_span_is_a_child_of_its_execution(spans: dict[str, dict[str, A
     assert {"fit"} == {parent["operationName"] for parent in parents}
 
 
+def _exceptions(spans: dict[str, dict[str, Any]], name: str) -> list[tuple[str, dict[str, Any]]]:
+    """Return the exceptions on the spans of a name: the kind of span, and what is told."""
+    return [
+        (_tags(span)["span.kind"], {field["key"]: field["value"] for field in log["fields"]})
+        for span in spans.values()
+        for log in span["logs"]
+        if span["operationName"] == name
+        and any(field["value"] == "exception" for field in log["fields"])
+    ]
+
+
 def test_exception_is_told_once_a_try_with_its_stack_trace(
     spans: dict[str, dict[str, Any]],
 ) -> None:
     """Each try that failed has its exception on the worker's span, and nowhere else."""
-    events = [
-        (
-            span["operationName"],
-            _tags(span)["span.kind"],
-            {f["key"]: f["value"] for f in log["fields"]},
-        )
-        for span in spans.values()
-        for log in span["logs"]
-        if any(field["value"] == "exception" for field in log["fields"])
-    ]
+    found = _exceptions(spans, "broken")
 
-    assert [("broken", "consumer")] * 2 == [(name, kind) for name, kind, _ in events]
-    for _, _, fields in events:
+    assert ["consumer"] * 2 == [kind for kind, _ in found]
+    for _, fields in found:
         assert ("ValueError", "no such star") == (
             fields["exception.type"],
             fields["exception.message"],
         )
         assert "in broken" in fields["exception.stacktrace"]
+
+
+def test_exception_that_no_worker_could_tell_is_on_the_try(
+    spans: dict[str, dict[str, Any]],
+) -> None:
+    """A try whose worker was killed has the submit side's exception, with its stack trace."""
+    found = _exceptions(spans, "dies")
+
+    assert ["producer"] * 2 == [kind for kind, _ in found]
+    for _, fields in found:
+        assert "parsl.executors.high_throughput.errors.WorkerLost" == fields["exception.type"]
+        assert "Task failure due to loss of worker" in fields["exception.message"]
+        assert "WorkerLost" in fields["exception.stacktrace"]
+
+
+@pytest.mark.parametrize(
+    ("name", "fate", "error_type"),
+    [
+        ("broken", "app_exception", "ValueError"),
+        ("dies", "worker_lost", "parsl.executors.high_throughput.errors.WorkerLost"),
+    ],
+)
+def test_spans_of_what_failed_have_its_fate(
+    spans: dict[str, dict[str, Any]], name: str, fate: str, error_type: str
+) -> None:
+    """Both tries and the task say why they failed, in one word, and with which class."""
+    tags = [_tags(span) for span in spans.values() if span["operationName"] == name]
+    failed = [found for found in tags if found["span.kind"] == "producer"]
+
+    assert [(fate, error_type)] * 3 == [(f["parsl.fate"], f["error.type"]) for f in failed]
+
+
+def test_manager_stands_under_its_block(spans: dict[str, dict[str, Any]]) -> None:
+    """The span of a manager has its block's as its parent, and says where it was."""
+    (manager,) = (span for span in spans.values() if span["operationName"] == "manager htex")
+
+    assert "block htex" == spans[manager["references"][0]["spanID"]]["operationName"]
+    assert 2 == _tags(manager)["parsl.manager.workers"]
+    assert _tags(manager)["host.name"]
 
 
 def test_task_links_to_what_it_depends_on(
