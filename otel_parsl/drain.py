@@ -39,6 +39,7 @@ WAITING_BYTES = 64 << 20
 _WARN_EVERY_S = 60.0
 
 _EXECUTOR_TASK_ID = Key(semconv.EXECUTOR_TASK_ID)
+_CALLER = Key(semconv.CALLER)
 _SPECIFICATION = Key(semconv.RESOURCE_SPECIFICATION)
 _BLOCK_WORDS = (
     ("message", Key(semconv.BLOCK_MESSAGE)),
@@ -61,7 +62,7 @@ class Drain:
     """
 
     def __init__(self, directory: Path, *, scope: str, block_statuses: BlockStatuses) -> None:
-        self._messages: deque[tuple[int, Any]] = deque()
+        self._messages: deque[tuple[int, Any, str | None]] = deque()
         self._blobs: deque[bytes] = deque()
         self._submitted: dict[tuple[int, int], list[bytes]] = {}
         self._failed: dict[tuple[int, int], tuple[Any, bool]] = {}
@@ -89,9 +90,15 @@ class Drain:
         self._resource = wire.resource(resource)
         self._events = messages.RunEvents(run_key(run_id), scope=self._scope)
 
-    def put(self, message: Any) -> None:
-        """Take one of Parsl's messages; called by its threads."""
-        self._messages.append((time.time_ns(), message))
+    def put(self, message: Any, caller: str | None = None) -> None:
+        """
+        Take one of Parsl's messages; called by its threads.
+
+        Args:
+            message: Parsl's tag and dict.
+            caller: The span that was current where it began, as a W3C traceparent.
+        """
+        self._messages.append((time.time_ns(), message, caller))
 
     def put_frames(self, frames: bytes) -> None:
         """Take the telemetry of a try; called by its executor's thread."""
@@ -148,9 +155,10 @@ class Drain:
         records: list[bytes] = []
         metrics: list[bytes] = []
         while self._messages:
-            observed_ns, message = self._messages.popleft()
+            observed_ns, message, caller = self._messages.popleft()
+            called = () if caller is None else (_CALLER.text(caller),)
             try:
-                self._encode(message, observed_ns, records, metrics)
+                self._encode(message, observed_ns, called, records, metrics)
             except Exception as error:  # noqa: BLE001 - a border: a message must not end this thread
                 self.unreadable += 1
                 self._warn("a monitoring message could not be read: %r", error)
@@ -171,25 +179,23 @@ class Drain:
         return spool.frame(signal, request)
 
     def _encode(
-        self, tagged: Any, observed_ns: int, records: list[bytes], metrics: list[bytes]
+        self,
+        tagged: Any,
+        observed_ns: int,
+        extra: Iterable[bytes],
+        records: list[bytes],
+        metrics: list[bytes],
     ) -> None:
         assert self._events is not None
         kind, message = tagged
         if kind is MessageType.TASK_INFO:
-            extra: Iterable[bytes] = ()
-            state = message["task_status_name"]
-            if state == "launched":
-                extra = self._submitted.pop((message["task_id"], message["try_id"]), ())
-            elif state in TRY_FAILED_STATES:
-                failed = self._failed.pop((message["task_id"], message["try_id"]), None)
-                if failed is not None:
-                    error, is_told = failed
-                    extra = told_failure(error, is_told=is_told)
+            extra = (*extra, *self._known_of_try(message))
             records.append(self._events.task(message, observed_ns, extra))
         elif kind is MessageType.WORKFLOW_INFO:
-            is_start = "python_version" in message
-            encode = self._events.started if is_start else self._events.ended
-            records.append(encode(message, observed_ns))
+            if "python_version" in message:
+                records.append(self._events.started(message, observed_ns, extra))
+            else:
+                records.append(self._events.ended(message, observed_ns))
         elif kind is MessageType.BLOCK_INFO:
             for change in message:
                 words = self._block_words(change["executor_label"], change["block_id"])
@@ -206,6 +212,16 @@ class Drain:
             )
         else:
             raise ValueError(f"unknown kind of message {kind!r}")
+
+    def _known_of_try(self, message: Mapping[str, Any]) -> Iterable[bytes]:
+        """Return what the submit side knows of a try that Parsl's message leaves out."""
+        state, which = message["task_status_name"], (message["task_id"], message["try_id"])
+        if state == "launched":
+            return self._submitted.pop(which, ())
+        if state in TRY_FAILED_STATES and which in self._failed:
+            error, is_told = self._failed.pop(which)
+            return told_failure(error, is_told=is_told)
+        return ()
 
     def _block_words(self, label: str, block_id: str) -> list[bytes]:
         """Return what the provider says of a block, which Parsl's message leaves out."""

@@ -41,6 +41,7 @@ from otel_parsl.leftovers import find_leftovers
 from otel_parsl.masked import DatabaseUrl, Headers, absolute_url, without_secrets
 from otel_parsl.message_queue import MessageQueue
 from otel_parsl.messages import run_attributes
+from otel_parsl.propagation import current_span, propagators, span_at_load
 from otel_parsl.time_zone import local_zone
 from otel_parsl.wire import Key
 from otel_parsl.worker import RunContext, Writer
@@ -51,6 +52,7 @@ _REVIVE_EVERY_S = 0.5
 _LISTEN_TIMEOUT_S = 120.0  # as long as Parsl waits for its own router
 _RECEIVE_TIMEOUT_S = 30.0
 _UNREACHED = semconv.TRANSPORT_ERROR.encode()
+_TRACE_API = "opentelemetry.trace"
 _RETIRED = frozenset(
     {"client_address", "client_port_range", "logdir", "logging_level", "hub_msg_port"}
 )
@@ -200,6 +202,8 @@ class OTelMonitoringHub(MonitoringHub):
             self.logging_endpoint = f"sqlite:///{database}"
         elif self.logging_endpoint is not None:
             self.logging_endpoint = DatabaseUrl(absolute_url(self.logging_endpoint))
+        self._formats = propagators()
+        self._caller = span_at_load(self._formats)
         leftovers = find_leftovers(Path(os.path.abspath(config_run_dir)))
         self._directory = Path(os.path.abspath(dfk_run_dir)) / "otel-parsl"
         self._directory.mkdir(parents=True, exist_ok=True)
@@ -367,9 +371,19 @@ class OTelMonitoringHub(MonitoringHub):
         if not self.monitoring_hub_active and self._is_over.is_set():
             self.late_messages += 1
             return
-        if message[0] is MessageType.WORKFLOW_INFO and "python_version" in message[1]:
-            self._begin(message[1])
-        self._drain.put(message)
+        tag, said = message
+        caller = None
+        if tag is MessageType.WORKFLOW_INFO and "python_version" in said:
+            self._begin(said)
+            caller = self._caller
+        elif (
+            _TRACE_API in sys.modules
+            and tag is MessageType.TASK_INFO
+            and said["task_status_name"] == "pending"
+            and said["try_id"] == 0
+        ):
+            caller = current_span()  # this is the thread that called the app
+        self._drain.put(message, caller)
 
     def _begin(self, message: Mapping[str, Any]) -> None:
         """Learn which run this is: the hub is started before Parsl has given it an id."""

@@ -119,9 +119,10 @@ class RunEvents:
         self._scope = scope
         self._sequence = 0
 
-    def started(self, message: Message, observed_ns: int) -> bytes:
+    def started(self, message: Message, observed_ns: int, extra: Iterable[bytes] = ()) -> bytes:
         """Return the event of Parsl's first WORKFLOW_INFO."""
-        return self._of_run(_RUN_STARTED, to_ns(message["time_began"]), observed_ns, message)
+        began_ns = to_ns(message["time_began"])
+        return self._of_run(_RUN_STARTED, began_ns, observed_ns, message, extra)
 
     def ended(self, message: Message, observed_ns: int) -> bytes:
         """Return the event of Parsl's last WORKFLOW_INFO; ours may have an outcome beside."""

@@ -161,6 +161,12 @@ OUTCOME = _term(
     "parsl.outcome",
     "how a span ended: success, failure, retried, lost (what ran it died) or unfinished",
 )
+CALLER = _term(
+    "attribute",
+    "parsl.caller",
+    "the span that was current where the run was loaded or the app was called, as a W3C"
+    " traceparent; the span of the run or the task links to it",
+)
 FATE = _term("attribute", "parsl.fate", "why a try failed, in one word")
 EXECUTION_TIME_RUNNING = _term(
     "attribute", "parsl.execution.time_running", "when the worker began the try", unit="ns"

@@ -19,6 +19,7 @@ from otel_parsl.exceptions import STATUS_LIMIT, exception_attributes
 from otel_parsl.fail_history import failure_from_history
 from otel_parsl.fates import classify
 from otel_parsl.identity import RUN_TRACE_TASKS, run_key, span_id, task_trace_id
+from otel_parsl.propagation import parse_traceparent
 from otel_parsl.wire import Key, sized
 
 MAX_LINKS = 128
@@ -39,7 +40,7 @@ _SHARED = frozenset(
     {names.TASK_ID, names.TRY_ID, names.APP_NAME, names.EXECUTOR_LABEL, names.TASK_MEMOIZE}
 )
 _EXCEPTION_KEYS = (names.EXCEPTION_TYPE, names.EXCEPTION_MESSAGE, names.EXCEPTION_STACKTRACE)
-_BESIDE = _SHARED | {names.ERROR_TYPE, names.FATE, *_EXCEPTION_KEYS}
+_BESIDE = _SHARED | {names.CALLER, names.ERROR_TYPE, names.FATE, *_EXCEPTION_KEYS}
 """What a span says itself, and so none of its state changes."""
 _OF_PARSL = {
     "DependencyError": "parsl.dataflow.errors.DependencyError",
@@ -238,6 +239,7 @@ class RunSpans:
         links = [self._link(task) for task in linked[:MAX_LINKS]]
         trace_id = self._trace(task_id)
         of_run = span_id(self._run, "run")
+        links[:0] = _link_to_caller(first)
         if trace_id != self._run:
             links.insert(0, wire.span_link(self._run, of_run))
         error = None
@@ -356,6 +358,7 @@ class RunSpans:
             last.time_ns,
             attributes,
             events=span_events,
+            links=_link_to_caller(ordered[0]),
             error=outcome if outcome == "lost" else None,
         )
 
@@ -365,6 +368,11 @@ class RunSpans:
     def _link(self, task_id: int) -> bytes:
         of_task = span_id(self._run, "task", task_id)
         return wire.span_link(self._trace(task_id), of_task, (_TASK_ID.integer(task_id),))
+
+
+def _link_to_caller(event: Event) -> list[bytes]:
+    caller = parse_traceparent(event.attributes.get(names.CALLER))
+    return [] if caller is None else [wire.span_link(caller.trace_id, caller.span_id)]
 
 
 def _ids(text: str | None) -> list[int]:

@@ -426,7 +426,7 @@ class Agent:
         if self._direct is not None:
             self._direct.stop()
             self._direct = None
-        if self._forwarders and not self._have_managers_ended and self._is_due("managers", 5.0):
+        if self._derived is not None and not self._have_managers_ended and self._is_due("managers", 5.0):
             self._end_managers()
         pump = self._store_pump
         if pump is None or pump.places[SUBMIT] < last:

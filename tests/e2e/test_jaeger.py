@@ -34,9 +34,15 @@ def dies():
 def joined():
     return fit()
 
+def calling():
+    from opentelemetry import trace
+    context = trace.SpanContext(0xABC, 0xDEF, is_remote=False, trace_flags=trace.TraceFlags(1))
+    return trace.use_span(trace.NonRecordingSpan(context))
+
 with parsl.load(Config(executors=[htex()], retries=1,
                        monitoring=OTelMonitoringHub(endpoint=os.environ["ENDPOINT"]))):
-    first = fit()
+    with calling():
+        first = fit()
     futures = [first, fit(first), joined(), context(stdout="traceparent.txt")]
     [future.result() for future in futures]
     broken().exception()
@@ -47,7 +53,12 @@ with parsl.load(Config(executors=[htex()], retries=1,
 @pytest.fixture(scope="module")
 def program(tmp_path_factory: pytest.TempPathFactory, jaeger: Jaeger) -> Program:
     """A run whose telemetry also went to Jaeger."""
-    return run(tmp_path_factory.mktemp("jaeger"), CODE, ENDPOINT=jaeger.otlp_grpc_endpoint)
+    return run(
+        tmp_path_factory.mktemp("jaeger"),
+        CODE,
+        ENDPOINT=jaeger.otlp_grpc_endpoint,
+        TRACEPARENT=f"00-{'1f' * 16}-{'2e' * 8}-01",
+    )
 
 
 @pytest.fixture(scope="module")
@@ -194,6 +205,24 @@ def test_task_links_to_what_it_depends_on(
     linked = [r["spanID"] for r in dependent["references"] if r["refType"] == "FOLLOWS_FROM"]
 
     assert [0] == [_tags(spans[span_id])["parsl.task.id"] for span_id in linked]
+
+
+def test_run_and_task_link_to_the_spans_that_called(spans: dict[str, dict[str, Any]]) -> None:
+    """The run's span links to the one it was loaded in, a task's to the one its app was called in.
+
+    The first comes by TRACEPARENT, as from a script that traces itself; the other is current.
+    """
+    linked = {
+        (span["operationName"], reference["traceID"], reference["spanID"])
+        for span in spans.values()
+        for reference in span["references"]
+        if reference["traceID"] != span["traceID"]
+    }
+
+    assert {
+        ("program.py", "1f" * 16, "2e" * 8),
+        ("fit", f"{0xABC:032x}", f"{0xDEF:016x}"),
+    } == linked
 
 
 def test_bash_app_is_given_the_context_of_its_execution(
