@@ -42,6 +42,9 @@ class Destination:
     """Seconds for one request; OpenTelemetry's name for it."""
     signals: tuple[str, ...] = SIGNALS
     """Which of traces, metrics and logs to send."""
+    sampling: float | None = None
+    """Of the tasks in which nothing failed, the share whose spans to send; of those in which
+    something did, all are sent. None does as ``OTEL_TRACES_SAMPLER`` says."""
 
     def __post_init__(self) -> None:
         parts = urlsplit(self.endpoint)
@@ -53,6 +56,8 @@ class Destination:
         _one_of("compression", self.compression, ("none", "gzip"))
         for name in self.signals:
             _one_of("signals", name, SIGNALS)
+        if self.sampling is not None and not 0 <= self.sampling <= 1:
+            raise ConfigError(f"sampling: {self.sampling!r}; expected a share from 0 to 1")
 
     def check_certificate(self) -> None:
         """
@@ -123,7 +128,7 @@ def site_collector(
 
     Args:
         collector: The hub's argument: a URL or a mapping of a Destination's fields. It is sent
-            every signal, whatever a variable says: the tables are made of them.
+            every signal and every task, whatever a variable says: the tables are made of them.
         protocol: For what the mapping does not say.
         headers: Likewise.
         certificate: Likewise.
@@ -136,7 +141,7 @@ def site_collector(
     given = {"protocol": protocol, "headers": headers, "certificate": certificate}
     settings = {"endpoint": collector} if isinstance(collector, str) else collector
     filled = {name: value for name, value in given.items() if value is not None}
-    return _from_mapping("collector", {**filled, **settings}, unknown=("signals",))
+    return _from_mapping("collector", {**filled, **settings}, unknown=("sampling", "signals"))
 
 
 def resource_attributes(
@@ -150,6 +155,15 @@ def resource_attributes(
     if name := environment.get("OTEL_SERVICE_NAME"):
         found["service.name"] = name
     return {**found, **(given or {})}
+
+
+def exception_signals(environment: Mapping[str, str] = os.environ) -> list[str]:
+    """Return the signals that exceptions are told by: ``OTEL_SEMCONV_EXCEPTION_SIGNAL_OPT_IN``."""
+    wanted = environment.get("OTEL_SEMCONV_EXCEPTION_SIGNAL_OPT_IN", "")
+    named = {name.strip().lower() for name in wanted.split(",")}
+    if "logs/dup" in named:
+        return ["traces", "logs"]
+    return ["logs"] if "logs" in named else ["traces"]
 
 
 def _from_environment(

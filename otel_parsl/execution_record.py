@@ -42,6 +42,7 @@ _ERROR_TYPE = Key(semconv.ERROR_TYPE)
 _EXCEPTION = wire.sized(semconv.EVENT_EXCEPTION.encode())
 _PID = Key(semconv.PROCESS_PID)
 _PYTHON = Key(semconv.PYTHON_VERSION)
+_CREATED = Key(semconv.PROCESS_CREATION_TIME)
 _INSTANCE = Key(semconv.SERVICE_INSTANCE_ID)
 _SCOPE = wire.scope(semconv.SCOPE, __version__)
 
@@ -61,6 +62,8 @@ class Origin(NamedTuple):
     python_version: str
     place: Sequence[Sequence[str]]
     """Attributes that say where among Parsl's workers it is: names and values."""
+    creation_time: str = ""
+    """When the process began, as ``process.creation.time`` has it; empty where nobody says."""
 
     def encoded(self) -> bytes:
         """Return what a record begins with."""
@@ -107,15 +110,15 @@ def record(origin: bytes, ended: Ended) -> bytes:
 
 def origin_resource(origin: Origin, run: Iterable[bytes]) -> bytes:
     """Return the sized Resource of all that a process writes for a run."""
-    return wire.resource(
-        (
-            *run,
-            _INSTANCE.text(f"{origin.host}:{origin.pid}"),
-            _HOST.text(origin.host),
-            _PID.integer(origin.pid),
-            _PYTHON.text(origin.python_version),
-        )
-    )
+    own = [
+        _INSTANCE.text(f"{origin.host}:{origin.pid}"),
+        _HOST.text(origin.host),
+        _PID.integer(origin.pid),
+        _PYTHON.text(origin.python_version),
+    ]
+    if origin.creation_time:
+        own.append(_CREATED.text(origin.creation_time))
+    return wire.resource((*run, *own))
 
 
 def place_attributes(origin: Origin) -> tuple[bytes, ...]:

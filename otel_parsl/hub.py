@@ -30,6 +30,7 @@ from otel_parsl.config import (
     TRACE_SCOPES,
     TRANSPORTS,
     destinations,
+    exception_signals,
     resource_attributes,
     site_collector,
 )
@@ -41,8 +42,10 @@ from otel_parsl.leftovers import find_leftovers
 from otel_parsl.masked import DatabaseUrl, Headers, absolute_url, without_secrets
 from otel_parsl.message_queue import MessageQueue
 from otel_parsl.messages import run_attributes
-from otel_parsl.propagation import current_span, propagators, span_at_load
+from otel_parsl.process_metrics import began_ns, iso_time
+from otel_parsl.propagation import baggage_at_load, current_span, propagators, span_at_load
 from otel_parsl.time_zone import local_zone
+from otel_parsl.trace_sampling import share_from_environment
 from otel_parsl.wire import Key
 from otel_parsl.worker import RunContext, Writer
 
@@ -204,6 +207,8 @@ class OTelMonitoringHub(MonitoringHub):
             self.logging_endpoint = DatabaseUrl(absolute_url(self.logging_endpoint))
         self._formats = propagators()
         self._caller = span_at_load(self._formats)
+        self._baggage = baggage_at_load(self._formats)
+        self._sampled_share = share_from_environment(self._caller)
         leftovers = find_leftovers(Path(os.path.abspath(config_run_dir)))
         self._directory = Path(os.path.abspath(dfk_run_dir)) / "otel-parsl"
         self._directory.mkdir(parents=True, exist_ok=True)
@@ -398,12 +403,16 @@ class OTelMonitoringHub(MonitoringHub):
             self.trace_scope,
             float(self.resource_monitoring_interval),
             str(given["service.name"]),
+            self._formats,
+            self._baggage,
+            self._recorded_share(),
         )
         own = (
             Key(semconv.SERVICE_INSTANCE_ID).text(f"{message['host']}:{os.getpid()}"),
             Key(semconv.HOST_NAME).text(str(message["host"])),
             Key(semconv.PROCESS_PID).integer(os.getpid()),
             Key(semconv.PYTHON_VERSION).text(message["python_version"]),
+            Key(semconv.PROCESS_CREATION_TIME).text(iso_time(began_ns())),
         )
         self._drain.begin(run_id, (*resource, *own))
         carrier.register(run_id, self.take_frames)
@@ -412,6 +421,12 @@ class OTelMonitoringHub(MonitoringHub):
             "run.json",
             {"run_id": run_id, "resource": [attribute.hex() for attribute in resource]},
         )
+
+    def _recorded_share(self) -> float:
+        """Return of which share of tasks the user's own spans are recorded: what anybody wants."""
+        if any(destination.sampling is not None for destination in self._destinations):
+            return 1.0
+        return self._sampled_share
 
     def _serve(self) -> None:
         revived_at = time.monotonic()
@@ -442,6 +457,8 @@ class OTelMonitoringHub(MonitoringHub):
             "collector": self._collector and self._collector.as_settings(),
             "destinations": [destination.as_settings() for destination in self._destinations],
             "trace_scope": self.trace_scope,
+            "sampled_share": self._sampled_share,
+            "exception_signals": exception_signals(),
             "hub_pid": process.pid,
             "hub_started": process.create_time(),
             "debug": self.monitoring_debug,

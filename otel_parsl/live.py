@@ -112,6 +112,8 @@ class _Process:
             frames.append(running.writer.frame(LOGS, (running_event(running),)))
         samples = self._samples(running, is_first=bool(frames))
         frames += (running.writer.sample(running.which, sample) for sample in samples)
+        if of_process := running.writer.process_frame(running.which):
+            frames.append(of_process)
         if frames and any(_is_sent(send, b"".join(frames)) for send in sends):
             self._reported = running
             with self._lock:

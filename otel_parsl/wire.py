@@ -236,9 +236,18 @@ def span(  # noqa: PLR0913 - a span's fields
 class Metric:
     """One metric's name, unit and kind, encoded once."""
 
-    __slots__ = ("_head", "_is_integer", "_is_sum")
+    __slots__ = ("_head", "_is_integer", "_is_monotonic", "_is_sum")
 
-    def __init__(self, name: str, unit: str, *, is_sum: bool = False, is_integer: bool = False):
+    def __init__(
+        self,
+        name: str,
+        unit: str,
+        *,
+        is_sum: bool = False,
+        is_integer: bool = False,
+        is_monotonic: bool = True,
+    ) -> None:
+        self._is_monotonic = is_monotonic
         self._head = b"\x0a" + sized(utf8(name)) + b"\x1a" + sized(utf8(unit))
         self._is_sum = is_sum
         self._is_integer = is_integer
@@ -258,10 +267,11 @@ class Metric:
         return sized(start + b"\x19" + _fixed64(time_ns) + number + attributes)
 
     def of(self, points: Iterable[bytes]) -> bytes:
-        """Return a sized Metric; a sum is cumulative and monotonic."""
+        """Return a sized Metric; a sum is cumulative."""
         data = _attributes(b"\x0a", points)
         if self._is_sum:
-            return sized(self._head + b"\x3a" + sized(data + b"\x10\x02\x18\x01"))
+            data += b"\x10\x02\x18\x01" if self._is_monotonic else b"\x10\x02"
+            return sized(self._head + b"\x3a" + sized(data))
         return sized(self._head + b"\x2a" + sized(data))
 
 

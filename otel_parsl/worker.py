@@ -31,8 +31,11 @@ from otel_parsl.execution_record import (
     try_attributes,
 )
 from otel_parsl.identity import run_key, task_trace_id
+from otel_parsl.process_metrics import began_ns, iso_time, process_metrics
+from otel_parsl.propagation import DEFAULT
 from otel_parsl.samples import sample_metrics
 from otel_parsl.sampling import Sample, TrySampler
+from otel_parsl.trace_sampling import is_sampled
 from otel_parsl.wire import LOGS, METRICS, TRACES
 
 logger = logging.getLogger(__name__)
@@ -52,6 +55,12 @@ class RunContext(NamedTuple):
     """Of the run's telemetry: the workflow's name, if the user says nothing else."""
     receiver: tuple[str, str] | None = None
     """The fields of a ``direct.Receiver``, where news go directly to the agent."""
+    propagators: tuple[str, ...] = DEFAULT
+    """In which forms the user's code is given its context, in words of ``OTEL_PROPAGATORS``."""
+    baggage: str = ""
+    """What the run was loaded with, as W3C writes it."""
+    sampled_share: float = 1.0
+    """Of tasks whose context says that it is sampled: see ``trace_sampling``."""
 
     def __repr__(self) -> str:
         return f"RunContext({self.run_id!r})"  # the token is nobody's business
@@ -84,6 +93,7 @@ class Writer:
         self.pid = os.getpid()
         self.host = platform.node()
         self.sampler = None if in_submit_process else TrySampler()
+        self._process_due_at = 0.0
         self._origin = Origin(
             context.run_id,
             context.scope,
@@ -92,6 +102,7 @@ class Writer:
             self.pid,
             platform.python_version(),
             _place(),
+            iso_time(began_ns()),
         )
         self._head = self._origin.encoded()
         self._scope = wire.scope(semconv.SCOPE, __version__)
@@ -137,6 +148,19 @@ class Writer:
             None if (trouble := live.trouble()) is None else {semconv.TRANSPORT_ERROR: trouble},
         )
         return spool.frame(EXECUTION, record(self._head, ended))
+
+    def process_frame(self, which: TryContext) -> bytes:
+        """Return the frame of what this process has used, where it is due; else nothing."""
+        interval_s = self.context.interval_s
+        if self.sampler is None or interval_s <= 0 or not which.monitor_resources:
+            return b""
+        now = time.monotonic()
+        if now < self._process_due_at:
+            return b""
+        self._process_due_at = now + interval_s
+        self.sampler.sample()
+        metrics = process_metrics(self.sampler.process(), began_ns=began_ns())
+        return self.frame(METRICS, metrics)
 
     def execution_id(self, which: TryContext, start_ns: int) -> bytes:
         """Return the id of the span of an execution here."""
@@ -334,6 +358,7 @@ class _Observed:
             of_run, which = self._writer, self._which
             frames = [of_run.execution(which, self._start_ns, self._end_ns, error, self._sample)]
             frames += (of_run.sample(which, earlier) for earlier in self._unsent)
+            frames.append(of_run.process_frame(which))
             if self._made is not None:
                 frames.append(spool.frame(TRACES, self._made))
         except Exception:
@@ -344,11 +369,16 @@ class _Observed:
     def _begin(self) -> None:
         of_run, which, start_ns = self._writer, self._which, self._start_ns
         baseline = None if of_run.sampler is None else of_run.sampler.begin()
-        user_spans.begin(
-            task_trace_id(of_run.run, which.task_id, scope=of_run.context.scope),
+        context = of_run.context
+        given = user_spans.Given(
+            task_trace_id(of_run.run, which.task_id, scope=context.scope),
             of_run.execution_id(which, start_ns),
-            of_run.user_resource,
+            which.task_id,
+            is_sampled(of_run.run, which.task_id, context.sampled_share),
+            context.baggage,
+            context.propagators,
         )
+        user_spans.begin(given, of_run.user_resource)
         live.began(live.Try(of_run, which, start_ns), baseline)
 
 

@@ -31,10 +31,12 @@ from otel_parsl.spool import Frame, Place, SpoolWriter, frame, segment_path, seg
 from otel_parsl_collector.direct_receiver import DirectReceiver
 from otel_parsl_collector.endpoint import Endpoint
 from otel_parsl_collector.errors import CollectorError, StoreError
+from otel_parsl_collector.exporters.forwarding import Forwarding
 from otel_parsl_collector.exporters.otlp import OtlpExporter
 from otel_parsl_collector.exporters.otlp_transport import Destination, Unavailable
 from otel_parsl_collector.exporters.parsl_sql import KeepingStore, ParslSqlExporter
 from otel_parsl_collector.exporters.refused_file import RefusedFile
+from otel_parsl_collector.exporters.task_sampling import Rule
 from otel_parsl_collector.pump import Pump
 from otel_parsl_collector.receivers.htex_zmq import HtexReceiver, Socket
 from otel_parsl_collector.site_store import SiteStore
@@ -73,7 +75,7 @@ class Agent:
         self._store: KeepingStore | SiteStore | None = None
         self._store_pump: Pump | None = None
         self._store_error: str | None = None
-        self._forwarders: list[tuple[OtlpExporter, Pump]] = []
+        self._forwarders: list[tuple[Forwarding, Pump]] = []
         self._lifecycle: Pump | None = None
         self._measure: Callable[[], None] = lambda: None
         self._have_managers_ended = False
@@ -214,27 +216,40 @@ class Agent:
             return
         self._derived = _LockedWriter(self._directory, DERIVED)
         for number, settings in enumerate(destinations):
+            rule = self._rule(settings.pop("sampling", None))
             exporter = OtlpExporter(
                 _destination(settings),
                 refused_path=self._directory / f"refused-{number}.otlp",
             )
-            self._forwarders.append((exporter, self._forwarder(number, exporter)))
+            forwarding = Forwarding(
+                exporter,
+                rule=rule,
+                exception_signals=self._settings.get("exception_signals", ("traces",)),
+                path=self._directory / f"sampling-{number}.db",
+            )
+            self._forwarders.append((forwarding, self._forwarder(number, forwarding)))
         for _, pump in self._forwarders:
             pump.start()
 
-    def _forwarder(self, number: int, exporter: OtlpExporter) -> Pump:
+    def _rule(self, share: float | None) -> Rule:
+        """Return what a destination wants: its own rule, or that of the standard variable."""
+        if share is not None:
+            return Rule(share, keeps_failures=True)
+        return Rule(self._settings.get("sampled_share", 1.0))
+
+    def _forwarder(self, number: int, forwarding: Forwarding) -> Pump:
         name = f"forward-{number}.json"
         saved = rendezvous.read(self._directory, name) or {}
         streams = (SUBMIT, AGENT, DIRECT, DERIVED)
         places = {stream: Place(*saved.get(stream, Place())) for stream in streams}
 
         def consume(frames: list[Frame], behind: Mapping[str, Place]) -> None:
-            exporter.consume(frames, behind)
+            forwarding.consume(frames, behind)
             rendezvous.write(self._directory, name, behind)
 
         def delay_s(error: Exception) -> float:
             assert isinstance(error, (Unavailable, OSError))
-            return exporter.delay_s(error)
+            return forwarding.exporter.delay_s(error)
 
         return Pump(
             f"forward-{number}",
@@ -459,13 +474,14 @@ class Agent:
             "store_error": self._store_error,
             "destinations": [
                 {
-                    "endpoint": exporter.destination.endpoint,
-                    "sent": exporter.sent,
-                    "refused": exporter.refused,
-                    "error": exporter.last_error,
+                    "endpoint": forwarding.exporter.destination.endpoint,
+                    "sent": forwarding.exporter.sent,
+                    "sampled_out": forwarding.sampling.sampled_out,
+                    "refused": forwarding.exporter.refused,
+                    "error": forwarding.exporter.last_error,
                     "is_empty": forwarder.is_empty(),
                 }
-                for exporter, forwarder in self._forwarders
+                for forwarding, forwarder in self._forwarders
             ],
         }
         if said != self._said:
@@ -488,8 +504,9 @@ class Agent:
     def _stop(self) -> None:
         if self._lifecycle is not None:
             self._lifecycle.stop()
-        for _, pump in self._forwarders:
+        for forwarding, pump in self._forwarders:
             pump.stop()
+            forwarding.sampling.close()
         if self._is_released and self._is_forwarded():
             for stream in (SUBMIT, AGENT, DIRECT, DERIVED):
                 for number in segments(self._directory, stream):
@@ -499,6 +516,7 @@ class Agent:
 
 def _destination(settings: dict[str, Any]) -> Destination:
     """Return what the hub has written as JSON."""
+    settings.pop("sampling", None)
     settings["headers"] = tuple(tuple(pair) for pair in settings["headers"])
     settings["signals"] = tuple(settings["signals"])
     return Destination(**settings)

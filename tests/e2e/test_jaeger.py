@@ -36,7 +36,7 @@ def joined():
 
 def calling():
     from opentelemetry import trace
-    context = trace.SpanContext(0xABC, 0xDEF, is_remote=False, trace_flags=trace.TraceFlags(1))
+    context = trace.SpanContext(int("3d" * 16, 16), int("4c" * 8, 16), is_remote=False)
     return trace.use_span(trace.NonRecordingSpan(context))
 
 with parsl.load(Config(executors=[htex()], retries=1,
@@ -221,7 +221,7 @@ def test_run_and_task_link_to_the_spans_that_called(spans: dict[str, dict[str, A
 
     assert {
         ("program.py", "1f" * 16, "2e" * 8),
-        ("fit", f"{0xABC:032x}", f"{0xDEF:016x}"),
+        ("fit", "3d" * 16, "4c" * 8),
     } == linked
 
 
