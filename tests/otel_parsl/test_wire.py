@@ -240,7 +240,10 @@ def test_metric_has_its_points(
     """A gauge or a cumulative sum is read with its points, exact to the last bit."""
     is_integer = data.draw(st.booleans())
     values = [data.draw(INT64 if is_integer else st.floats()) for _ in points]
-    metric = wire.Metric(name, unit, is_sum=is_sum, is_integer=is_integer)
+    is_monotonic = data.draw(st.booleans())
+    metric = wire.Metric(
+        name, unit, is_sum=is_sum, is_integer=is_integer, is_monotonic=is_monotonic
+    )
     written = metric.of(
         metric.point(wire.point_attributes(_written(pairs)), start_ns, time_ns, value)
         for (pairs, start_ns, time_ns), value in zip(points, values, strict=True)
@@ -257,7 +260,11 @@ def test_metric_has_its_points(
     expected = Metric(name=as_sent(name), unit=as_sent(unit))
     if is_sum:
         expected.sum.CopyFrom(
-            Sum(data_points=expected_points, aggregation_temporality=2, is_monotonic=True)  # type: ignore[arg-type]
+            Sum(
+                data_points=expected_points,
+                aggregation_temporality=2,  # type: ignore[arg-type]
+                is_monotonic=is_monotonic,
+            )
         )
     else:
         expected.gauge.CopyFrom(Gauge(data_points=expected_points))
