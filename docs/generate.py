@@ -84,6 +84,33 @@ VARIABLES = (
         "project=p42",
     ),
     Variable(
+        "OTEL_TRACES_SAMPLER",
+        "which tasks' spans are forwarded: `always_on`, `always_off` or `traceidratio`, each with"
+        " or without `parentbased_` before it; the tables have every task",
+        "always_off",
+    ),
+    Variable(
+        "OTEL_TRACES_SAMPLER_ARG", "the share of tasks for `traceidratio`, from 0 to 1", "0.1"
+    ),
+    Variable(
+        "OTEL_PROPAGATORS",
+        "in which forms an app is given its context, joined by commas: `tracecontext` and"
+        " `baggage`, which is the default, `none`, or what an installed package provides",
+        "tracecontext",
+    ),
+    Variable(
+        "TRACEPARENT",
+        "the span that the program was started in: the run's span links to it, and"
+        " `parentbased_` samplers, such as the default, follow its flag",
+        f"00-{'1f' * 16}-{'2e' * 8}-00",
+    ),
+    Variable("BAGGAGE", "what every app of the run finds in its context", "user=ada"),
+    Variable(
+        "OTEL_SEMCONV_EXCEPTION_SIGNAL_OPT_IN",
+        "`logs` forwards exceptions as log records in place of span events, `logs/dup` as both",
+        "logs",
+    ),
+    Variable(
         "OTEL_SDK_DISABLED",
         "`true` forwards nothing and makes no spans of yours; the tables are written",
         "true",

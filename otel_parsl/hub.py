@@ -91,7 +91,7 @@ class OTelMonitoringHub(MonitoringHub):
             ``OTEL_EXPORTER_OTLP_ENDPOINT`` and its kin name one where this is None.
         collector: A site's collector of ours that keeps the database, such as
             ``https://collector.site.org:4317``, or a mapping of ``config.Destination``'s fields
-            but ``signals``. None is written here then.
+            but ``sampling`` and ``signals``. None is written here then.
         protocol: ``grpc`` or ``http/protobuf``, for ``endpoint``; without one for ``collector``.
         headers: Sent there with every request.
         certificate: Path of the certificates to trust there.
@@ -403,9 +403,9 @@ class OTelMonitoringHub(MonitoringHub):
             self.trace_scope,
             float(self.resource_monitoring_interval),
             str(given["service.name"]),
-            self._formats,
-            self._baggage,
-            self._recorded_share(),
+            propagators=self._formats,
+            baggage=self._baggage,
+            sampled_share=self._recorded_share(),
         )
         own = (
             Key(semconv.SERVICE_INSTANCE_ID).text(f"{message['host']}:{os.getpid()}"),

@@ -49,6 +49,8 @@ HUB_CHECK_S = 1.0
 SAY_S = 0.25
 RECEIVER_CHECK_S, RECEIVER_AGAIN_S = 0.1, 10.0
 HEARTBEAT_S = 15.0
+SAY_AGAIN_S = 5.0
+"""How long to wait where something could not be said."""
 MEASURE_S = 60.0
 """How often a run in which nothing happens says its metrics again."""
 LINGER_S = 60.0
@@ -105,13 +107,11 @@ class Agent:
             closing = closing or self._changed(rendezvous.CLOSING)
             if closing is None and self._is_due("hub", HUB_CHECK_S) and not self._hub_is_alive():
                 closing = self._close_lost_run()
-            if closing is None and self._is_due("heartbeat", HEARTBEAT_S):
-                self._beat()
+            if closing is None:
+                self._say_now_and_then()
             if closing is not None and not self._is_released:
                 self._release(Place(*closing["place"]))
             self._check_pumps()
-            if self._is_due("measure", MEASURE_S):
-                self._measure()
             if self._is_due("say", SAY_S) or self._is_released:
                 self._say()
                 self._remove_finished_segments()
@@ -279,6 +279,7 @@ class Agent:
             lifecycle.consume,
             retryable=(),
             delay_s=lambda _: 0.0,
+            run=self._run_attributes,
         )
         self._measure = lifecycle.measure
         self._lifecycle.start()
@@ -363,6 +364,12 @@ class Agent:
         rendezvous.write(self._directory, rendezvous.CLOSING, closing)
         return closing
 
+    def _say_now_and_then(self) -> None:
+        if self._is_due("heartbeat", HEARTBEAT_S):
+            self._beat()
+        if self._is_due("measure", MEASURE_S):
+            self._measure()
+
     def _beat(self) -> None:
         """Say that the run has an agent: it comes to the database by the spool, as all else."""
         if self._run is None or self._run_id is None:
@@ -379,8 +386,9 @@ class Agent:
 
     def _end_managers(self) -> None:
         """Say, behind all their reports, that no more can come: their spans wait for it."""
-        if self._run is None or self._run_id is None:
-            self._have_managers_ended = True
+        if self._have_managers_ended or self._derived is None:
+            return
+        if self._run is None or self._run_id is None or not self._is_due("managers", SAY_AGAIN_S):
             return
         now_ns = time.time_ns() // 1000 * 1000
         request = self._of_run(
@@ -441,8 +449,7 @@ class Agent:
         if self._direct is not None:
             self._direct.stop()
             self._direct = None
-        if self._derived is not None and not self._have_managers_ended and self._is_due("managers", 5.0):
-            self._end_managers()
+        self._end_managers()
         pump = self._store_pump
         if pump is None or pump.places[SUBMIT] < last:
             return

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from otel_parsl import config
+from otel_parsl import config, propagation, trace_sampling
 
 _DOCS = Path(__file__).parents[2] / "docs"
 
@@ -44,12 +44,15 @@ def test_reference_has_no_other_pages() -> None:
 @pytest.mark.parametrize("variable", generate.VARIABLES, ids=lambda variable: variable.name)
 def test_variable_of_the_reference_makes_a_difference(variable: Any) -> None:
     """Each variable that the reference names changes what is forwarded, or what it says."""
-    base = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:4317"}
+    base = {
+        "OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:4317",
+        "OTEL_TRACES_SAMPLER": "parentbased_traceidratio",
+    }
 
     assert _settings({**base, variable.name: variable.example}) != _settings(base)
 
 
-def _settings(environment: dict[str, str]) -> tuple[object, object]:
+def _settings(environment: dict[str, str]) -> tuple[object, ...]:
     found = config.destinations(
         endpoint=None,
         forward_to=(),
@@ -58,4 +61,14 @@ def _settings(environment: dict[str, str]) -> tuple[object, object]:
         certificate=None,
         environment=environment,
     )
-    return [each.as_settings() for each in found], config.resource_attributes(None, environment)
+    formats = propagation.propagators(environment)
+    caller = propagation.span_at_load(formats, environment)
+    return (
+        [each.as_settings() for each in found],
+        config.resource_attributes(None, environment),
+        config.exception_signals(environment),
+        formats,
+        caller,
+        propagation.baggage_at_load(formats, environment),
+        trace_sampling.share_from_environment(caller, environment),
+    )
