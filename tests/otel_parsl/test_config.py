@@ -264,7 +264,7 @@ def test_collector_that_cannot_be_meant_is_refused(given: dict[str, Any], messag
 
 def test_settings_of_a_destination_are_plain_and_whole() -> None:
     """What the agent is given says every field, in values that JSON has."""
-    destination = Destination(URL, headers=(("a", "b"),), signals=("logs",))
+    destination = Destination(URL, headers=(("a", "b"),), signals=("logs",), sampling=0.5)
     assert destination.as_settings() == {
         "endpoint": URL,
         "protocol": "grpc",
@@ -273,6 +273,7 @@ def test_settings_of_a_destination_are_plain_and_whole() -> None:
         "compression": "none",
         "timeout_s": 10.0,
         "signals": ("logs",),
+        "sampling": 0.5,
     }
 
 
