@@ -21,6 +21,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
 )
 
 from otel_parsl.wire import LOGS, METRICS, TRACES
+from otel_parsl_collector.partial_messages import BYTES, MANY, Field, message_classes
 
 
 class Signal(NamedTuple):
@@ -106,15 +107,35 @@ SIGNALS = {
 BY_NAME = {signal.name: signal for signal in SIGNALS.values()}
 
 
+_DATA = {5: "gauge", 7: "sum", 9: "histogram", 10: "exponential_histogram", 11: "summary"}
+# What OTLP may have many of stands here once, and protobuf joins all that come for one: so all
+# items of a request are in one list, and no group, scope or metric needs a look in Python.
+_JOINED = message_classes(
+    "otel_parsl.joined",
+    {
+        "Request": (Field(1, "group", "Group"),),
+        "Group": (Field(2, "scope", "Scope"),),
+        "Scope": (Field(2, "items", BYTES, MANY),),
+        "MetricRequest": (Field(1, "group", "MetricGroup"),),
+        "MetricGroup": (Field(2, "scope", "MetricScope"),),
+        "MetricScope": (Field(2, "metric", "Metric"),),
+        "Metric": [Field(number, name, "Data") for number, name in _DATA.items()],
+        "Data": (Field(1, "data_points", BYTES, MANY),),
+    },
+)
+
+
 def count_items(signal: int, payload: bytes) -> int:
     """Return how many items a request holds; one that cannot be decoded counts as one."""
-    kind = SIGNALS.get(signal)
-    if kind is None:
+    if signal not in SIGNALS:
         return 1
     try:
-        return kind.count(kind.request.FromString(payload))
+        if signal != METRICS:
+            return len(_JOINED["Request"].FromString(payload).group.scope.items)
+        metric = _JOINED["MetricRequest"].FromString(payload).group.scope.metric
     except DecodeError:
         return 1
+    return sum(len(getattr(metric, name).data_points) for name in _DATA.values())
 
 
 def count_by_signal(requests: Iterable[tuple[int, bytes]]) -> Counter[int]:

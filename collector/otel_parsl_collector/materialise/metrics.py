@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from struct import Struct
 from typing import Any
+
+from opentelemetry.proto.metrics.v1.metrics_pb2 import NumberDataPoint
 
 from otel_parsl import semconv as names
 from otel_parsl_collector.materialise.attributes import Attributes, read_attributes
 from otel_parsl_collector.materialise.facts import Facts, ManagerReport, Run, Sample
+from otel_parsl_collector.materialise.views import MetricView, PointView
 
 SAMPLE_METRICS = (
     names.TRY_SAMPLE,
@@ -35,21 +38,23 @@ _MANAGER = (
 )
 
 
-def add(metrics: Iterable[Any], resource: Attributes, run: Run | None, facts: Facts) -> None:
-    """Add what the metrics of one Resource say to the facts."""
+def add(metrics: Iterable[bytes], resource: Attributes, run: Run | None, facts: Facts) -> None:
+    """Add what the encoded metrics of one Resource say to the facts."""
     if run is None:
         facts.unknown += 1
         return
     manager: dict[str, dict[int, float]] = {}
     samples = _Samples()
-    for metric in metrics:
-        name = metric.name
+    for data in metrics:
+        name, points = _read_metric(data)
         column = _COLUMN.get(name)
         if column is not None:
-            samples.add(metric.gauge.data_points, column)
+            for point in points:
+                samples.add(point, column)
         elif name.startswith("parsl.manager."):
-            points = manager.setdefault(name, {})
-            points.update((p.time_unix_nano, _value(p)) for p in metric.gauge.data_points)
+            of_metric = manager.setdefault(name, {})
+            for time_ns, value, _ in points:
+                of_metric[time_ns] = value
         else:
             facts.unknown += 1
     samples.finish(run.run_id, facts)
@@ -57,16 +62,61 @@ def add(metrics: Iterable[Any], resource: Attributes, run: Run | None, facts: Fa
         _add_manager(manager, resource, run.run_id, facts)
 
 
-def _value(point: Any) -> float:
-    value: float = point.as_int if point.WhichOneof("value") == "as_int" else point.as_double
-    return value
-
-
 _SampleKey = tuple[tuple[int, int], int]
+_Point = tuple[int, float, bytes]
+"""Time, value, and the attributes as they are encoded."""
 _TIME_TAG, _DOUBLE_TAG, _INTEGER_TAG = 0x19, 0x21, 0x31
-_VALUE_TAGS = (_DOUBLE_TAG, _INTEGER_TAG)
 _VALUE_END = 18
-_read_point = Struct("<xQBd").unpack_from
+_read_double = Struct("<xQxd").unpack_from
+_read_integer = Struct("<xQxq").unpack_from
+
+
+_ENDS = [b"\x2a%c\x0a%c" % (size + 2, size) for size in range(126)]
+"""What stands before a gauge's only point, by the size of the point."""
+_NAMES = {
+    b"\x0a%c%b\x1a" % (len(name), name.encode()): name
+    for name in (*SAMPLE_METRICS, *_MANAGER, names.MANAGER_TASKS)
+}
+
+
+def _read_metric(data: bytes) -> tuple[str, Sequence[_Point]]:
+    """
+    Return the name and the points of a metric.
+
+    A sample's have one point each, and are most of all messages there are: in the form that we give
+    them (name, unit, gauge; every length in one byte) they need no protobuf library.
+    """
+    try:
+        name_end = data[1] + 3
+        name = _NAMES.get(data[:name_end])
+        if name is not None:
+            start = name_end + data[name_end] + 5
+            if data[start - 4 : start] == _ENDS[len(data) - start]:
+                return name, (_read_point(data[start:]),)
+    except IndexError:
+        pass
+    metric = MetricView.FromString(data)
+    return metric.name, [_read_point(point) for point in metric.gauge.data_points]
+
+
+def _read_point(data: bytes) -> _Point:
+    """
+    Return what a NumberDataPoint says.
+
+    One of ours is a time and a value of 8 bytes each, then the attributes; any other is put into
+    that form.
+    """
+    if len(data) >= _VALUE_END and data[0] == _TIME_TAG:
+        if data[9] == _INTEGER_TAG:
+            time_ns, value = _read_integer(data)
+            return time_ns, value, data[_VALUE_END:]
+        if data[9] == _DOUBLE_TAG:
+            time_ns, value = _read_double(data)
+            return time_ns, value, data[_VALUE_END:]
+    point = NumberDataPoint.FromString(data)
+    value = point.as_int if point.WhichOneof("value") == "as_int" else point.as_double
+    attributes = NumberDataPoint(attributes=point.attributes).SerializeToString()
+    return point.time_unix_nano, value, attributes
 
 
 class _Samples:
@@ -83,30 +133,17 @@ class _Samples:
         self._ids: dict[bytes, tuple[int, int]] = {}
         self._keyless = 0
 
-    def add(self, points: Iterable[Any], column: int) -> None:
-        rows, known = self._rows, self._ids
-        for point in points:
-            data = point.SerializeToString()
-            ids = known.get(data[_VALUE_END:])
-            # A point of ours is a time and a value of 8 bytes each, then the attributes; any other
-            # is read field by field.
-            if ids is not None and data[0] == _TIME_TAG and data[9] in _VALUE_TAGS:
-                time_ns, tag, value = _read_point(data)
-                if tag == _INTEGER_TAG:
-                    value = point.as_int
-            else:
-                ids = self._read(point, data)
-                if ids is None:
-                    self._keyless += 1
-                    continue
-                time_ns, value = point.time_unix_nano, _value(point)
-            key = (ids, time_ns)
-            row = rows.get(key)
-            if row is None:
-                row = rows[key] = [None] * len(SAMPLE_METRICS)
-            row[column] = value
-            if column == 0:
-                self._texts[key] = read_attributes(point.attributes)
+    def add(self, point: _Point, column: int) -> None:
+        time_ns, value, attributes = point
+        ids = self._ids.get(attributes) or self._read(attributes, time_ns, has_texts=column == 0)
+        if ids is None:
+            self._keyless += 1
+            return
+        key = (ids, time_ns)
+        row = self._rows.get(key)
+        if row is None:
+            row = self._rows[key] = [None] * len(SAMPLE_METRICS)
+        row[column] = value
 
     def finish(self, run_id: str, facts: Facts) -> None:
         facts.incomplete += self._keyless
@@ -127,14 +164,17 @@ class _Samples:
                 )
             )
 
-    def _read(self, point: Any, data: bytes) -> tuple[int, int] | None:
-        found = read_attributes(point.attributes)
+    def _read(self, attributes: bytes, time_ns: int, *, has_texts: bool) -> tuple[int, int] | None:
+        """Return which try a point is about, and remember it; keep what else the point says."""
+        found = read_attributes(PointView.FromString(attributes).attributes)
         try:
             ids = (found[names.TASK_ID], found[names.TRY_ID])
         except KeyError:
             return None
-        if len(data) > _VALUE_END and data[0] == _TIME_TAG and data[9] in _VALUE_TAGS:
-            self._ids[data[_VALUE_END:]] = ids
+        if has_texts:
+            self._texts[ids, time_ns] = found
+        else:
+            self._ids[attributes] = ids
         return ids
 
 

@@ -7,16 +7,9 @@ Pure: no clock, no I/O, no memory between calls but of Resources already read.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import lru_cache
-from typing import Any
 
 from google.protobuf.message import DecodeError
-from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
-from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
-    ExportMetricsServiceRequest,
-)
-from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 
 from otel_parsl import semconv
@@ -24,11 +17,12 @@ from otel_parsl.wire import LOGS, METRICS, TRACES
 from otel_parsl_collector.materialise import events, metrics, spans
 from otel_parsl_collector.materialise.attributes import Attributes, read_attributes
 from otel_parsl_collector.materialise.facts import Facts, Run
+from otel_parsl_collector.materialise.views import LogsView, MetricsView, TracesView
 
-_REQUESTS: dict[int, Callable[[], Any]] = {
-    TRACES: ExportTraceServiceRequest,
-    METRICS: ExportMetricsServiceRequest,
-    LOGS: ExportLogsServiceRequest,
+_READERS = {
+    TRACES: (TracesView, spans.add),
+    METRICS: (MetricsView, metrics.add),
+    LOGS: (LogsView, events.add),
 }
 
 
@@ -42,37 +36,21 @@ def materialise(signal: int, payload: bytes, facts: Facts) -> None:
         facts: Where to add it.
 
     Raises:
-        DecodeError: The payload is no such request.
+        DecodeError: The payload is no such request; some of it may have been added.
     """
-    request = _REQUESTS[signal]()
-    request.ParseFromString(payload)
-    if signal == LOGS:
-        for group in request.resource_logs:
-            resource, run = _resource(group.resource, facts)
-            for scope in group.scope_logs:
-                events.add(scope.log_records, resource, run, facts)
-    elif signal == TRACES:
-        for group in request.resource_spans:
-            resource, run = _resource(group.resource, facts)
-            for scope in group.scope_spans:
-                spans.add(scope.spans, resource, run, facts)
-    else:
-        for group in request.resource_metrics:
-            resource, run = _resource(group.resource, facts)
-            for scope in group.scope_metrics:
-                metrics.add(scope.metrics, resource, run, facts)
-
-
-def _resource(resource: Any, facts: Facts) -> tuple[Attributes, Run | None]:
-    found, run = _read_resource(resource.SerializeToString())
-    if run is not None:
-        facts.runs[run.run_id] = run
-    return found, run
+    view, add = _READERS[signal]
+    for group in view.FromString(payload).groups:
+        resource, run = _read_resource(group.resource)
+        if run is not None:
+            facts.runs[run.run_id] = run
+        for scope in group.scopes:
+            add(scope.items, resource, run, facts)
 
 
 @lru_cache(maxsize=4096)
 def _read_resource(data: bytes) -> tuple[Attributes, Run | None]:
-    found = read_attributes(Resource.FromString(data).attributes)
+    pairs = Resource.FromString(data).attributes
+    found = read_attributes(pair.SerializeToString() for pair in pairs)
     try:
         run = Run(
             run_id=found[semconv.RUN_ID],

@@ -14,7 +14,7 @@ from google.protobuf.message import DecodeError
 from otel_parsl_collector.otlp_json import JsonError, fill, load
 from otel_parsl_collector.receivers.refusal import Malformed
 from otel_parsl_collector.receivers.validation import validate
-from otel_parsl_collector.signals import SIGNALS
+from otel_parsl_collector.signals import SIGNALS, count_items
 
 MAX_REQUEST_BYTES = 64 << 20
 """OTLP's recommended limit, before and after decompression."""
@@ -78,10 +78,10 @@ def response(request: Request) -> Any:
 
 
 def _checked(signal: int, message: Any, body: bytes | None) -> Request:
-    verdict = validate(signal, message)
+    verdict = validate(signal, message, body)
     if body is None or any(verdict):
         body = message.SerializeToString()
-    return Request(signal, body, SIGNALS[signal].count(message), verdict.rejected, _words(*verdict))
+    return Request(signal, body, count_items(signal, body), verdict.rejected, _words(*verdict))
 
 
 def _words(rejected: int, cleared: int) -> str:

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 from otel_parsl.wire import LOGS, METRICS, TRACES
+from otel_parsl_collector.partial_messages import BYTES, MANY, REQUIRED, Field, message_classes
 
 _NO_TRACE, _NO_SPAN = bytes(16), bytes(8)
 
@@ -26,9 +27,51 @@ class Verdict(NamedTuple):
     """Items whose ids were taken out."""
 
 
-def validate(signal: int, request: Any) -> Verdict:
-    """Take out of a request what no receiver would take."""
+def validate(signal: int, request: Any, payload: bytes | None) -> Verdict:
+    """
+    Take out of a request what no receiver would take.
+
+    Args:
+        signal: ``wire.TRACES``, ``METRICS`` or ``LOGS``.
+        request: The request.
+        payload: The same, encoded; None where it was not protobuf.
+    """
+    if signal == METRICS and payload is not None and not _has_exemplars(payload):
+        return Verdict(0, 0)
     return _CHECKS[signal](request)
+
+
+_Metrics = message_classes(
+    "otel_parsl.exemplars",
+    {
+        "Request": (Field(1, "groups", "Group", MANY),),
+        "Group": (Field(2, "scopes", "Scope", MANY),),
+        "Scope": (Field(2, "items", "Metric", MANY),),
+        "Metric": (
+            Field(5, "gauge", "Numbers"),
+            Field(7, "sum", "Numbers"),
+            Field(9, "histogram", "Histograms"),
+            Field(10, "exponential_histogram", "ExponentialHistograms"),
+        ),
+        "Numbers": (Field(1, "data_points", "Number", MANY),),
+        "Histograms": (Field(1, "data_points", "Histogram", MANY),),
+        "ExponentialHistograms": (Field(1, "data_points", "ExponentialHistogram", MANY),),
+        "Number": (Field(5, "exemplars", "Exemplar", MANY),),
+        "Histogram": (Field(8, "exemplars", "Exemplar", MANY),),
+        "ExponentialHistogram": (Field(11, "exemplars", "Exemplar", MANY),),
+        "Exemplar": (Field(1000, "never_there", BYTES, REQUIRED),),
+    },
+)["Request"]
+
+
+def _has_exemplars(payload: bytes) -> bool:
+    """
+    Tell whether any point of encoded metrics has an exemplar, without a look at each in Python.
+
+    An Exemplar here requires a field that none has, so a request with one is not whole, which the
+    protobuf library finds out by itself.
+    """
+    return not _Metrics.FromString(payload).IsInitialized()
 
 
 def _validate_traces(request: Any) -> Verdict:
