@@ -49,8 +49,8 @@ def message_classes(package: str, messages: Mapping[str, Sequence[Field]]) -> di
             message.field.add(
                 name=field_name,
                 number=number,
-                label=label,  # type: ignore[arg-type]
-                type=FieldDescriptorProto.TYPE_MESSAGE if is_message else kind,  # type: ignore[arg-type]
+                label=label,
+                type=FieldDescriptorProto.TYPE_MESSAGE if is_message else kind,
                 type_name=f".{package}.{kind}" if is_message else None,
             )
     pool = DescriptorPool()

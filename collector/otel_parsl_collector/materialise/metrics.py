@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from struct import Struct
+from collections.abc import Iterable
 from typing import Any
-
-from opentelemetry.proto.metrics.v1.metrics_pb2 import NumberDataPoint
 
 from otel_parsl import semconv as names
 from otel_parsl_collector.materialise.attributes import Attributes, read_attributes
 from otel_parsl_collector.materialise.facts import Facts, ManagerReport, Run, Sample
-from otel_parsl_collector.materialise.views import MetricView, PointView
+from otel_parsl_collector.materialise.points import Point, read_metric
+from otel_parsl_collector.materialise.sample_layouts import SampleLayouts
+from otel_parsl_collector.materialise.views import PointView
 
 SAMPLE_METRICS = (
     names.TRY_SAMPLE,
@@ -43,10 +42,15 @@ def add(metrics: Iterable[bytes], resource: Attributes, run: Run | None, facts: 
     if run is None:
         facts.unknown += 1
         return
+    encoded = list(metrics)
+    sample = _layouts.read(encoded)
+    if sample is not None:
+        _add_sample(*sample, run.run_id, facts)
+        return
     manager: dict[str, dict[int, float]] = {}
     samples = _Samples()
-    for data in metrics:
-        name, points = _read_metric(data)
+    for data in encoded:
+        name, points = read_metric(data)
         column = _COLUMN.get(name)
         if column is not None:
             for point in points:
@@ -62,61 +66,34 @@ def add(metrics: Iterable[bytes], resource: Attributes, run: Run | None, facts: 
         _add_manager(manager, resource, run.run_id, facts)
 
 
-_SampleKey = tuple[tuple[int, int], int]
-_Point = tuple[int, float, bytes]
-"""Time, value, and the attributes as they are encoded."""
-_TIME_TAG, _DOUBLE_TAG, _INTEGER_TAG = 0x19, 0x21, 0x31
-_VALUE_END = 18
-_read_double = Struct("<xQxd").unpack_from
-_read_integer = Struct("<xQxq").unpack_from
-
-
-_ENDS = [b"\x2a%c\x0a%c" % (size + 2, size) for size in range(126)]
-"""What stands before a gauge's only point, by the size of the point."""
-_NAMES = {
-    b"\x0a%c%b\x1a" % (len(name), name.encode()): name
-    for name in (*SAMPLE_METRICS, *_MANAGER, names.MANAGER_TASKS)
-}
-
-
-def _read_metric(data: bytes) -> tuple[str, Sequence[_Point]]:
-    """
-    Return the name and the points of a metric.
-
-    A sample's have one point each, and are most of all messages there are: in the form that we give
-    them (name, unit, gauge; every length in one byte) they need no protobuf library.
-    """
+def _add_sample(
+    time_ns: int,
+    attributes: bytes,
+    values: tuple[float | None, ...],
+    run_id: str,
+    facts: Facts,
+) -> None:
+    said = read_attributes(PointView.FromString(attributes).attributes)
+    cpu_num = said.get(names.SAMPLE_CPU_NUM)
     try:
-        name_end = data[1] + 3
-        name = _NAMES.get(data[:name_end])
-        if name is not None:
-            start = name_end + data[name_end] + 5
-            if data[start - 4 : start] == _ENDS[len(data) - start]:
-                return name, (_read_point(data[start:]),)
-    except IndexError:
-        pass
-    metric = MetricView.FromString(data)
-    return metric.name, [_read_point(point) for point in metric.gauge.data_points]
+        facts.samples.append(
+            Sample(
+                run_id,
+                said[names.TASK_ID],
+                said[names.TRY_ID],
+                time_ns,
+                said.get(names.SAMPLE_PID),
+                said.get(names.SAMPLE_STATUS),
+                None if cpu_num is None else str(cpu_num),
+                values,
+            )
+        )
+    except KeyError:
+        facts.incomplete += 1
 
 
-def _read_point(data: bytes) -> _Point:
-    """
-    Return what a NumberDataPoint says.
-
-    One of ours is a time and a value of 8 bytes each, then the attributes; any other is put into
-    that form.
-    """
-    if len(data) >= _VALUE_END and data[0] == _TIME_TAG:
-        if data[9] == _INTEGER_TAG:
-            time_ns, value = _read_integer(data)
-            return time_ns, value, data[_VALUE_END:]
-        if data[9] == _DOUBLE_TAG:
-            time_ns, value = _read_double(data)
-            return time_ns, value, data[_VALUE_END:]
-    point = NumberDataPoint.FromString(data)
-    value = point.as_int if point.WhichOneof("value") == "as_int" else point.as_double
-    attributes = NumberDataPoint(attributes=point.attributes).SerializeToString()
-    return point.time_unix_nano, value, attributes
+_SampleKey = tuple[tuple[int, int], int]
+_layouts = SampleLayouts(_COLUMN)
 
 
 class _Samples:
@@ -133,7 +110,7 @@ class _Samples:
         self._ids: dict[bytes, tuple[int, int]] = {}
         self._keyless = 0
 
-    def add(self, point: _Point, column: int) -> None:
+    def add(self, point: Point, column: int) -> None:
         time_ns, value, attributes = point
         ids = self._ids.get(attributes) or self._read(attributes, time_ns, has_texts=column == 0)
         if ids is None:

@@ -6,12 +6,12 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from typing import Any
 
-from sqlalchemy import Connection, Table, select
+from sqlalchemy import Connection, Integer, Table, bindparam, select
 
 from otel_parsl.schema import metadata
 from otel_parsl_collector.materialise.facts import Run
 from otel_parsl_collector.store.times import LocalTimes
-from otel_parsl_collector.store.upsert import Row, Upsert
+from otel_parsl_collector.store.upsert import Row, Upsert, driver_dialect
 
 _KEYS_AT_ONCE = 500
 
@@ -63,12 +63,23 @@ class Session:
         self, table: Table, run_id: str, task_ids: Iterable[int], columns: Sequence[str]
     ) -> Iterator[Any]:
         """Yield the given columns of the rows that a run's tasks have in one of our tables."""
-        wanted = [table.c[name] for name in columns]
         ids = sorted(set(task_ids))
+        query = _query(self._dialect, table.name, tuple(columns))
         for start in range(0, len(ids), _KEYS_AT_ONCE):
             chunk = ids[start : start + _KEYS_AT_ONCE]
-            query = select(*wanted).where(table.c.run_id == run_id, table.c.task_id.in_(chunk))
-            yield from self.connection.execute(query)
+            missing = _KEYS_AT_ONCE - len(chunk)
+            keys = (run_id, *chunk, *(chunk[-1:] * missing))
+            yield from self.connection.exec_driver_sql(query, keys)
+
+
+@cache
+def _query(dialect: str, table: str, columns: tuple[str, ...]) -> str:
+    """Return a SELECT for so many tasks of a run; SQLAlchemy would write it anew for each."""
+    of = metadata.tables[table].c
+    run = bindparam("run", type_=of.run_id.type)
+    tasks = [bindparam(f"task_{number}", type_=Integer) for number in range(_KEYS_AT_ONCE)]
+    query = select(*(of[name] for name in columns)).where(of.run_id == run, of.task_id.in_(tasks))
+    return str(query.compile(dialect=driver_dialect(dialect)))
 
 
 @cache

@@ -25,6 +25,12 @@ _DIALECTS: dict[str, tuple[Any, Any]] = {
     ),
 }
 
+
+def driver_dialect(name: str) -> Any:
+    """Return the dialect that writes SQL as the driver of a kind of database takes it."""
+    return _DIALECTS[name][1]
+
+
 _ROWS_AT_ONCE = 100
 """More would save nothing: a long statement is slower a row."""
 
