@@ -26,6 +26,8 @@ def read_attributes(pairs: Iterable[bytes]) -> Attributes:
 
     Raises:
         DecodeError: One is no KeyValue.
+        ValueError: A text is not UTF-8.
+        LookupError: One ends too early.
     """
     found = dict(map(_known.__getitem__, pairs))
     found.pop("", None)
@@ -59,7 +61,8 @@ def _read_value(name: str, data: bytes, start: int) -> tuple[str, Any] | None:
     """Return a name with the AnyValue that is encoded from a place on, if it is a plain one."""
     kind = data[start] if start < len(data) else None
     if kind == _INTEGER:
-        return name, AnyValue.FromString(data[start:]).int_value
+        value = AnyValue.FromString(data[start:])
+        return (name, value.int_value) if value.HasField("int_value") else None
     if kind == _TEXT and data[start + 1] == len(data) - start - 2:
         return name, data[start + 2 :].decode()
     if kind == _DOUBLE and len(data) == start + 9:
