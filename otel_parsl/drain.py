@@ -23,8 +23,11 @@ from otel_parsl import __version__, messages, semconv, spool, wire
 from otel_parsl.identity import run_key
 from otel_parsl.rendezvous import SUBMIT
 from otel_parsl.samples import sample_from_message, sample_metrics
+from otel_parsl.seldom import Seldom
 from otel_parsl.semconv import TRY_FAILED_STATES
-from otel_parsl.spool import Place, SpoolWriter
+from otel_parsl.spool import Place, segment_bytes, sound_bytes
+from otel_parsl.spool_room import MAX_MIB, StoreBacklog
+from otel_parsl.stream_writer import PatientWriter, StreamWriter
 from otel_parsl.submit_failure import told_failure
 from otel_parsl.wire import LOGS, METRICS, Key
 
@@ -34,9 +37,7 @@ FLUSH_S = 0.05
 SYNC_S = 1.0
 """How much of a run a power loss may take; a killed process loses only what was not yet flushed."""
 RECORDS_AT_ONCE = 1000
-WAITING_BYTES = 64 << 20
-"""What is kept in memory while the disk takes nothing; beyond that the oldest is dropped."""
-_WARN_EVERY_S = 60.0
+_RETRY_S = 0.1
 
 _EXECUTOR_TASK_ID = Key(semconv.EXECUTOR_TASK_ID)
 _CALLER = Key(semconv.CALLER)
@@ -59,31 +60,51 @@ class Drain:
         directory: Of the spool.
         scope: Which trace a task lives in.
         block_statuses: Returns the JobStatus of each block of an executor, by block id.
+        max_bytes: How much may wait in the spool for the store.
     """
 
-    def __init__(self, directory: Path, *, scope: str, block_statuses: BlockStatuses) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        scope: str,
+        block_statuses: BlockStatuses,
+        max_bytes: int = MAX_MIB << 20,
+    ) -> None:
         self._messages: deque[tuple[int, Any, str | None]] = deque()
         self._blobs: deque[bytes] = deque()
         self._submitted: dict[tuple[int, int], list[bytes]] = {}
         self._failed: dict[tuple[int, int], tuple[Any, bool]] = {}
         self._scope = scope
         self._block_statuses = block_statuses
-        self._writer = SpoolWriter(directory, SUBMIT)
-        self._waiting: list[bytes] = []
+        backlog = StoreBacklog(directory, SUBMIT, max_bytes=max_bytes)
+        self._file = StreamWriter(
+            directory,
+            SUBMIT,
+            has_room=backlog.has_room,
+            segment_bytes=segment_bytes(max_bytes),
+        )
+        self._writer = PatientWriter(self._file)
         self._events: messages.RunEvents | None = None
         self._resource = b""
         self._scope_bytes = wire.scope(semconv.SCOPE, __version__)
-        self._warned_at = -_WARN_EVERY_S
+        self._unread = Seldom(logger, logging.ERROR)
+        self._unsynced = Seldom(logger, logging.WARNING)
         self._synced_at = time.monotonic()
         self._is_dirty = False
         self._lock = threading.Lock()
         self.unreadable = 0
-        self.dropped = 0
+        """Messages, and the telemetry of tries, that could not be read."""
 
     @property
     def place(self) -> Place:
         """The place behind all that was spooled."""
-        return self._writer.place
+        return self._file.place
+
+    @property
+    def dropped(self) -> int:
+        """Batches that neither disk nor memory had room for."""
+        return self._writer.dropped
 
     def begin(self, run_id: str, resource: tuple[bytes, ...]) -> None:
         """Say whose messages they are; must come before the first flush that is to take any."""
@@ -124,29 +145,38 @@ class Drain:
         """Spool all that was put so far; safe to call from any thread."""
         with self._lock:
             frames = self._frames()
-            if frames or self._waiting:
-                self._append(frames)
+            if (frames or self._writer.waiting) and self._writer.append(frames):
+                self._is_dirty = True
             if self._is_dirty and time.monotonic() - self._synced_at > SYNC_S:
                 self.sync()
 
     def sync(self) -> None:
         """Bring what was spooled to the disk's platter."""
         try:
-            self._writer.sync()
+            self._file.sync()
         except OSError as error:
-            self._warn("the spool cannot be synced: %s", error)
+            self._unsynced.say("the spool cannot be synced: %s", error)
         self._synced_at = time.monotonic()
         self._is_dirty = False
 
-    def close(self) -> None:
-        """Flush and close the file."""
+    def close(self, *, timeout_s: float = 0.0) -> None:
+        """
+        Flush and close the file.
+
+        Args:
+            timeout_s: How long to wait for a disk that is full.
+        """
+        deadline = time.monotonic() + timeout_s
         self.flush()
+        while self._writer.waiting and time.monotonic() < deadline:
+            time.sleep(_RETRY_S)
+            self.flush()
         with self._lock:
             self.sync()
-            self._writer.close()
-        if self._waiting:
+            self._file.close()
+        if self._writer.waiting:
             logger.error(
-                "%d batches of telemetry could not be written and are lost", len(self._waiting)
+                "%d batches of telemetry could not be written and are lost", self._writer.waiting
             )
 
     def _frames(self) -> list[bytes]:
@@ -161,7 +191,7 @@ class Drain:
                 self._encode(message, observed_ns, called, records, metrics)
             except Exception as error:  # noqa: BLE001 - a border: a message must not end this thread
                 self.unreadable += 1
-                self._warn("a monitoring message could not be read: %r", error)
+                self._unread.say("a monitoring message could not be read: %r", error)
         frames = [
             self._frame(LOGS, records[start : start + RECORDS_AT_ONCE])
             for start in range(0, len(records), RECORDS_AT_ONCE)
@@ -169,8 +199,20 @@ class Drain:
         if metrics:
             frames.append(self._frame(METRICS, metrics))
         while self._blobs:
-            frames.append(self._blobs.popleft())
+            frames.append(self._sound(self._blobs.popleft()))
         return frames
+
+    def _sound(self, blob: bytes) -> bytes:
+        """Return the frames of a blob that are whole: one that is torn could hide what follows."""
+        sound = sound_bytes(blob)
+        if sound < len(blob):
+            self.unreadable += 1
+            self._unread.say(
+                "of the %d bytes that came with a result %d are no telemetry and are dropped",
+                len(blob),
+                len(blob) - sound,
+            )
+        return blob[:sound]
 
     def _frame(self, signal: int, items: list[bytes]) -> bytes:
         request = wire.request(
@@ -236,23 +278,3 @@ class Drain:
         if (exit_code := getattr(status, "exit_code", None)) is not None:
             words.append(_BLOCK_EXIT_CODE.integer(exit_code))
         return words
-
-    def _append(self, frames: list[bytes]) -> None:
-        self._waiting += frames
-        try:
-            self._writer.append(self._waiting)
-        except OSError as error:
-            self._warn("the spool cannot be written: %s; keeping what fits in memory", error)
-            size = sum(map(len, self._waiting))
-            while size > WAITING_BYTES:
-                size -= len(self._waiting.pop(0))
-                self.dropped += 1
-        else:
-            self._waiting = []
-            self._is_dirty = True
-
-    def _warn(self, message: str, *arguments: object) -> None:
-        now = time.monotonic()
-        if now - self._warned_at >= _WARN_EVERY_S:
-            self._warned_at = now
-            logger.warning(message, *arguments)

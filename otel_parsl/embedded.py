@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from otel_parsl import rendezvous
+from otel_parsl.seldom import Seldom
 from otel_parsl.spool import Place
 
 logger = logging.getLogger(__name__)
@@ -35,14 +36,32 @@ class EmbeddedAgent:
         self._process = start_agent(self._directory)
         self._started_at = time.monotonic()
         self._restart_s = _RESTART_S
+        self._untold: dict[str, Any] = {}
+        self._trouble = Seldom(logger, logging.WARNING)
 
     @property
     def pid(self) -> int:
         """The process that serves now."""
         return self._process.pid
 
+    def tell(self, name: str, content: Any) -> None:
+        """Write a file for the agent; where the disk is full, as soon as it is not."""
+        self._untold[name] = content
+        self._tell()
+
+    def _tell(self) -> None:
+        for name, content in list(self._untold.items()):
+            try:
+                rendezvous.write(self._directory, name, content)
+            except OSError as error:
+                self._trouble.say("%s cannot be written: %s", self._directory / name, error)
+            else:
+                self._untold.pop(name, None)
+
     def revive(self) -> None:
-        """Start the agent again if it has died."""
+        """Start the agent again if it has died, and tell it what could not be told."""
+        if self._untold:
+            self._tell()
         code = self._process.poll()
         lived_s = time.monotonic() - self._started_at
         was_killed = code is not None and code < 0
@@ -88,7 +107,7 @@ class EmbeddedAgent:
         sockets = rendezvous.read(self._directory, rendezvous.SOCKETS) or {}
         if label in sockets:
             sockets[label]["is_closed"] = True
-            rendezvous.write(self._directory, rendezvous.SOCKETS, sockets)
+            self.tell(rendezvous.SOCKETS, sockets)
 
     def receive(self, host: str, port: int, token: str, *, timeout_s: float) -> int:
         """
@@ -124,12 +143,13 @@ class EmbeddedAgent:
         Returns:
             None when it has, else what is left and why.
         """
-        rendezvous.write(self._directory, rendezvous.CLOSING, {"place": place})
+        self.tell(rendezvous.CLOSING, {"place": place})
         deadline = time.monotonic() + timeout_s
         status: Any = None
         while time.monotonic() < deadline:
             status = rendezvous.read(self._directory, rendezvous.STATUS)
             if status is not None and status["is_released"]:
+                _say_lost(status, self._directory)
                 return None
             self.revive()
             time.sleep(_POLL_S)
@@ -153,6 +173,24 @@ class EmbeddedAgent:
                     f" {self._directory}; the agent goes on for a minute, and then the next run"
                     " here, or otel-parsl flush, sends it"
                 )
+
+
+def _say_lost(status: Any, directory: Path) -> None:
+    """Say what the agent could not store, or had to drop."""
+    if status.get("store_refused"):
+        logger.error(
+            "monitoring: %d items cannot be stored and are not in the database; they are kept in"
+            " %s",
+            status["store_refused"],
+            directory / "refused-*.otlp",
+        )
+    for destination in status["destinations"]:
+        if destination.get("dropped"):
+            logger.error(
+                "monitoring: %d items are dropped for %s, which was away: the spool was full",
+                destination["dropped"],
+                destination["endpoint"],
+            )
 
 
 def start_agent(directory: Path) -> subprocess.Popen[bytes]:

@@ -44,6 +44,7 @@ from otel_parsl.message_queue import MessageQueue
 from otel_parsl.messages import run_attributes
 from otel_parsl.process_metrics import began_ns, iso_time
 from otel_parsl.propagation import baggage_at_load, current_span, propagators, span_at_load
+from otel_parsl.spool_room import MAX_MIB
 from otel_parsl.time_zone import local_zone
 from otel_parsl.trace_sampling import share_from_environment
 from otel_parsl.wire import Key
@@ -104,6 +105,8 @@ class OTelMonitoringHub(MonitoringHub):
             ``hub_address`` is given.
         resource_attributes: Further attributes of the run, for the destinations.
         shutdown_timeout: Seconds that cleanup may wait for the store.
+        spool_max_size_mib: How much of a run may wait on disk. Beyond it what destinations lack is
+            dropped, the oldest first; what the store lacks is kept, and what comes then is dropped.
 
     Raises:
         ConfigError: An argument or an ``OTEL_`` variable cannot be used.
@@ -131,6 +134,7 @@ class OTelMonitoringHub(MonitoringHub):
         transport: str = "auto",
         resource_attributes: Mapping[str, str | int | float | bool] | None = None,
         shutdown_timeout: float = 30,
+        spool_max_size_mib: int = MAX_MIB,
         **retired: Any,
     ) -> None:
         _warn_of_retired(retired)
@@ -166,6 +170,10 @@ class OTelMonitoringHub(MonitoringHub):
             )
         self.hub_address, self.hub_port = hub_address, hub_port
         self.transport = transport
+        if spool_max_size_mib < 1:
+            raise ConfigError(
+                f"spool_max_size_mib: {spool_max_size_mib!r}; expected a number from 1 on"
+            )
         self.endpoint = endpoint
         self.collector = without_secrets(collector)
         self.protocol = protocol
@@ -179,6 +187,7 @@ class OTelMonitoringHub(MonitoringHub):
         of_none = dict.fromkeys(of_url)
         is_for_collector = collector is not None and endpoint is None
         self._collector = site_collector(collector, **(of_url if is_for_collector else of_none))
+        self.spool_max_size_mib = spool_max_size_mib
         self._destinations = destinations(
             endpoint=endpoint,
             forward_to=forward_to,
@@ -224,7 +233,10 @@ class OTelMonitoringHub(MonitoringHub):
         self._is_over = threading.Event()
         self._pid = os.getpid()
         self._drain = Drain(
-            self._directory, scope=self.trace_scope, block_statuses=seam.attach(self)
+            self._directory,
+            scope=self.trace_scope,
+            block_statuses=seam.attach(self),
+            max_bytes=self.spool_max_size_mib << 20,
         )
         self._agent = EmbeddedAgent(self._directory)
         for directory in leftovers:
@@ -246,10 +258,12 @@ class OTelMonitoringHub(MonitoringHub):
         self.resource_msgs.stop_reading()
         self._is_over.set()
         self._thread.join()
-        self._drain.close()
+        closing_at = time.monotonic()
+        self._drain.close(timeout_s=self.shutdown_timeout)
+        timeout_s = max(0.0, self.shutdown_timeout - (time.monotonic() - closing_at))
         if self._context is not None:
             carrier.unregister(self._context.run_id)
-        left = self._agent.finish(self._drain.place, timeout_s=self.shutdown_timeout)
+        left = self._agent.finish(self._drain.place, timeout_s=timeout_s)
         if left is not None:
             logger.warning(
                 "monitoring: after %.0f s not all is in %s: %s. What is left is in %s; the next"
@@ -374,6 +388,8 @@ class OTelMonitoringHub(MonitoringHub):
 
     def _take(self, message: Any) -> None:
         if not self.monitoring_hub_active and self._is_over.is_set():
+            if not self.late_messages:
+                atexit.register(self._say_late)
             self.late_messages += 1
             return
         tag, said = message
@@ -416,10 +432,8 @@ class OTelMonitoringHub(MonitoringHub):
         )
         self._drain.begin(run_id, (*resource, *own))
         carrier.register(run_id, self.take_frames)
-        rendezvous.write(
-            self._directory,
-            "run.json",
-            {"run_id": run_id, "resource": [attribute.hex() for attribute in resource]},
+        self._agent.tell(
+            "run.json", {"run_id": run_id, "resource": [attribute.hex() for attribute in resource]}
         )
 
     def _recorded_share(self) -> float:
@@ -450,6 +464,12 @@ class OTelMonitoringHub(MonitoringHub):
             self._drain.put((MessageType.WORKFLOW_INFO, message))
         self.close()
 
+    def _say_late(self) -> None:
+        logger.warning(
+            "monitoring: %d messages came after the end of the run and are in no table",
+            self.late_messages,
+        )
+
     def _agent_settings(self) -> dict[str, Any]:
         process = psutil.Process()
         return {
@@ -459,6 +479,7 @@ class OTelMonitoringHub(MonitoringHub):
             "trace_scope": self.trace_scope,
             "sampled_share": self._sampled_share,
             "exception_signals": exception_signals(),
+            "spool_max_bytes": self.spool_max_size_mib << 20,
             "hub_pid": process.pid,
             "hub_started": process.create_time(),
             "debug": self.monitoring_debug,

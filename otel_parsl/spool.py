@@ -13,10 +13,11 @@ the end, where a reader sees it by its length or checksum.
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from struct import Struct
 from typing import NamedTuple
@@ -60,10 +61,15 @@ def frame(signal: int, payload: bytes) -> bytes:
     return _HEADER.pack(_MAGIC, signal, len(payload), zlib.crc32(payload, signal)) + payload
 
 
-def payloads(frames: bytes) -> Iterator[tuple[int, bytes]]:
-    """Yield signal and payload of each of the frames that were joined."""
-    for signal, start, end in _whole_frames(frames):
-        yield signal, frames[start:end]
+def sound_bytes(data: bytes) -> int:
+    """Return how many bytes from the front are whole, sound frames."""
+    return max((end for _, _, end in _whole_frames(data)), default=0)
+
+
+def payloads(data: bytes) -> Iterator[tuple[int, bytes]]:
+    """Yield signal and payload of each whole, sound frame from the front."""
+    for signal, start, end in _whole_frames(data):
+        yield signal, data[start:end]
 
 
 def segments(directory: Path, stream: str) -> list[int]:
@@ -79,6 +85,32 @@ def segments(directory: Path, stream: str) -> list[int]:
 def segment_path(directory: Path, stream: str, number: int) -> Path:
     """Return the path of one segment."""
     return directory / f"{stream}-{number:06d}.spool"
+
+
+def segment_bytes(max_bytes: int) -> int:
+    """Return how long a segment of a spool may grow: what is dropped at once is a part of all."""
+    return min(SEGMENT_BYTES, max_bytes // 8)
+
+
+def bytes_behind(directory: Path, places: Mapping[str, Place]) -> int:
+    """Return how many bytes streams hold behind these places."""
+    waiting = 0
+    for stream, place in places.items():
+        for number in segments(directory, stream):
+            size = size_of(segment_path(directory, stream, number))
+            if number == place.segment:
+                waiting += max(0, size - place.offset)
+            elif number > place.segment:
+                waiting += size
+    return waiting
+
+
+def size_of(path: Path) -> int:
+    """Return how long a file is; 0 where there is none."""
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0
 
 
 class SpoolWriter:
@@ -97,9 +129,11 @@ class SpoolWriter:
         self._directory = directory
         self._stream = stream
         self._segment_bytes = segment_bytes
-        self._number = max(segments(directory, stream), default=0)
+        self._number = 0
         self._fd = -1
         self._size = 0
+        self._is_torn = False
+        self._is_named = False
         self._next_segment()
 
     @property
@@ -110,19 +144,23 @@ class SpoolWriter:
     def append(self, frames: Iterable[bytes]) -> Place:
         """Append frames, as ``frame`` made them, and return the place behind them."""
         data = b"".join(frames)
-        if self._size and self._size + len(data) > self._segment_bytes:
+        is_long = self._size and self._size + len(data) > self._segment_bytes
+        if is_long or self._is_torn:
             self._next_segment()
         try:
             self._write(data)
         except OSError:
-            os.ftruncate(self._fd, self._size)
+            self._cut()
             raise
         self._size += len(data)
         return self.place
 
     def sync(self) -> None:
-        """Bring what was appended to the disk's platter (fdatasync)."""
+        """Bring what was appended to the disk's platter, and the names of its files."""
         os.fdatasync(self._fd)
+        if not self._is_named:
+            _sync_names(self._directory)
+            self._is_named = True
 
     def close(self) -> None:
         """Close the file; safe to call twice."""
@@ -135,13 +173,36 @@ class SpoolWriter:
         while view:
             view = view[os.write(self._fd, view) :]
 
+    def _cut(self) -> None:
+        """Take back the part of a frame that was written; where that fails, write behind it."""
+        try:
+            os.ftruncate(self._fd, self._size)
+        except OSError:
+            self._is_torn = True
+
     def _next_segment(self) -> None:
-        path = segment_path(self._directory, self._stream, self._number + 1)
+        number = max([self._number, *segments(self._directory, self._stream)]) + 1
+        path = segment_path(self._directory, self._stream, number)
         fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o600)
-        if self._fd >= 0:
-            os.fdatasync(self._fd)
-        self.close()
-        self._fd, self._number, self._size = fd, self._number + 1, 0
+        before, self._fd, self._number, self._size = self._fd, fd, number, 0
+        self._is_torn = self._is_named = False
+        if before >= 0:
+            try:
+                os.fdatasync(before)
+            finally:
+                os.close(before)
+
+
+def _sync_names(directory: Path) -> None:
+    """Bring a directory to disk: a file that a power cut leaves without a name holds nothing."""
+    fd = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(fd)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # some filesystems cannot, or need not
+            raise
+    finally:
+        os.close(fd)
 
 
 class SpoolReader:

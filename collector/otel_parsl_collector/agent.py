@@ -14,10 +14,10 @@ import logging
 import os
 import pickle
 import signal
+import sqlite3
 import sys
-import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +26,10 @@ from sqlalchemy.exc import OperationalError
 from otel_parsl import __version__, rendezvous, semconv, wire
 from otel_parsl.identity import run_key, span_id
 from otel_parsl.leftovers import is_running, lock_spool
-from otel_parsl.rendezvous import AGENT, DERIVED, DIRECT, SUBMIT
-from otel_parsl.spool import Frame, Place, SpoolWriter, frame, segment_path, segments
+from otel_parsl.rendezvous import AGENT, SUBMIT
+from otel_parsl.seldom import Seldom
+from otel_parsl.spool import Frame, Place, SpoolWriter, frame
+from otel_parsl.spool_room import MAX_MIB
 from otel_parsl_collector.direct_receiver import DirectReceiver
 from otel_parsl_collector.endpoint import Endpoint
 from otel_parsl_collector.errors import CollectorError, StoreError
@@ -39,6 +41,7 @@ from otel_parsl_collector.exporters.refused_file import RefusedFile
 from otel_parsl_collector.exporters.task_sampling import Rule
 from otel_parsl_collector.pump import Pump
 from otel_parsl_collector.receivers.htex_zmq import HtexReceiver, Socket
+from otel_parsl_collector.run_spool import STORED, STREAMS, Carrier, RunSpool
 from otel_parsl_collector.site_store import SiteStore
 
 logger = logging.getLogger(__name__)
@@ -72,21 +75,35 @@ class Agent:
     def __init__(self, directory: Path) -> None:
         self._directory = directory
         self._settings: dict[str, Any] = rendezvous.read(directory, rendezvous.SETTINGS)
-        self._spool = _LockedWriter(directory, AGENT)
         self._receivers: dict[str, HtexReceiver] = {}
         self._store: KeepingStore | SiteStore | None = None
+        collector = self._settings.get("collector")
+        store_streams = STORED if collector is None else STREAMS
+        self._store_carrier = Carrier("store", store_streams, is_store=True)
+        self._lifecycle_carrier = Carrier("lifecycle", (SUBMIT, AGENT))
+        self._carriers = [
+            Carrier(f"forward-{number}", STREAMS)
+            for number, _ in enumerate(self._settings["destinations"])
+        ]
+        self._spool = RunSpool(
+            directory,
+            (self._store_carrier, self._lifecycle_carrier, *self._carriers),
+            max_bytes=self._settings.get("spool_max_bytes", MAX_MIB << 20),
+        )
         self._store_pump: Pump | None = None
         self._store_error: str | None = None
         self._forwarders: list[tuple[Forwarding, Pump]] = []
         self._lifecycle: Pump | None = None
         self._measure: Callable[[], None] = lambda: None
         self._have_managers_ended = False
-        self._derived: _LockedWriter | None = None
         self._run: tuple[bytes, ...] | None = None
         self._run_id: str | None = None
         status = rendezvous.read(directory, rendezvous.STATUS)
         self._is_released = bool(status and status["is_released"])  # by an agent before this one
         self._direct: DirectReceiver | None = None
+        self._store_carrier.is_done = self._is_released
+        self._lifecycle_carrier.is_done = not self._carriers and collector is None
+        self._unsaid = Seldom(logger, logging.WARNING)
         self._moved_at = time.monotonic()
         self._said: Any = None
         self._due_at: dict[str, float] = {}
@@ -106,7 +123,7 @@ class Agent:
                 self._moved_at = time.monotonic()
             closing = closing or self._changed(rendezvous.CLOSING)
             if closing is None and self._is_due("hub", HUB_CHECK_S) and not self._hub_is_alive():
-                closing = self._close_lost_run()
+                closing = self._try_to_close_lost_run()
             if closing is None:
                 self._say_now_and_then()
             if closing is not None and not self._is_released:
@@ -114,7 +131,7 @@ class Agent:
             self._check_pumps()
             if self._is_due("say", SAY_S) or self._is_released:
                 self._say()
-                self._remove_finished_segments()
+                self._spool.tidy()
             if closing is not None and self._is_done():
                 break
             time.sleep(TICK_S)
@@ -163,8 +180,6 @@ class Agent:
             self._open_site_store(SiteStore(_destination(collector), self._directory))
 
     def _open_site_store(self, store: SiteStore) -> None:
-        streams = (SUBMIT, AGENT, DIRECT, DERIVED)
-
         def consume(frames: list[Frame], places: Mapping[str, Place]) -> None:
             store.consume(frames, places)
             self._moved_at = time.monotonic()
@@ -173,12 +188,13 @@ class Agent:
         self._store_pump = Pump(
             "store",
             self._directory,
-            {stream: Place() for stream in streams} | dict(store.places()),
+            {stream: Place() for stream in STREAMS} | dict(store.places()),
             consume,
             retryable=(Unavailable, OSError),
             delay_s=store.delay_s,
             run=self._run_attributes,
         )
+        self._store_carrier.pump = self._store_pump
         self._store_pump.start()
 
     def _open_database(self) -> None:
@@ -187,7 +203,7 @@ class Agent:
                 ParslSqlExporter(self._settings["database"], spool=str(self._directory)),
                 RefusedFile(self._directory / rendezvous.UNFIT),
             )
-            places = {stream: Place() for stream in (SUBMIT, AGENT, DIRECT)} | store.places()
+            places = {stream: Place() for stream in STORED} | store.places()
         except (StoreError, OperationalError) as error:
             if str(error) != self._store_error:
                 logger.warning("the store cannot be opened: %s; trying again", error)
@@ -208,13 +224,11 @@ class Agent:
             delay_s=store.delay_s,
             run=self._run_attributes,
         )
+        self._store_carrier.pump = self._store_pump
         self._store_pump.start()
 
     def _start_forwarding(self) -> None:
         destinations = self._settings["destinations"]
-        if not destinations and self._settings.get("collector") is None:
-            return
-        self._derived = _LockedWriter(self._directory, DERIVED)
         for number, settings in enumerate(destinations):
             rule = self._rule(settings.pop("sampling", None))
             exporter = OtlpExporter(
@@ -228,7 +242,8 @@ class Agent:
                 path=self._directory / f"sampling-{number}.db",
             )
             self._forwarders.append((forwarding, self._forwarder(number, forwarding)))
-        for _, pump in self._forwarders:
+        for carrier, (_, pump) in zip(self._carriers, self._forwarders, strict=True):
+            carrier.pump = pump
             pump.start()
 
     def _rule(self, share: float | None) -> Rule:
@@ -240,8 +255,7 @@ class Agent:
     def _forwarder(self, number: int, forwarding: Forwarding) -> Pump:
         name = f"forward-{number}.json"
         saved = rendezvous.read(self._directory, name) or {}
-        streams = (SUBMIT, AGENT, DIRECT, DERIVED)
-        places = {stream: Place(*saved.get(stream, Place())) for stream in streams}
+        places = {stream: Place(*saved.get(stream, Place())) for stream in STREAMS}
 
         def consume(frames: list[Frame], behind: Mapping[str, Place]) -> None:
             forwarding.consume(frames, behind)
@@ -265,23 +279,27 @@ class Agent:
         """Derive spans: only where something is sent, since a database here has the events."""
         from otel_parsl_collector.connectors.lifecycle import Lifecycle
 
-        assert self._derived is not None
-        lifecycle = Lifecycle(
-            self._directory / "lifecycle.db",
-            run_id,
-            scope=self._settings["trace_scope"],
-            emit=self._derived.append,
-        )
+        try:
+            lifecycle = Lifecycle(
+                self._directory / "lifecycle.db",
+                run_id,
+                scope=self._settings["trace_scope"],
+                emit=self._spool.derived.append,
+            )
+        except sqlite3.OperationalError as error:
+            self._unsaid.say("spans cannot be derived for now: %s", error)
+            return
         self._lifecycle = Pump(
             "lifecycle",
             self._directory,
             {stream: Place() for stream in (SUBMIT, AGENT)} | lifecycle.places,
             lifecycle.consume,
-            retryable=(),
-            delay_s=lambda _: 0.0,
+            retryable=(OSError, sqlite3.OperationalError),
+            delay_s=lambda _: _STORE_DELAY_S,
             run=self._run_attributes,
         )
         self._measure = lifecycle.measure
+        self._lifecycle_carrier.pump = self._lifecycle
         self._lifecycle.start()
 
     def _bind_sockets(self) -> None:
@@ -302,14 +320,13 @@ class Agent:
                     socket["executor"],
                 )
                 self._receivers[label] = HtexReceiver(
-                    where, resource=self._run_attributes, spool=self._spool.append
+                    where, resource=self._run_attributes, spool=self._spool.received.append
                 )
                 ports[label] = self._receivers[label].port
                 rendezvous.write(self._directory, rendezvous.PORTS, ports)
         if self._run is None:
             self._read_run()
-        is_derived = self._derived is not None and self._lifecycle is None
-        if is_derived and self._run_id is not None:
+        if self._lifecycle is None and not self._lifecycle_carrier.is_done and self._run_id:
             self._start_lifecycle(self._run_id)
 
     def _receive(self) -> None:
@@ -323,7 +340,9 @@ class Agent:
             return
         port = wanted["port"] if before is None else before["port"]
         endpoint = Endpoint(wanted["host"], port)
-        receiver = DirectReceiver(self._directory, endpoint=endpoint, token=wanted["token"])
+        receiver = DirectReceiver(
+            self._directory, endpoint=endpoint, token=wanted["token"], space=self._spool.space
+        )
         answer: dict[str, Any] = {"port": None, "error": None}
         try:
             receiver.start()
@@ -353,22 +372,29 @@ class Agent:
         settings = self._settings
         return is_running(hub_pid=settings["hub_pid"], hub_started=settings["hub_started"])
 
+    def _try_to_close_lost_run(self) -> dict[str, Any] | None:
+        try:
+            return self._close_lost_run()
+        except OSError as error:
+            self._unsaid.say("a run whose submit process is gone cannot be closed: %s", error)
+            return None
+
     def _close_lost_run(self) -> dict[str, Any]:
         """End a run whose process is gone: it can spool no more, so its stream is ours now."""
-        logger.warning("the submit process is gone: closing its run as lost")
         writer = SpoolWriter(self._directory, SUBMIT)
         if self._run is not None and self._run_id is not None:
             writer.append([frame(wire.LOGS, self._lost_event(self._run, self._run_id))])
         closing = {"place": writer.place}
         writer.close()
         rendezvous.write(self._directory, rendezvous.CLOSING, closing)
+        logger.warning("the submit process is gone: its run is closed as lost")
         return closing
 
     def _say_now_and_then(self) -> None:
         if self._is_due("heartbeat", HEARTBEAT_S):
             self._beat()
         if self._is_due("measure", MEASURE_S):
-            self._measure()
+            self._say_metrics()
 
     def _beat(self) -> None:
         """Say that the run has an agent: it comes to the database by the spool, as all else."""
@@ -379,14 +405,17 @@ class Agent:
         request = self._of_run(
             self._run, self._run_id, semconv.EVENT_RUN_ALIVE, now_ns, [], severity=5
         )
+        self._spool.received.append([frame(wire.LOGS, request)])
+
+    def _say_metrics(self) -> None:
         try:
-            self._spool.append([frame(wire.LOGS, request)])
+            self._measure()
         except OSError as error:
-            logger.warning("the spool cannot be written, so the run shows no heartbeat: %s", error)
+            self._unsaid.say("the spool cannot be written, so metrics are left out: %s", error)
 
     def _end_managers(self) -> None:
         """Say, behind all their reports, that no more can come: their spans wait for it."""
-        if self._have_managers_ended or self._derived is None:
+        if self._have_managers_ended or self._lifecycle_carrier.is_done:
             return
         if self._run is None or self._run_id is None or not self._is_due("managers", SAY_AGAIN_S):
             return
@@ -394,12 +423,8 @@ class Agent:
         request = self._of_run(
             self._run, self._run_id, semconv.EVENT_MANAGERS_ENDED, now_ns, [], severity=5
         )
-        try:
-            self._spool.append([frame(wire.LOGS, request)])
-        except OSError as error:
-            logger.warning("the spool cannot be written, so spans of managers wait: %s", error)
-        else:
-            self._have_managers_ended = True
+        self._spool.received.append([frame(wire.LOGS, request)])
+        self._have_managers_ended = True
 
     def _lost_event(self, resource: tuple[bytes, ...], run_id: str) -> bytes:
         now_ns = time.time_ns() // 1000 * 1000
@@ -455,13 +480,15 @@ class Agent:
             return
         if isinstance(self._store, SiteStore) and not self._is_derived():
             return
-        if not pump.is_empty():
+        self._spool.tidy()
+        if self._spool.received.waiting or not pump.is_empty():
             return
         pump.stop()
         assert self._store is not None
         self._store.close()
         self._store_pump = None
-        self._is_released, self._moved_at = True, time.monotonic()
+        self._is_released = self._store_carrier.is_done = True
+        self._moved_at = time.monotonic()
         logger.info("the store is complete")
 
     def _is_derived(self) -> bool:
@@ -469,6 +496,9 @@ class Agent:
 
     def _is_forwarded(self) -> bool:
         return self._is_derived() and all(pump.is_empty() for _, pump in self._forwarders)
+
+    def _store_refused(self) -> int:
+        return 0 if self._store is None else self._store.refused
 
     def _say(self) -> None:
         pump = self._store_pump
@@ -479,34 +509,30 @@ class Agent:
             "stored": None if pump is None else pump.places[SUBMIT],
             "is_released": self._is_released,
             "store_error": self._store_error,
+            "store_refused": self._store_refused(),
             "destinations": [
                 {
                     "endpoint": forwarding.exporter.destination.endpoint,
                     "sent": forwarding.exporter.sent,
                     "sampled_out": forwarding.sampling.sampled_out,
                     "refused": forwarding.exporter.refused,
+                    "dropped": carrier.dropped.total(),
                     "error": forwarding.exporter.last_error,
                     "is_empty": forwarder.is_empty(),
                 }
-                for forwarding, forwarder in self._forwarders
+                for carrier, (forwarding, forwarder) in zip(
+                    self._carriers, self._forwarders, strict=True
+                )
             ],
         }
-        if said != self._said:
-            rendezvous.write(self._directory, rendezvous.STATUS, said)
-            self._said = said
-
-    def _remove_finished_segments(self) -> None:
-        """Remove the segments that everybody has carried."""
-        if self._store_pump is None and not self._is_released:
+        if said == self._said:
             return
-        pumps = self._pumps()
-        for stream in (SUBMIT, AGENT, DIRECT, DERIVED):
-            places = [pump.places[stream] for pump in pumps if stream in pump.places]
-            if not places:
-                continue
-            for number in segments(self._directory, stream):
-                if number < min(places).segment:
-                    segment_path(self._directory, stream, number).unlink()
+        try:
+            rendezvous.write(self._directory, rendezvous.STATUS, said)
+        except OSError as error:
+            self._unsaid.say("%s cannot be written: %s", rendezvous.STATUS, error)
+        else:
+            self._said = said
 
     def _stop(self) -> None:
         if self._lifecycle is not None:
@@ -515,9 +541,7 @@ class Agent:
             pump.stop()
             forwarding.sampling.close()
         if self._is_released and self._is_forwarded():
-            for stream in (SUBMIT, AGENT, DIRECT, DERIVED):
-                for number in segments(self._directory, stream):
-                    segment_path(self._directory, stream, number).unlink()
+            self._spool.clear()
         self._say()
 
 
@@ -527,22 +551,6 @@ def _destination(settings: dict[str, Any]) -> Destination:
     settings["headers"] = tuple(tuple(pair) for pair in settings["headers"])
     settings["signals"] = tuple(settings["signals"])
     return Destination(**settings)
-
-
-class _LockedWriter:
-    """A spool writer for several threads, whose file is begun by the first frame."""
-
-    def __init__(self, directory: Path, stream: str) -> None:
-        self._directory = directory
-        self._stream = stream
-        self._lock = threading.Lock()
-        self._writer: SpoolWriter | None = None
-
-    def append(self, frames: Iterable[bytes]) -> None:
-        with self._lock:
-            if self._writer is None:
-                self._writer = SpoolWriter(self._directory, self._stream)
-            self._writer.append(frames)
 
 
 def main() -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from otel_parsl.rendezvous import DIRECT
-from otel_parsl.spool import segment_path, segments
+from otel_parsl.spool import segment_bytes
 from otel_parsl_collector.component import ExtensionContext
 from otel_parsl_collector.endpoint import Endpoint
 from otel_parsl_collector.extensions.bearertokenauth import BearerToken, BearerTokenSettings
@@ -19,10 +19,8 @@ from otel_parsl_collector.receivers.intake import Intake
 from otel_parsl_collector.receivers.listener import Listener
 from otel_parsl_collector.receivers.otlp_http import HttpServer
 from otel_parsl_collector.signals import SIGNALS
+from otel_parsl_collector.spool_space import SpoolSpace
 from otel_parsl_collector.stats import Stats
-
-_MAX_WAITING_BYTES = 2 << 30
-"""In the spool; beyond it senders are told to come again."""
 
 
 class DirectReceiver:
@@ -33,11 +31,18 @@ class DirectReceiver:
         directory: Of the spool.
         endpoint: Where to listen.
         token: What senders have to show.
+        space: The room in the spool; where there is none, senders are told to come again.
     """
 
-    def __init__(self, directory: Path, *, endpoint: Endpoint, token: str) -> None:
-        self._directory = directory
-        self._committer = Committer(directory, (DIRECT,), has_room=self._has_room)
+    def __init__(
+        self, directory: Path, *, endpoint: Endpoint, token: str, space: SpoolSpace
+    ) -> None:
+        self._committer = Committer(
+            directory,
+            (DIRECT,),
+            has_room=space.has_room,
+            segment_bytes=segment_bytes(space.max_bytes),
+        )
         intake = Intake("direct", dict.fromkeys(SIGNALS, (DIRECT,)), self._committer, Stats())
         bearer = BearerToken(
             BearerTokenSettings(token=token), ExtensionContext("direct", list, False)
@@ -64,8 +69,3 @@ class DirectReceiver:
         """Answer what has come, and stop."""
         self._server.stop()
         self._committer.close()
-
-    def _has_room(self, size: int) -> bool:
-        numbers = segments(self._directory, DIRECT)
-        paths = (segment_path(self._directory, DIRECT, number) for number in numbers)
-        return size + sum(path.stat().st_size for path in paths) <= _MAX_WAITING_BYTES

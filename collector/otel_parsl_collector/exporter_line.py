@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from otel_parsl.spool import Frame, Place
@@ -179,10 +179,11 @@ class ExporterLine:
         self._count("sent", outcome.sent)
         self._count("send_failed", outcome.refused)
 
-    def count_dropped(self, frames: list[Frame]) -> None:
+    def count_dropped(self, frames: Iterable[Frame]) -> Mapping[int, int]:
         """Count frames that the spool could keep no longer."""
         counts = count_by_signal((item.signal, item.payload) for item in frames)
         self._count("enqueue_failed", counts)
+        return counts
 
     def _count(self, what: str, counts: Mapping[int, int]) -> None:
         for number, items in counts.items():

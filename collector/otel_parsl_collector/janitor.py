@@ -9,13 +9,32 @@ exporters lack; it is counted and said. Else senders are refused and keep what t
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Protocol
 
 from otel_parsl.spool import Frame, Place, SpoolReader
-from otel_parsl_collector.exporter_line import ExporterLine
-from otel_parsl_collector.spool_directory import Segment, SpoolDirectory, expired
+from otel_parsl_collector.signals import SIGNALS
+from otel_parsl_collector.spool_space import Segment, SpoolSpace, expired
 
 logger = logging.getLogger(__name__)
+
+
+class Carries(Protocol):
+    """Whoever takes frames out of a spool."""
+
+    @property
+    def name(self) -> str:
+        """What the log calls it."""
+
+    @property
+    def is_store(self) -> bool:
+        """Whether nothing may be dropped for it."""
+
+    def places(self) -> Mapping[str, Place]:
+        """Return how far it has carried each stream."""
+
+    def count_dropped(self, frames: Iterable[Frame]) -> Mapping[int, int]:
+        """Count frames that it will not get; return how many items they have, by signal."""
 
 
 class Janitor:
@@ -25,15 +44,15 @@ class Janitor:
     Args:
         spool: Which.
         streams: Of the spool.
-        lines: The exporters.
+        lines: Who carries from it.
         max_age_s: How long a segment is kept for exporters that lag.
     """
 
     def __init__(
         self,
-        spool: SpoolDirectory,
+        spool: SpoolSpace,
         streams: Sequence[str],
-        lines: Sequence[ExporterLine],
+        lines: Sequence[Carries],
         *,
         max_age_s: float,
     ) -> None:
@@ -64,7 +83,7 @@ class Janitor:
                 slowest[stream] = min(place, slowest.get(stream, place))
         self._spool.waiting_bytes = self._spool.bytes_behind(slowest)
 
-    def _laggards(self, segment: Segment) -> list[ExporterLine]:
+    def _laggards(self, segment: Segment) -> list[Carries]:
         return [
             line
             for line in self._lines
@@ -78,24 +97,27 @@ class Janitor:
             return
         for line in laggards:
             place = max(line.places()[segment.stream], Place(segment.number))
-            lost = self._frames(segment, place)
-            line.count_dropped(lost)
+            lost = line.count_dropped(self._frames(segment, place))
             logger.error(
-                "%s: %d requests of %s are dropped: their part of the spool %s",
+                "%s: %s are dropped: their part of the spool, %s, %s",
                 line.name,
-                len(lost),
-                segment.stream,
+                " and ".join(f"{n} {_items(signal)}" for signal, n in lost.items()) or "0 items",
+                segment.path.name,
                 reason,
             )
         self._spool.remove(segment)
         self._measure()
 
-    def _frames(self, segment: Segment, place: Place) -> list[Frame]:
+    def _frames(self, segment: Segment, place: Place) -> Iterator[Frame]:
         reader = SpoolReader(self._spool.path, segment.stream, place)
-        found: list[Frame] = []
         while reader.place < Place(segment.number, segment.size):
             before = reader.place
-            found += [item for item in reader.read() if isinstance(item, Frame)]
+            for item in reader.read():
+                if isinstance(item, Frame) and item.end.segment == segment.number:
+                    yield item
             if reader.place == before:
-                break
-        return [item for item in found if item.end.segment == segment.number]
+                return
+
+
+def _items(signal: int) -> str:
+    return SIGNALS[signal].items if signal in SIGNALS else f"requests of signal {signal}"

@@ -76,6 +76,7 @@ class Pump:
         self._delay_s = delay_s
         self._run_attributes = run
         self._unreadable_voice = Seldom(logger, logging.ERROR)
+        self._trouble = Seldom(logger, logging.WARNING)
         self._is_stopping = threading.Event()
         self._hurry = threading.Event()
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
@@ -127,7 +128,7 @@ class Pump:
                 delay_s = self._delay_s(error)
                 # The cause alone: SQLAlchemy's text has the statement and the user's values.
                 cause = getattr(error, "orig", error)
-                logger.warning("%s: %s; again in %.1f s", self._thread.name, cause, delay_s)
+                self._trouble.say("%s: %s; again in %.1f s", self._thread.name, cause, delay_s)
                 self._is_stopping.wait(delay_s)
             else:
                 self.places = places

@@ -10,20 +10,17 @@ import fcntl
 import logging
 import os
 import re
-import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from hashlib import blake2b
 from pathlib import Path
-from typing import NamedTuple
 from uuid import uuid4
 
-from otel_parsl.spool import Place, segment_path, segments
+from otel_parsl.spool import size_of
 from otel_parsl_collector.errors import CollectorError
+from otel_parsl_collector.spool_space import SpoolSpace
 
 logger = logging.getLogger(__name__)
 
-_TIGHT = 0.9
-"""From this share of what may wait in it on, room is made."""
 _LETTERS = str.maketrans("0123456789abcdef", "abcdefghijklmnop")
 
 
@@ -35,17 +32,7 @@ def stream_name(pipeline: str) -> str:
     return re.sub("[^a-z]", "", pipeline.lower()) + digest
 
 
-class Segment(NamedTuple):
-    """One finished segment of a stream."""
-
-    stream: str
-    number: int
-    path: Path
-    size: int
-    modified_at: float
-
-
-class SpoolDirectory:
+class SpoolDirectory(SpoolSpace):
     """
     A spool directory that this process alone uses.
 
@@ -58,10 +45,7 @@ class SpoolDirectory:
     """
 
     def __init__(self, path: Path, *, max_bytes: int) -> None:
-        self.path = path.absolute()
-        self.max_bytes = max_bytes
-        self.waiting_bytes = 0
-        """How much waits for some exporter: as the janitor has measured it, and what came since."""
+        super().__init__(path.absolute(), max_bytes=max_bytes)
         try:
             self.path.mkdir(parents=True, exist_ok=True, mode=0o700)
             self._lock = os.open(self.path / "lock", os.O_RDWR | os.O_CREAT, 0o600)
@@ -77,50 +61,13 @@ class SpoolDirectory:
         """Let another collector have it."""
         os.close(self._lock)
 
-    def has_room(self, size: int) -> bool:
-        """Tell whether this many bytes more may be spooled, and count them as waiting."""
-        if self.waiting_bytes + size > self.max_bytes:
-            return False
-        self.waiting_bytes += size
-        return True
-
-    def is_tight(self) -> bool:
-        """Tell whether it is time to make room."""
-        return self.waiting_bytes > _TIGHT * self.max_bytes
-
-    def finished(self, streams: Iterable[str]) -> list[Segment]:
-        """Return the segments that nothing is appended to any more, the oldest first."""
-        found = []
-        for stream in streams:
-            for number in segments(self.path, stream)[:-1]:
-                path = segment_path(self.path, stream, number)
-                status = path.stat()
-                found.append(Segment(stream, number, path, status.st_size, status.st_mtime))
-        return sorted(found, key=lambda segment: (segment.modified_at, segment.number))
-
-    def remove(self, segment: Segment) -> None:
-        """Remove a segment that nobody needs."""
-        segment.path.unlink()
-
-    def bytes_behind(self, places: Mapping[str, Place]) -> int:
-        """Return how many bytes the streams hold behind these places."""
-        waiting = 0
-        for stream, place in places.items():
-            for number in segments(self.path, stream):
-                size = _size(segment_path(self.path, stream, number))
-                if number == place.segment:
-                    waiting += max(0, size - place.offset)
-                elif number > place.segment:
-                    waiting += size
-        return waiting
-
     def strangers(self, streams: Iterable[str]) -> dict[str, int]:
         """Return the bytes of streams that are not among these: no pipeline carries them."""
         known = set(streams)
         found: dict[str, int] = {}
         for path in self.path.glob("*-*.spool"):
             stream = path.name.rpartition("-")[0]
-            if stream not in known and (size := _size(path)):
+            if stream not in known and (size := size_of(path)):
                 found[stream] = found.get(stream, 0) + size
         return found
 
@@ -148,15 +95,3 @@ class SpoolDirectory:
             name = f"collector-{uuid4()}"
             path.write_text(f"{name}\n")
         return name
-
-
-def expired(segment: Segment, *, max_age_s: float) -> bool:
-    """Tell whether a segment is too old to be kept for exporters that lag."""
-    return time.time() - segment.modified_at > max_age_s
-
-
-def _size(path: Path) -> int:
-    try:
-        return path.stat().st_size
-    except FileNotFoundError:
-        return 0

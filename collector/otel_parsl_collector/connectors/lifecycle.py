@@ -75,6 +75,11 @@ class Lifecycle:
         self._spans = RunSpans(run_id, scope=scope)
         self._emit = emit
         self._scope_bytes = wire.scope(semconv.SCOPE, __version__)
+        self._measured_at = time.monotonic()
+        self._load()
+
+    def _load(self) -> None:
+        """Take up what the database holds: after a start, or a batch that was not taken in."""
         said: dict[str, Any] = dict(self._database.execute("SELECT name, value FROM said"))
         self._said = said
         self._resource: bytes = said.get("resource", b"")
@@ -84,7 +89,6 @@ class Lifecycle:
         self._managers = Managers(said.get("managers"))
         chunks = dict(self._database.execute("SELECT chunk, states FROM task_states"))
         self._metrics = RunMetrics(said.get("metrics"), chunks)
-        self._measured_at = time.monotonic()
 
     @property
     def places(self) -> dict[str, Place]:
@@ -93,7 +97,13 @@ class Lifecycle:
         return {stream: Place(segment, position) for stream, segment, position in rows}
 
     def consume(self, frames: Iterable[Frame], places: Mapping[str, Place]) -> None:
-        """Take in frames, spool what is finished by them, and commit the places."""
+        """
+        Take in frames, spool what is finished by them, and commit the places.
+
+        Raises:
+            OSError: The spool takes nothing for now; nothing was taken in.
+            sqlite3.OperationalError: The database takes nothing for now; likewise.
+        """
         with self._lock:
             self._consume(frames, places)
 
@@ -116,8 +126,8 @@ class Lifecycle:
                 self._read_executions(item.payload)
             elif not self._managers_ended:
                 self._managers.read(item.payload)
-        self._database.execute("BEGIN")
         try:
+            self._database.execute("BEGIN")
             was_over = self._over()
             spans = [] if was_over else self._finish(events)
             over = self._over()
@@ -129,10 +139,12 @@ class Lifecycle:
             if is_last_word or (not over and self._is_measuring_due()):
                 self._emit_metrics()
             self._save(places)
+            self._database.execute("COMMIT")
         except BaseException:
-            self._database.execute("ROLLBACK")
+            if self._database.in_transaction:  # a full disk may have ended it
+                self._database.execute("ROLLBACK")
+            self._load()
             raise
-        self._database.execute("COMMIT")
 
     def _over(self) -> int:
         """Return when the run ended; 0 while it goes on."""

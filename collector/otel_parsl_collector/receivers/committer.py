@@ -9,7 +9,6 @@ Flow: receivers -> **receivers.committer** -> spool
 
 from __future__ import annotations
 
-import os
 import threading
 import time
 from collections import defaultdict
@@ -53,13 +52,11 @@ class Committer:
         has_room: Callable[[int], bool],
         segment_bytes: int = SEGMENT_BYTES,
     ) -> None:
-        self._directory = directory
         self._has_room = has_room
         self._writers = {
             stream: SpoolWriter(directory, stream, segment_bytes=segment_bytes)
             for stream in streams
         }
-        self._segments: dict[str, int] = {}
         self._changed = threading.Condition()
         self._waiting: list[_Entry] = []
         self._writing_since: float | None = None
@@ -159,15 +156,6 @@ class Committer:
         writer = self._writers[stream]
         writer.append(entry.data for entry in entries)
         writer.sync()
-        segment = writer.place.segment
-        if self._segments.get(stream) != segment:
-            # A file that a power cut leaves without a name holds nothing.
-            directory = os.open(self._directory, os.O_RDONLY)
-            try:
-                os.fsync(directory)
-            finally:
-                os.close(directory)
-            self._segments[stream] = segment
 
 
 def _fail(entries: Iterable[_Entry], reason: str) -> None:

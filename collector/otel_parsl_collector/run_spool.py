@@ -1,0 +1,111 @@
+"""
+The spool of one run, as its agent keeps it: who carries from it, and within which bound.
+
+A destination's backlog is dropped, the oldest first, before it can cost the store anything; what
+the store has not is never dropped here.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import sys
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from otel_parsl.rendezvous import AGENT, DERIVED, DIRECT, SUBMIT
+from otel_parsl.seldom import Seldom
+from otel_parsl.spool import Frame, Place, segment_bytes, segment_path, segments
+from otel_parsl.stream_writer import PatientWriter, StreamWriter
+from otel_parsl_collector.janitor import Janitor
+from otel_parsl_collector.pump import Pump
+from otel_parsl_collector.signals import count_by_signal
+from otel_parsl_collector.spool_space import SpoolSpace
+
+logger = logging.getLogger(__name__)
+
+STORED = (SUBMIT, AGENT, DIRECT)
+"""The streams that rows are made of."""
+STREAMS = (*STORED, DERIVED)
+END = Place(sys.maxsize)
+"""Behind everything: the place of whoever is done."""
+
+
+class Carrier:
+    """
+    One pump of the agent, before it runs, while it does and after.
+
+    Args:
+        name: What the log calls it.
+        streams: What it carries.
+        is_store: Whether nothing may be dropped for it.
+    """
+
+    def __init__(self, name: str, streams: Iterable[str], *, is_store: bool = False) -> None:
+        self.name = name
+        self.is_store = is_store
+        self.pump: Pump | None = None
+        self.is_done = False
+        """Whether it needs nothing more."""
+        self.dropped: Counter[int] = Counter()
+        """Items that it will not get, by signal."""
+        self._streams = tuple(streams)
+
+    def places(self) -> Mapping[str, Place]:
+        """Return how far it has carried each stream."""
+        if self.is_done:
+            return dict.fromkeys(self._streams, END)
+        if self.pump is None:
+            return dict.fromkeys(self._streams, Place())
+        return self.pump.places
+
+    def count_dropped(self, frames: Iterable[Frame]) -> Mapping[int, int]:
+        """Count frames that it will not get; return how many items they have, by signal."""
+        counts = count_by_signal((item.signal, item.payload) for item in frames)
+        self.dropped.update(counts)
+        return counts
+
+
+class RunSpool:
+    """
+    The spool of a run.
+
+    Args:
+        directory: Where it is.
+        carriers: Who carries from it.
+        max_bytes: How much may wait in it.
+    """
+
+    def __init__(self, directory: Path, carriers: Iterable[Carrier], *, max_bytes: int) -> None:
+        self._directory = directory
+        self.space = SpoolSpace(directory, max_bytes=max_bytes)
+        self._janitor = Janitor(self.space, STREAMS, tuple(carriers), max_age_s=math.inf)
+        self._trouble = Seldom(logger, logging.WARNING)
+        self.received = PatientWriter(self._writer(AGENT))
+        """Takes what arrives and cannot be asked for again."""
+        self.derived = self._writer(DERIVED)
+        """Takes what can be derived again."""
+
+    def tidy(self) -> None:
+        """Write what waits in memory, and remove what can go."""
+        if self.received.waiting:
+            self.received.append()
+        try:
+            self._janitor.tidy()
+        except OSError as error:
+            self._trouble.say("the spool cannot be tidied: %s", error)
+
+    def clear(self) -> None:
+        """Remove all of it: everything is delivered."""
+        for stream in STREAMS:
+            for number in segments(self._directory, stream):
+                segment_path(self._directory, stream, number).unlink()
+
+    def _writer(self, stream: str) -> StreamWriter:
+        return StreamWriter(
+            self._directory,
+            stream,
+            has_room=self.space.has_room,
+            segment_bytes=segment_bytes(self.space.max_bytes),
+        )

@@ -1,0 +1,168 @@
+"""A disk or a spool that is full: the workflow goes on, it is said, and no row is missing."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from otel_parsl.leftovers import find_leftovers
+from tests.support.otlp_sink import grpc_sink
+from tests.support.programs import Program, query, run, until
+
+DISK_MIB = 24
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[Path]:
+    """Give a small disk."""
+    path = tmp_path / "disk"
+    path.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", f"size={DISK_MIB}m", "tmpfs", str(path)]
+    if subprocess.run(command, capture_output=True, check=False).returncode != 0:
+        pytest.skip("only root may mount a small disk")
+    try:
+        yield path
+    finally:
+        subprocess.run(["umount", "--lazy", str(path)], check=True)
+
+
+def _states(database: Path) -> dict[str, int]:
+    query_ = "select task_status_name, count(*) from status group by 1"
+    return dict(query(database, query_))
+
+
+@pytest.mark.parametrize("where", ["beside", "on it"])
+def test_full_disk_loses_nothing_and_is_recovered_from(
+    tmp_path: Path, disk: Path, where: str
+) -> None:
+    """A disk that is full for a while, with or without the database on it: all rows are there."""
+    database = tmp_path / "beside.db" if where == "beside" else disk / "on.db"
+    with grpc_sink() as sink:
+        program = run(
+            tmp_path,
+            f"""
+            import logging
+            logging.basicConfig(level=logging.WARNING)  # Parsl's own log is on the full disk
+            logging_endpoint = "sqlite:///{database}"
+            disk = {str(disk)!r}
+
+            def fill():
+                with open(disk + "/ballast", "ab", buffering=0) as ballast:
+                    for size in (1 << 20, 1 << 12):
+                        try:
+                            while True:
+                                ballast.write(b"x" * size)
+                        except OSError:
+                            pass
+
+            def spooled():
+                directory = disk + "/runinfo/000/otel-parsl/"
+                return sum(os.path.getsize(directory + name) for name in os.listdir(directory)
+                           if name.startswith("submit-"))
+
+            with parsl.load(Config(run_dir=disk + "/runinfo", executors=[htex()], monitoring=
+                            OTelMonitoringHub(logging_endpoint=logging_endpoint,
+                                              endpoint="{sink.url}"))):
+                [future.result() for future in [nothing() for _ in range(50)]]
+                time.sleep(0.5)  # what they say is spooled by then, or is not: both must do
+                fill()
+                began = time.monotonic()
+                [future.result() for future in [nothing() for _ in range(200)]]
+                assert time.monotonic() - began < 30, "the workflow waited for the disk"
+                time.sleep(0.5)
+                fill()
+                before = spooled()
+                os.unlink(disk + "/ballast")
+                deadline = time.monotonic() + 30
+                while spooled() == before and time.monotonic() < deadline:
+                    time.sleep(0.05)
+                [future.result() for future in [nothing() for _ in range(50)]]
+            """,
+        )
+        until(lambda: _is_whole(Counter(sink.span_names())))
+    states = ("pending", "launched", "running", "running_ended", "exec_done")
+    assert _states(database) == dict.fromkeys(states, 300)
+    assert query(database, "select tasks_completed_count from workflow") == [(300,)]
+    assert query(database, "select outcome from otel_run") == [("completed",)]
+    assert "the spool cannot be written: [Errno 28] No space left on device" in program.output
+
+
+def _is_whole(names: Counter[str]) -> bool:
+    return names["nothing"] >= 900 and names["program.py"] >= 1
+
+
+def test_quota_of_the_submit_process_loses_nothing(tmp_path: Path) -> None:
+    """A file that may not grow for a while, as under a quota, costs no row."""
+    program = run(
+        tmp_path,
+        """
+        import resource
+        spool = "runinfo/000/otel-parsl/submit-000001.spool"
+        with parsl.load(Config(executors=[ThreadPoolExecutor()], monitoring=OTelMonitoringHub())):
+            [future.result() for future in [nothing() for _ in range(20)]]
+            deadline = time.monotonic() + 30
+            while not os.path.exists(spool) and time.monotonic() < deadline:
+                time.sleep(0.05)
+            size = os.path.getsize(spool)
+            resource.setrlimit(resource.RLIMIT_FSIZE, (size + 100, resource.RLIM_INFINITY))
+            [future.result() for future in [nothing() for _ in range(200)]]
+            time.sleep(0.5)
+            assert os.path.getsize(spool) <= size + 100
+            resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY,) * 2)
+        """,
+    )
+    assert _states(program.database)["exec_done"] == 220
+
+
+def test_dead_destination_costs_the_store_nothing(tmp_path: Path) -> None:
+    """Beyond the spool's bound what a destination lacks is dropped, counted and said; no row is."""
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        port = closed.getsockname()[1]
+    program = Program(
+        tmp_path,
+        f"""
+        @python_app
+        def echo(text):
+            return len(text)
+
+        with parsl.load(Config(
+            executors=[ThreadPoolExecutor()],
+            monitoring=OTelMonitoringHub(endpoint="http://127.0.0.1:{port}",
+                                         spool_max_size_mib=1),
+        )):
+            for number in range(60):
+                [future.result() for future in [echo(f"{{n}}" * 10_000) for n in range(10)]]
+                time.sleep(0.1)
+        """,
+    )
+    program.wait()
+    assert _states(program.database)["exec_done"] == 600
+    size = sum(path.stat().st_size for path in program.spool.glob("*.spool"))
+    status = until(lambda: json.loads((program.spool / "status.json").read_text()))
+    (destination,) = status["destinations"]
+    os.kill(status["pid"], signal.SIGKILL)
+    assert size < 3 << 19
+    assert destination["dropped"] > 300
+    assert f"items are dropped for http://127.0.0.1:{port}, which was away" in program.output
+
+    assert until(lambda: find_leftovers(tmp_path / "runinfo")) == [program.spool]
+    with grpc_sink(port=port) as sink:
+        subprocess.run(
+            [sys.executable, "-m", "otel_parsl.cli.main", "flush"],
+            cwd=tmp_path,
+            check=True,
+            capture_output=True,
+        )
+    found = Counter(sink.span_names())
+    assert 0 < found["echo"] < 1800
+    assert found["program.py"] == 1
