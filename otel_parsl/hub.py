@@ -275,10 +275,11 @@ class OTelMonitoringHub(MonitoringHub):
             )
         for trouble in self._agent.troubles():
             logger.warning("monitoring: %s", trouble)
-        if self._drain.unreadable or self._drain.dropped:
+        unreadable = self._drain.unreadable + self.resource_msgs.unreadable
+        if unreadable or self._drain.dropped:
             logger.error(
                 "monitoring: %d messages could not be read, %d batches were dropped",
-                self._drain.unreadable,
+                unreadable,
                 self._drain.dropped,
             )
 

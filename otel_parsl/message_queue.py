@@ -11,6 +11,7 @@ them, which a notebook's kernel waits for in vain when it is shut down.
 
 from __future__ import annotations
 
+import logging
 import multiprocessing
 import os
 import threading
@@ -19,7 +20,13 @@ from multiprocessing.queues import Queue
 from queue import Empty
 from typing import Any
 
+from otel_parsl.seldom import Seldom
+
+logger = logging.getLogger(__name__)
+
 _POLL_S = 0.1
+_STOP_S = 5.0
+"""How long a message may take that is being sent when the run ends."""
 
 
 class MessageQueue(Queue):  # type: ignore[type-arg]  # not generic at run time
@@ -40,6 +47,9 @@ class MessageQueue(Queue):  # type: ignore[type-arg]  # not generic at run time
         self._take = take
         self._pipe_thread: threading.Thread | None = None
         self._is_closing = threading.Event()
+        self._unread = Seldom(logger, logging.ERROR)
+        self.unreadable = 0
+        """Messages of other processes that could not be read."""
 
     def put(self, obj: Any, block: bool = True, timeout: float | None = None) -> None:
         """Hand over in the hub's process, send through the pipe elsewhere."""
@@ -62,13 +72,39 @@ class MessageQueue(Queue):  # type: ignore[type-arg]  # not generic at run time
     def stop_reading(self) -> None:
         """Take what is left in the pipe and end the thread that reads it."""
         self._is_closing.set()
-        if self._pipe_thread is not None:
-            self._pipe_thread.join()
+        if self._pipe_thread is None:
+            return
+        self._pipe_thread.join(_STOP_S)
+        if self._pipe_thread.is_alive():
+            logger.error(
+                "a process that was sending monitoring messages has died in the middle of one:"
+                " what it sent last is lost"
+            )
 
     def _read_pipe(self) -> None:
         while True:
             try:
-                self._take(self.get(timeout=_POLL_S))
+                item = self.get(timeout=_POLL_S)
             except Empty:
                 if self._is_closing.is_set():
                     return
+            except (EOFError, OSError) as error:
+                logger.error(  # noqa: TRY400 - the traceback says nothing more
+                    "the pipe of monitoring messages is broken, nothing more comes through it: %r",
+                    error,
+                )
+                return
+            except Exception as error:  # noqa: BLE001 - a border: unpickling may raise anything
+                self._count_unreadable(error)
+            else:
+                self._hand_over(item)
+
+    def _hand_over(self, item: Any) -> None:
+        try:
+            self._take(item)
+        except Exception as error:  # noqa: BLE001 - a border: a message must not end this thread
+            self._count_unreadable(error)
+
+    def _count_unreadable(self, error: Exception) -> None:
+        self.unreadable += 1
+        self._unread.say("a message of another process could not be read: %r", error)

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -304,3 +307,58 @@ def test_write_ahead_log_of_a_deleted_database_is_not_replayed(tmp_path: Path) -
     open_store(url).dispose()
     assert read_rows(str(path))["workflow"] == []
     writer.close()
+
+
+def test_write_ahead_log_of_a_database_that_was_killed_and_deleted_is_not_replayed(
+    tmp_path: Path,
+) -> None:
+    """A sound log whose database is gone says nothing in the next database of that name."""
+    path = tmp_path / "gone.db"
+    code = (
+        "import os, sqlite3; c = sqlite3.connect({!r}); c.execute('pragma journal_mode=wal');"
+        " c.execute('create table old (x)'); os.kill(os.getpid(), 9)"
+    )
+    subprocess.run([sys.executable, "-c", code.format(str(path))], check=False)
+    os.unlink(path)
+    assert (tmp_path / "gone.db-wal").stat().st_size > 0
+    open_store(f"sqlite:///{path}").dispose()
+    names = {name for kind, name in _schema(path) if kind == "table"}
+    assert names == {table.name for table in (*PARSL_TABLES, *OTEL_TABLES)}
+
+
+_OPEN_AND_WRITE = """
+import sys, time
+from sqlalchemy.exc import OperationalError
+from otel_parsl_collector.store.engine import open_store
+from otel_parsl.schema import otel_place
+number, begin = int(sys.argv[2]), float(sys.argv[3])
+for turn in range(5):
+    while time.time() < begin + turn / 5:
+        pass
+    while True:
+        try:
+            engine = open_store(f"sqlite:///{sys.argv[1]}/{turn}.db")
+            with engine.begin() as connection:
+                row = {"spool": str(number), "stream": "x", "segment": 1, "position": 0}
+                connection.execute(otel_place.insert().values(row))
+            break
+        except OperationalError as error:
+            if "locked" not in str(error):
+                raise
+    engine.dispose()
+"""
+
+
+def test_agents_that_start_at_once_share_a_new_database(tmp_path: Path) -> None:
+    """Several that open one new file in the same moment lose none of what each other writes."""
+    begin = str(time.time() + 3)
+    openers = [
+        subprocess.Popen([sys.executable, "-c", _OPEN_AND_WRITE, str(tmp_path), str(n), begin])
+        for n in range(3)
+    ]
+    assert [opener.wait(timeout=60) for opener in openers] == [0, 0, 0]
+    for turn in range(5):
+        with sqlite3.connect(tmp_path / f"{turn}.db") as connection:
+            assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+            found = connection.execute("SELECT spool FROM otel_place ORDER BY 1").fetchall()
+        assert found == [("0",), ("1",), ("2",)]

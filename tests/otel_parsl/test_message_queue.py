@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from otel_parsl.message_queue import MessageQueue
-from tests.support.queue_process import put_all
+from tests.support.queue_process import put_all, put_unreadable
 
 SPAWN = multiprocessing.get_context("spawn")
 
@@ -125,3 +125,24 @@ def test_copy_cannot_be_made_but_by_spawning() -> None:
         pickle.dumps(queue)
     assert set(threading.enumerate()) == before
     queue.stop_reading()
+
+
+def test_message_that_cannot_be_read_is_counted_and_the_next_ones_come(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """One message that cannot be unpickled here, or that nobody can take, ends nothing."""
+    taken: list[Any] = []
+
+    def take(item: Any) -> None:
+        if item == "odd":
+            raise TypeError("no message")
+        taken.append(item)
+
+    queue = MessageQueue(None, take)
+    process = SPAWN.Process(target=put_unreadable, args=(queue,))
+    process.start()
+    process.join(timeout=60)
+    queue.stop_reading()
+    assert taken == ["before", "after"]
+    assert queue.unreadable == 2
+    assert caplog.messages == ["a message of another process could not be read: LookupError('me')"]
