@@ -27,6 +27,8 @@ logger = logging.getLogger(__name__)
 _POLL_S = 0.1
 _STOP_S = 5.0
 """How long a message may take that is being sent when the run ends."""
+_FAILURES = 100
+"""After so many messages in a row that could not even be received the pipe itself is broken."""
 
 
 class MessageQueue(Queue):  # type: ignore[type-arg]  # not generic at run time
@@ -47,6 +49,7 @@ class MessageQueue(Queue):  # type: ignore[type-arg]  # not generic at run time
         self._take = take
         self._pipe_thread: threading.Thread | None = None
         self._is_closing = threading.Event()
+        self._handled = 0
         self._unread = Seldom(logger, logging.ERROR)
         self.unreadable = 0
         """Messages of other processes that could not be read."""
@@ -74,7 +77,10 @@ class MessageQueue(Queue):  # type: ignore[type-arg]  # not generic at run time
         self._is_closing.set()
         if self._pipe_thread is None:
             return
-        self._pipe_thread.join(_STOP_S)
+        handled = -1
+        while self._pipe_thread.is_alive() and handled != self._handled:
+            handled = self._handled
+            self._pipe_thread.join(_STOP_S)
         if self._pipe_thread.is_alive():
             logger.error(
                 "a process that was sending monitoring messages has died in the middle of one:"
@@ -82,22 +88,22 @@ class MessageQueue(Queue):  # type: ignore[type-arg]  # not generic at run time
             )
 
     def _read_pipe(self) -> None:
-        while True:
+        failures = 0
+        while failures < _FAILURES:
             try:
                 item = self.get(timeout=_POLL_S)
             except Empty:
                 if self._is_closing.is_set():
                     return
-            except (EOFError, OSError) as error:
-                logger.error(  # noqa: TRY400 - the traceback says nothing more
-                    "the pipe of monitoring messages is broken, nothing more comes through it: %r",
-                    error,
-                )
-                return
+                continue
             except Exception as error:  # noqa: BLE001 - a border: unpickling may raise anything
+                failures = failures + 1 if isinstance(error, OSError | EOFError) else 0
                 self._count_unreadable(error)
             else:
+                failures = 0
                 self._hand_over(item)
+            self._handled += 1
+        logger.error("the pipe of monitoring messages is broken: nothing more comes through it")
 
     def _hand_over(self, item: Any) -> None:
         try:
@@ -107,4 +113,4 @@ class MessageQueue(Queue):  # type: ignore[type-arg]  # not generic at run time
 
     def _count_unreadable(self, error: Exception) -> None:
         self.unreadable += 1
-        self._unread.say("a message of another process could not be read: %r", error)
+        self._unread.say("a message of another process could not be read: %s", repr(error))
