@@ -27,12 +27,16 @@ class StoreBacklog:
         directory: Of the spool.
         stream: Its name.
         max_bytes: How much of it may wait for the store.
+        measure_s: How often it is looked how far the store has come.
     """
 
-    def __init__(self, directory: Path, stream: str, *, max_bytes: int) -> None:
+    def __init__(
+        self, directory: Path, stream: str, *, max_bytes: int, measure_s: float = _MEASURE_S
+    ) -> None:
         self._directory = directory
         self._stream = stream
         self._max_bytes = max_bytes
+        self._measure_s = measure_s
         self._stored = Place()
         self._waiting = 0
         self._measured_at = time.monotonic()
@@ -40,7 +44,7 @@ class StoreBacklog:
     def has_room(self, size: int) -> bool:
         """Tell whether this many bytes more may be spooled, and count them as spooled."""
         now = time.monotonic()
-        if now - self._measured_at >= _MEASURE_S:
+        if now - self._measured_at >= self._measure_s:
             self._measured_at = now
             self._measure()
         if self._waiting + size > self._max_bytes:

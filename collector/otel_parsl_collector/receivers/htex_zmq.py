@@ -26,8 +26,10 @@ from zmq.auth.thread import ThreadAuthenticator
 from otel_parsl import __version__, semconv, wire
 from otel_parsl.messages import manager_attributes, manager_metrics
 from otel_parsl.rendezvous import MESSAGE_TAG
+from otel_parsl.seldom import Seldom
 from otel_parsl.spool import frame
 from otel_parsl.wire import METRICS, Key
+from otel_parsl_collector.receivers.relay import Relay
 
 logger = logging.getLogger(__name__)
 
@@ -75,6 +77,8 @@ class HtexReceiver:
         self._executor = Key(semconv.EXECUTOR_LABEL).text(socket.executor)
         self._spool = spool
         self._scope = wire.scope(semconv.SCOPE, __version__)
+        self._relay = Relay(socket.label)
+        self._refused = Seldom(logger, logging.ERROR)
         self.malformed = 0
         self._waiting: list[Any] = []
         self._is_closing = threading.Event()
@@ -89,6 +93,11 @@ class HtexReceiver:
         self.port = int(endpoint.rpartition(":")[2])
         self._thread = threading.Thread(target=self._run, name=f"htex-{socket.label}", daemon=True)
         self._thread.start()
+
+    @property
+    def refused(self) -> int:
+        """Frames of workers that could not be read."""
+        return self._relay.refused
 
     def close(self) -> None:
         """Take what has arrived, until there is silence, and stop."""
@@ -126,16 +135,15 @@ class HtexReceiver:
         for data in messages:
             try:
                 tag, content = _load(data)
-            except Exception:  # a border: anything may be sent to a port
-                self.malformed += 1
-                logger.warning("a message that is none of HTEX's was dropped", exc_info=True)
+            except Exception as error:  # noqa: BLE001 - a border: anything may be sent to a port
+                self._refuse(repr(error))
                 continue
             if tag == MESSAGE_TAG and isinstance(content, bytes):
-                frames.append(content)
+                frames.append(self._relay.sound(content))
             elif tag == _NODE_INFO and isinstance(content, dict):
                 reports.append(content)
             else:
-                self.malformed += 1
+                self._refuse(f"it is tagged {tag!r}")
         self._waiting = []
         resource = self._resource()
         if resource is None:
@@ -150,16 +158,30 @@ class HtexReceiver:
         for report in reports:
             try:
                 by_manager[tuple(manager_attributes(report))].append(report)
-            except KeyError:
-                self.malformed += 1
+            except Exception as error:  # noqa: BLE001 - a border: a report may hold anything
+                self._refuse(repr(error))
         for attributes, of_manager in by_manager.items():
             request = wire.request(
                 wire.resource((*resource, *attributes, self._executor)),
                 self._scope,
-                manager_metrics(of_manager),
+                self._metrics(of_manager),
                 schema_url=semconv.SCHEMA_URL,
             )
             yield frame(METRICS, request)
+
+    def _metrics(self, reports: list[Any]) -> list[bytes]:
+        """Return the metrics of a manager's reports but those that hold what no report does."""
+        try:
+            return manager_metrics(reports)
+        except Exception as error:  # noqa: BLE001 - a border: a report may hold anything
+            if len(reports) == 1:
+                self._refuse(repr(error))
+                return []
+        return [metric for report in reports for metric in self._metrics([report])]
+
+    def _refuse(self, reason: str) -> None:
+        self.malformed += 1
+        self._refused.say("a message that is none of HTEX's was dropped: %s", reason)
 
 
 def _bind(context: zmq.Context[Any], socket: Socket) -> Any:

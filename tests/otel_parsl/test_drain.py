@@ -1,0 +1,90 @@
+"""What the submit process spools: what cannot be read or written is counted and said, no more."""
+
+from __future__ import annotations
+
+import errno
+import logging
+from collections.abc import Iterable
+from pathlib import Path
+
+import pytest
+
+from otel_parsl import rendezvous
+from otel_parsl.drain import Drain
+from otel_parsl.rendezvous import STATUS, SUBMIT
+from otel_parsl.spool import CorruptFrame, SpoolReader, frame
+from otel_parsl.spool_room import StoreBacklog
+from otel_parsl.stream_writer import PatientWriter, StreamWriter
+
+RUN_ID = "0c5dba1a-0000-4000-8000-000000000001"
+
+
+def _payloads(directory: Path) -> list[bytes | CorruptFrame]:
+    reader = SpoolReader(directory, SUBMIT)
+    return [i if isinstance(i, CorruptFrame) else i.payload for i in reader.read()]
+
+
+@pytest.mark.parametrize("torn", [frame(1, b"torn")[:-1], b"oP\x01\0\xff\xff\xff\xff" + bytes(90)])
+def test_torn_telemetry_of_a_try_hides_nothing(
+    tmp_path: Path, torn: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What a worker sent torn is cut off, counted and said; what is before and behind it stays."""
+    drain = Drain(tmp_path, scope="auto", block_statuses=lambda _label: {})
+    drain.begin(RUN_ID, ())
+    drain.put_frames(frame(1, b"before") + torn)
+    drain.put_frames(frame(2, b"behind"))
+    drain.close()
+    assert _payloads(tmp_path) == [b"before", b"behind"]
+    assert drain.unreadable == 1
+    assert caplog.messages == [
+        f"of the {len(torn) + len(frame(1, b'before'))} bytes that came with a result {len(torn)}"
+        " are no telemetry and are dropped"
+    ]
+
+
+class _Disk(StreamWriter):
+    """A stream on a disk that is full when the test says so."""
+
+    is_full = False
+
+    def append(self, frames: Iterable[bytes]) -> None:
+        if self.is_full:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        super().append(frames)
+
+
+def test_what_does_not_fit_on_disk_waits_in_memory_and_then_goes(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A full disk costs the oldest beyond what memory may hold, counted and said, in order."""
+    disk = _Disk(tmp_path, SUBMIT, has_room=lambda _size: True)
+    writer = PatientWriter(disk, waiting_bytes=100)
+    batches = [frame(1, b"%02d" % number) for number in range(20)]  # of 14 bytes
+    with caplog.at_level(logging.WARNING):
+        assert writer.append(batches[:1])
+        disk.is_full = True
+        for batch in batches[1:]:
+            assert not writer.append([batch])
+        disk.is_full = False
+        assert writer.append()
+    assert _payloads(tmp_path) == [b"00", *(b"%02d" % number for number in range(13, 20))]
+    assert (writer.dropped, writer.waiting) == (12, 0)
+    assert caplog.messages == [
+        "the spool cannot be written: [Errno 28] No space left on device;"
+        " keeping up to 0 MiB in memory",
+        "1 batches of telemetry are dropped, 1 in all so far: the spool cannot be written:"
+        " [Errno 28] No space left on device",
+    ]
+
+
+def test_room_is_what_the_store_has_not_yet(tmp_path: Path) -> None:
+    """The bound is on what waits for the store: it opens again as the store comes on."""
+    backlog = StoreBacklog(tmp_path, SUBMIT, max_bytes=100, measure_s=0)
+    writer = StreamWriter(tmp_path, SUBMIT, has_room=backlog.has_room)
+    for _ in range(3):
+        writer.append([frame(1, bytes(18))])
+    with pytest.raises(OSError, match="the spool is full"):
+        writer.append([frame(1, bytes(18))])
+    rendezvous.write(tmp_path, STATUS, {"stored": [1, 60]})
+    writer.append([frame(1, bytes(18))])
+    assert writer.place == (1, 120)
