@@ -63,12 +63,22 @@ VARIABLES = (
         "path of the certificates to trust",
         "/etc/ssl/site.pem",
     ),
+    Variable(
+        "OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE",
+        "path of your own certificate, for an endpoint that asks who you are",
+        "/home/me/me.pem",
+    ),
+    Variable(
+        "OTEL_EXPORTER_OTLP_CLIENT_KEY",
+        "path of its key, where that is a file of its own",
+        "/home/me/me.key",
+    ),
     Variable("OTEL_EXPORTER_OTLP_COMPRESSION", "`none` or `gzip`", "gzip"),
     Variable("OTEL_EXPORTER_OTLP_TIMEOUT", "seconds for one request", "30"),
     *(
         Variable(
             f"OTEL_EXPORTER_OTLP_{signal.upper()}_ENDPOINT",
-            f"as above, for {signal} alone; so may the five others be given",
+            f"as above, for {signal} alone; so may each of those be given",
             f"http://localhost:4318/v1/{signal}",
         )
         for signal in config.SIGNALS

@@ -8,13 +8,13 @@ An argument wins over a variable. The variables are those of the OTLP exporter s
 from __future__ import annotations
 
 import os
-import ssl
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from difflib import get_close_matches
 from typing import Any
 from urllib.parse import SplitResult, unquote, urlsplit
 
+from otel_parsl.client_tls import ClientTls
 from otel_parsl.errors import ConfigError
 
 SIGNALS = ("traces", "metrics", "logs")
@@ -45,6 +45,10 @@ class Destination:
     sampling: float | None = None
     """Of the tasks in which nothing failed, the share whose spans to send; of those in which
     something did, all are sent. None does as ``OTEL_TRACES_SAMPLER`` says."""
+    client_certificate: str | None = None
+    """Path of your own certificate, for an endpoint that asks who you are (mutual TLS)."""
+    client_key: str | None = None
+    """Path of its key, which has no password; in the certificate's file where there is none."""
 
     def __post_init__(self) -> None:
         parts = urlsplit(self.endpoint)
@@ -58,23 +62,38 @@ class Destination:
             _one_of("signals", name, SIGNALS)
         if self.sampling is not None and not 0 <= self.sampling <= 1:
             raise ConfigError(f"sampling: {self.sampling!r}; expected a share from 0 to 1")
+        if self.client_key is not None and self.client_certificate is None:
+            raise ConfigError(f"client_key: {self.client_key!r} without client_certificate")
 
-    def check_certificate(self) -> None:
+    def tls(self) -> ClientTls:
+        """Return whom to trust and who to be, at an ``https://`` endpoint."""
+        return ClientTls(self.certificate, self.client_certificate, self.client_key)
+
+    def check_certificates(self) -> None:
         """
-        Refuse a certificate that the agent, whose log nobody reads, would stumble over.
+        Refuse certificates that the agent, whose log nobody reads, would stumble over.
 
         Raises:
-            ConfigError: It cannot be read, or is none.
+            ConfigError: One cannot be read, or is none.
         """
-        if self.certificate is None:
-            return
-        try:
-            ssl.create_default_context(cafile=self.certificate)
-        except OSError as error:  # ssl.SSLError is one
-            raise ConfigError(
-                f"certificate: {self.certificate!r}: {error.strerror or error};"
-                " expected a file of certificates in PEM"
-            ) from error
+        for tls, given, expected in (
+            (
+                ClientTls(self.certificate),
+                f"certificate: {self.certificate!r}",
+                "a file of certificates in PEM",
+            ),
+            (
+                self.tls(),
+                f"client_certificate: {self.client_certificate!r}, client_key: {self.client_key!r}",
+                "a certificate and its key in PEM, the key without a password",
+            ),
+        ):
+            try:
+                tls.context()
+            except OSError as error:  # ssl.SSLError is one
+                raise ConfigError(
+                    f"{given}: {error.strerror or error}; expected {expected}"
+                ) from error
 
     def as_settings(self) -> dict[str, Any]:
         """Return the fields as plain values, for the agent's settings file."""
@@ -202,6 +221,8 @@ def _from_environment(
             certificate=certificate or variable("CERTIFICATE"),
             compression=variable("COMPRESSION") or "none",
             timeout=_seconds(variable("TIMEOUT") or "10", "OTEL_EXPORTER_OTLP_TIMEOUT"),
+            client_certificate=variable("CLIENT_CERTIFICATE"),
+            client_key=variable("CLIENT_KEY"),
         )
         by_settings.setdefault(destination, []).append(signal)
     return [

@@ -208,7 +208,7 @@ class OTelMonitoringHub(MonitoringHub):
             log_config: How Parsl's processes log; None for Parsl's default.
         """
         for destination in filter(None, (self._collector, *self._destinations)):
-            destination.check_certificate()
+            destination.check_certificates()
         if self.logging_endpoint is None and self._collector is None:
             database = os.path.join(os.path.abspath(config_run_dir), "monitoring.db")
             self.logging_endpoint = f"sqlite:///{database}"

@@ -83,7 +83,7 @@ def _check(destination: Destination) -> Iterator[Finding]:
 
 
 def _probe(destination: Destination, protocol: str) -> list[Answer]:
-    target = Target(destination.endpoint, protocol, destination.headers, destination.certificate)
+    target = Target(destination.endpoint, protocol, destination.headers, destination.tls())
     try:
         return probe(target)
     except OSError as error:  # the certificates to trust

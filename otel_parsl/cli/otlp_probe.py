@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import http.client
-import ssl
 from collections.abc import Iterator
 from contextlib import closing
-from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
+
+from otel_parsl.client_tls import ClientTls
 
 SERVICES = {
     "traces": "opentelemetry.proto.collector.trace.v1.TraceService",
@@ -26,7 +26,7 @@ class Target(NamedTuple):
     protocol: str
     """``grpc`` or ``http/protobuf``."""
     headers: tuple[tuple[str, str], ...] = ()
-    certificate: str | None = None
+    tls: ClientTls = ClientTls()
 
 
 class Answer(NamedTuple):
@@ -55,8 +55,7 @@ def _ask_grpc(target: Target) -> Iterator[Answer]:
 
     parts = urlsplit(target.endpoint)
     if parts.scheme == "https":
-        trusted = Path(target.certificate).read_bytes() if target.certificate else None
-        channel = grpc.secure_channel(parts.netloc, grpc.ssl_channel_credentials(trusted))
+        channel = grpc.secure_channel(parts.netloc, target.tls.credentials())
     else:
         channel = grpc.insecure_channel(parts.netloc)
     metadata = [(name.lower(), value) for name, value in target.headers]
@@ -65,16 +64,17 @@ def _ask_grpc(target: Target) -> Iterator[Answer]:
             try:
                 channel.unary_unary(f"/{service}/Export")(b"", timeout=TIMEOUT_S, metadata=metadata)
             except grpc.RpcError as error:
-                yield _grpc_answer(signal, error)
+                yield _grpc_answer(target, signal, error)
             else:
                 yield Answer(signal, is_taken=True, is_reached=True, said="OK")
 
 
-def _grpc_answer(signal: str, error: Any) -> Answer:
+def _grpc_answer(target: Target, signal: str, error: Any) -> Answer:
     name = error.code().name
     # What is not gRPC at all shows as one of these.
     is_reached = name not in ("UNAVAILABLE", "DEADLINE_EXCEEDED", "INTERNAL", "UNKNOWN")
-    return Answer(signal, is_taken=False, is_reached=is_reached, said=f"{name}: {error.details()}")
+    said = target.tls.explained(f"{name}: {error.details()}")
+    return Answer(signal, is_taken=False, is_reached=is_reached, said=said)
 
 
 def _ask_http(target: Target) -> Iterator[Answer]:
@@ -88,7 +88,7 @@ def _ask_http(target: Target) -> Iterator[Answer]:
                 response = connection.getresponse()
                 body = response.read(_BODY_SHOWN)
         except (OSError, http.client.HTTPException) as error:
-            reason = str(error) or type(error).__name__
+            reason = target.tls.explained(str(error) or type(error).__name__)
             yield Answer(signal, is_taken=False, is_reached=False, said=reason)
             return
         said = f"HTTP {response.status} {response.reason}"
@@ -102,5 +102,6 @@ def _connection(target: Target) -> http.client.HTTPConnection:
     parts = urlsplit(target.endpoint)
     if parts.scheme != "https":
         return http.client.HTTPConnection(parts.netloc, timeout=TIMEOUT_S)
-    context = ssl.create_default_context(cafile=target.certificate)
-    return http.client.HTTPSConnection(parts.netloc, timeout=TIMEOUT_S, context=context)
+    return http.client.HTTPSConnection(
+        parts.netloc, timeout=TIMEOUT_S, context=target.tls.context()
+    )

@@ -47,6 +47,7 @@ def test_variable_of_the_reference_makes_a_difference(variable: Any) -> None:
     base = {
         "OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:4317",
         "OTEL_TRACES_SAMPLER": "parentbased_traceidratio",
+        "OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE": "/etc/ssl/me.pem",
     }
 
     assert _settings({**base, variable.name: variable.example}) != _settings(base)

@@ -5,13 +5,25 @@ from __future__ import annotations
 import json
 import os
 import signal
+import subprocess
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
+from otel_parsl_collector.exporters.otlp_transport import (
+    Answer,
+    Destination,
+    Unavailable,
+    transport,
+)
 
 from otel_parsl import OTelMonitoringHub
+from otel_parsl.cli.otlp_probe import Target, probe
+from otel_parsl.client_tls import ClientTls
 from otel_parsl.errors import ConfigError
+from otel_parsl.wire import TRACES
 from tests.support.backend_fixtures import missing_fails_or_skips
 from tests.support.certificates import Certificates, make_certificates
 from tests.support.otel_collector import OtelCollector
@@ -43,26 +55,45 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
     return make_certificates(tmp_path_factory.mktemp("site") / "certificates")
 
 
+@contextmanager
+def _collector(directory: Path, **settings: Any) -> Iterator[OtelCollector]:
+    with missing_fails_or_skips():
+        server = OtelCollector(directory, **settings)
+    with server:
+        yield server
+
+
 @pytest.fixture(scope="module")
 def guarded(
     tmp_path_factory: pytest.TempPathFactory, certificates: Certificates
 ) -> Iterator[OtelCollector]:
     """A collector that takes nothing without TLS and a token."""
-    with missing_fails_or_skips():
-        server = OtelCollector(
-            tmp_path_factory.mktemp("guarded"), token=TOKEN, certificates=certificates
-        )
-    with server:
+    directory = tmp_path_factory.mktemp("guarded")
+    with _collector(directory, token=TOKEN, certificates=certificates) as server:
         yield server
+
+
+@pytest.fixture(scope="module")
+def asking(
+    tmp_path_factory: pytest.TempPathFactory, certificates: Certificates
+) -> Iterator[OtelCollector]:
+    """A collector that takes nothing from clients without a certificate by the site."""
+    directory, clients = tmp_path_factory.mktemp("asking"), certificates.authority
+    with _collector(directory, certificates=certificates, clients=clients) as server:
+        yield server
+
+
+def _url(collector: OtelCollector, protocol: str) -> str:
+    is_grpc = protocol == "grpc"
+    url = collector.otlp_grpc_endpoint if is_grpc else collector.otlp_http_endpoint
+    return url.replace("http:", "https:")
 
 
 def _destination(
     collector: OtelCollector, protocol: str, certificate: Path, token: str = TOKEN
 ) -> dict[str, object]:
-    is_grpc = protocol == "grpc"
-    url = collector.otlp_grpc_endpoint if is_grpc else collector.otlp_http_endpoint
     return {
-        "endpoint": url.replace("http:", "https:"),
+        "endpoint": _url(collector, protocol),
         "protocol": protocol,
         "headers": {"Authorization": f"Bearer {token}"},
         "certificate": str(certificate),
@@ -128,4 +159,103 @@ def test_certificate_that_is_none_is_refused_at_the_start(
         path.write_text(content)
     hub = OTelMonitoringHub(endpoint="https://127.0.0.1:4317", certificate=str(path))
     with pytest.raises(ConfigError, match=r"ca\.pem': .*; expected a file of certificates in PEM"):
+        hub.start(str(tmp_path), str(tmp_path), None)
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_run_shows_the_certificate_that_the_variables_name(
+    tmp_path: Path, asking: OtelCollector, certificates: Certificates, protocol: str
+) -> None:
+    """OpenTelemetry's own variables let a run in where each client has to show who it is."""
+    program = run(
+        tmp_path,
+        PROGRAM.format(destinations=[]),
+        OTEL_EXPORTER_OTLP_ENDPOINT=_url(asking, protocol),
+        OTEL_EXPORTER_OTLP_PROTOCOL=protocol,
+        OTEL_EXPORTER_OTLP_CERTIFICATE=str(certificates.authority),
+        OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE=str(certificates.certificate),
+        OTEL_EXPORTER_OTLP_CLIENT_KEY=str(certificates.key),
+    )
+
+    spans = asking.spans(_trace_id(program), span_count=4)
+    assert sorted(span["name"] for span in spans.values()) == ["nothing"] * 3 + ["program.py"]
+    assert "127.0.0.1" not in program.output
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_certificate_and_key_may_be_in_one_file(
+    asking: OtelCollector, certificates: Certificates, protocol: str
+) -> None:
+    """A file with both, as grid proxies are, is enough, for a run as for the doctor."""
+    url, authority, both = _url(asking, protocol), certificates.authority, certificates.both
+    tls = ClientTls(str(authority), str(both))
+
+    destination = Destination(
+        url, protocol, certificate=str(authority), client_certificate=str(both)
+    )
+    assert transport(destination)(TRACES, b"") == Answer()
+    answers = probe(Target(url, protocol, tls=tls))
+    assert [(answer.signal, answer.is_taken) for answer in answers] == [
+        ("traces", True),
+        ("metrics", True),
+        ("logs", True),
+    ]
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_endpoint_that_asks_who_one_is_is_said(
+    asking: OtelCollector, certificates: Certificates, protocol: str
+) -> None:
+    """Without a certificate of one's own nothing is lost, and the word says what to name."""
+    destination = Destination(
+        _url(asking, protocol), protocol, certificate=str(certificates.authority)
+    )
+    with pytest.raises(Unavailable, match="'client_certificate' and 'client_key'"):
+        transport(destination)(TRACES, b"")
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_endpoint_without_tls_is_said(tmp_path: Path, protocol: str) -> None:
+    """To https:// where nobody speaks TLS the word is what the endpoint should be."""
+    with (
+        _collector(tmp_path) as server,
+        pytest.raises(Unavailable, match="its endpoint is one with http://"),
+    ):
+        transport(Destination(_url(server, protocol), protocol))(TRACES, b"")
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_certificate_that_goes_away_is_waited_for(
+    tmp_path: Path, asking: OtelCollector, certificates: Certificates, protocol: str
+) -> None:
+    """A certificate that cannot be read now keeps telemetry back until it can be."""
+    trusted = tmp_path / "ca.pem"
+    send = transport(
+        Destination(
+            _url(asking, protocol),
+            protocol,
+            certificate=str(trusted),
+            client_certificate=str(certificates.both),
+        )
+    )
+    with pytest.raises(Unavailable, match="No such file"):
+        send(TRACES, b"")
+    trusted.write_bytes(certificates.authority.read_bytes())
+    assert send(TRACES, b"") == Answer()
+
+
+def test_key_with_a_password_is_refused_at_the_start(
+    tmp_path: Path, certificates: Certificates
+) -> None:
+    """A key that nobody could be asked the password of is said before anything runs."""
+    key = tmp_path / "locked.pem"
+    locking = ["openssl", "pkey", "-in", str(certificates.key), "-aes128", "-out", str(key)]
+    subprocess.run([*locking, "-passout", "pass:secret"], check=True)
+    destination = {
+        "endpoint": "https://127.0.0.1:4317",
+        "client_certificate": str(certificates.certificate),
+        "client_key": str(key),
+    }
+    hub = OTelMonitoringHub(forward_to=[destination])
+    with pytest.raises(ConfigError, match="in PEM, the key without a password"):
         hub.start(str(tmp_path), str(tmp_path), None)

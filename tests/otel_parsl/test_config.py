@@ -71,6 +71,8 @@ def test_variables_set_every_field() -> None:
         "OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf",
         "OTEL_EXPORTER_OTLP_HEADERS": "authorization=Bearer%20abc, x-scope = a=b ,",
         "OTEL_EXPORTER_OTLP_CERTIFICATE": "/etc/ssl/otlp.pem",
+        "OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE": "/home/me/me.pem",
+        "OTEL_EXPORTER_OTLP_CLIENT_KEY": "/home/me/me.key",
         "OTEL_EXPORTER_OTLP_COMPRESSION": "gzip",
         "OTEL_EXPORTER_OTLP_TIMEOUT": "2.5",
     }
@@ -82,6 +84,8 @@ def test_variables_set_every_field() -> None:
             "/etc/ssl/otlp.pem",
             "gzip",
             2.5,
+            client_certificate="/home/me/me.pem",
+            client_key="/home/me/me.key",
         )
     ]
 
@@ -274,6 +278,8 @@ def test_settings_of_a_destination_are_plain_and_whole() -> None:
         "timeout_s": 10.0,
         "signals": ("logs",),
         "sampling": 0.5,
+        "client_certificate": None,
+        "client_key": None,
     }
 
 

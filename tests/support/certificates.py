@@ -15,9 +15,11 @@ class Certificates(NamedTuple):
     authority: Path
     """The authority's own certificate, which clients are told to trust."""
     certificate: Path
-    """For 127.0.0.1, signed by the authority."""
+    """For 127.0.0.1, whether as a server or as a client, signed by the authority."""
     key: Path
     """Of ``certificate``."""
+    both: Path
+    """``certificate`` and ``key`` in one file."""
 
 
 def make_certificates(directory: Path) -> Certificates:
@@ -33,7 +35,9 @@ def make_certificates(directory: Path) -> Certificates:
         *(directory, "x509", "-req", "-in", "asked.pem", "-CA", "ca.pem", "-CAkey", "ca.key"),
         *("-CAcreateserial", "-days", "2", "-extfile", "names", "-out", "cert.pem"),
     )
-    return Certificates(directory / "ca.pem", directory / "cert.pem", directory / "key.pem")
+    certificate, key, both = (directory / name for name in ("cert.pem", "key.pem", "both.pem"))
+    both.write_bytes(certificate.read_bytes() + key.read_bytes())
+    return Certificates(directory / "ca.pem", certificate, key, both)
 
 
 def _openssl(directory: Path, *arguments: str) -> None:

@@ -39,6 +39,7 @@ class OtelCollector(OtlpServer):
         directory: Where its configuration, its log, its file and its queue go.
         token: The bearer token that clients must send; None takes all.
         certificates: It speaks TLS with these; None speaks without.
+        clients: The authority of the certificates that clients must show; None asks for none.
         forwarding: Where it sends all that it takes, beside its file.
 
     Raises:
@@ -54,12 +55,14 @@ class OtelCollector(OtlpServer):
         *,
         token: str | None = None,
         certificates: Certificates | None = None,
+        clients: Path | None = None,
         forwarding: Forwarding | None = None,
     ) -> None:
         super().__init__(directory)
         self._program = catalogue.require(catalogue.OTELCOL)
         self._token = token
         self._certificates = certificates
+        self._clients = clients
         self._forwarding = forwarding
         self.file = directory / "otelcol.jsonl"
         """One OTLP request a line, of any signal; a restart appends."""
@@ -113,6 +116,7 @@ class OtelCollector(OtlpServer):
             guard["tls"] = {
                 "cert_file": str(self._certificates.certificate),
                 "key_file": str(self._certificates.key),
+                **({} if self._clients is None else {"client_ca_file": str(self._clients)}),
             }
         if self._forwarding is not None:
             exporters.update(self._forwarding_exporter(self._forwarding, extensions))

@@ -26,6 +26,14 @@ class ClientTlsSettings:
     """Speak without TLS; for an endpoint without ``http://`` or ``https://``."""
     ca_file: str | None = None
     """Certificates to trust; the system's where there is none."""
+    cert_file: str | None = None
+    """The collector's own certificate, for an endpoint that asks who it is (mutual TLS)."""
+    key_file: str | None = None
+    """Its key, which has no password; in the certificate's file where there is none."""
+
+    def __post_init__(self) -> None:
+        if self.key_file is not None and self.cert_file is None:
+            raise ValueError(f"key_file is {self.key_file!r}; expected a cert_file beside it")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,6 +96,8 @@ class ForwardExporter:
             certificate=settings.tls.ca_file,
             compression=settings.compression,
             timeout_s=settings.timeout,
+            client_certificate=settings.tls.cert_file,
+            client_key=settings.tls.key_file,
         )
         self._exporter = OtlpExporter(destination, refused_path=context.directory / "refused.otlp")
         self._kept = PlaceFile(context.directory / "places.json")

@@ -8,15 +8,14 @@ from __future__ import annotations
 
 import gzip
 import http.client
-import ssl
 import threading
-from collections.abc import Callable, Iterable
-from pathlib import Path
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from google.protobuf.message import DecodeError
 
+from otel_parsl.client_tls import ClientTls
 from otel_parsl_collector.signals import SIGNALS
 
 
@@ -33,6 +32,12 @@ class Destination(NamedTuple):
     """``none`` or ``gzip``."""
     timeout_s: float = 10.0
     signals: tuple[str, ...] = ("traces", "metrics", "logs")
+    client_certificate: str | None = None
+    client_key: str | None = None
+
+    def tls(self) -> ClientTls:
+        """Return whom to trust and who to be."""
+        return ClientTls(self.certificate, self.client_certificate, self.client_key)
 
 
 class Answer(NamedTuple):
@@ -94,16 +99,6 @@ def _answer(signal: int, body: bytes) -> Answer:
     return Answer(max(0, getattr(partial, kind.rejected)), partial.error_message)
 
 
-def _with_advice(reason: str) -> str:
-    """Return what a TLS library says, and what a user can do about it."""
-    if "CERTIFICATE_VERIFY_FAILED" not in reason:
-        return reason
-    return (
-        f"{reason}. Its certificate is by no authority that is trusted here: name the file of that"
-        " authority's certificates as 'certificate' (for a collector: tls.ca_file)"
-    )
-
-
 class _Grpc:
     """OTLP/gRPC; which status may be tried again is said by the OTLP specification."""
 
@@ -111,26 +106,13 @@ class _Grpc:
         import grpc
 
         self._grpc = grpc
-        parts = urlsplit(destination.endpoint)
-        target = parts.netloc or destination.endpoint
-        options = [("grpc.max_send_message_length", -1)]
-        if parts.scheme == "https":
-            trusted = (
-                Path(destination.certificate).read_bytes() if destination.certificate else None
-            )
-            self._channel = grpc.secure_channel(
-                target, grpc.ssl_channel_credentials(trusted), options
-            )
-        else:
-            self._channel = grpc.insecure_channel(target, options)
+        self._destination = destination
+        self._lock = threading.Lock()
+        self._calls: Mapping[int, Any] = {}
         gzipped = destination.compression == "gzip"
         self._compression = grpc.Compression.Gzip if gzipped else grpc.Compression.NoCompression
         self._metadata = [(name.lower(), value) for name, value in destination.headers]
         self._timeout_s = destination.timeout_s
-        self._calls = {
-            number: self._channel.unary_unary(f"/{signal.service}/Export")
-            for number, signal in SIGNALS.items()
-        }
         code = grpc.StatusCode
         self._retryable = {
             code.CANCELLED,
@@ -149,7 +131,7 @@ class _Grpc:
 
     def __call__(self, signal: int, payload: bytes) -> Answer:
         try:
-            body = self._calls[signal](
+            body = self._opened()[signal](
                 payload,
                 timeout=self._timeout_s,
                 metadata=self._metadata,
@@ -157,10 +139,32 @@ class _Grpc:
             )
         except self._grpc.RpcError as error:
             raise self._meaning(error) from error
+        except OSError as error:  # a certificate, which may be put back
+            raise Unavailable(f"{type(error).__name__}: {error}") from error
         return _answer(signal, body)
 
+    def _opened(self) -> Mapping[int, Any]:
+        """Return the call of each signal; the channel is made by the first."""
+        with self._lock:
+            if not self._calls:
+                channel = self._channel()
+                self._calls = {
+                    number: channel.unary_unary(f"/{signal.service}/Export")
+                    for number, signal in SIGNALS.items()
+                }
+            return self._calls
+
+    def _channel(self) -> Any:
+        parts = urlsplit(self._destination.endpoint)
+        target = parts.netloc or self._destination.endpoint
+        options = [("grpc.max_send_message_length", -1)]
+        if parts.scheme != "https":
+            return self._grpc.insecure_channel(target, options)
+        return self._grpc.secure_channel(target, self._destination.tls().credentials(), options)
+
     def _meaning(self, error: Any) -> Refused | Unsupported | Unavailable:
-        code, reason = error.code(), _with_advice(f"{error.code().name}: {error.details()}")
+        code = error.code()
+        reason = self._destination.tls().explained(f"{code.name}: {error.details()}")
         if code == self._grpc.StatusCode.UNIMPLEMENTED:
             return Unsupported(reason)
         after_s = _retry_after_s(error.trailing_metadata() or ())
@@ -208,7 +212,8 @@ class _Http:
                 body = response.read()
         except (OSError, http.client.HTTPException) as error:
             self._connection = None
-            raise Unavailable(_with_advice(f"{type(error).__name__}: {error}")) from error
+            reason = f"{type(error).__name__}: {error}"
+            raise Unavailable(self._destination.tls().explained(reason)) from error
         status = response.status
         if 200 <= status < 300:
             return _answer(signal, body)
@@ -230,5 +235,5 @@ class _Http:
         host, timeout_s = self._parts.netloc, self._destination.timeout_s
         if self._parts.scheme != "https":
             return http.client.HTTPConnection(host, timeout=timeout_s)
-        context = ssl.create_default_context(cafile=self._destination.certificate)
+        context = self._destination.tls().context()
         return http.client.HTTPSConnection(host, timeout=timeout_s, context=context)

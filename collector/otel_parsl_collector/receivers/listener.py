@@ -41,7 +41,8 @@ class ServerTls(NamedTuple):
     def context(self) -> ssl.SSLContext:
         """Return what the standard library's sockets want."""
         context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-        context.load_cert_chain(self.cert_file, self.key_file)
+        # With a password an encrypted key is refused; without, the terminal is asked for one.
+        context.load_cert_chain(self.cert_file, self.key_file, password="")
         if self.client_ca_file is not None:
             context.load_verify_locations(self.client_ca_file)
             context.verify_mode = ssl.CERT_REQUIRED
