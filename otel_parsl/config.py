@@ -20,7 +20,6 @@ from otel_parsl.errors import ConfigError
 SIGNALS = ("traces", "metrics", "logs")
 PROTOCOLS = ("grpc", "http/protobuf")
 TRACE_SCOPES = ("auto", "run", "task")
-TRANSPORTS = ("auto", "relay", "direct")
 _PORTS = {"grpc": 4317, "http/protobuf": 4318}
 
 

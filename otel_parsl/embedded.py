@@ -109,12 +109,14 @@ class EmbeddedAgent:
             sockets[label]["is_closed"] = True
             self.tell(rendezvous.SOCKETS, sockets)
 
-    def receive(self, host: str, port: int, token: str, *, timeout_s: float) -> int:
+    def receive(
+        self, address: str | None, port: int, token: str, *, timeout_s: float
+    ) -> tuple[str, int]:
         """
-        Have the agent receive OTLP, and return the port.
+        Have the agent receive OTLP, and return the host and the port that it listens on.
 
         Args:
-            host: The address to listen on.
+            address: What workers are told; None for any address of this host.
             port: 0 for any.
             token: What senders have to show.
             timeout_s: How long to wait for the agent.
@@ -122,7 +124,7 @@ class EmbeddedAgent:
         Raises:
             OSError: It cannot, or did not answer in time.
         """
-        wanted = {"host": host, "port": port, "token": token}
+        wanted = {"address": address, "port": port, "token": token}
         rendezvous.write(self._directory, rendezvous.RECEIVER, wanted)
         deadline = time.monotonic() + timeout_s
         while time.monotonic() < deadline:
@@ -131,8 +133,7 @@ class EmbeddedAgent:
             if answer is not None:
                 if answer["port"] is None:
                     raise OSError(answer["error"])
-                received_on: int = answer["port"]
-                return received_on
+                return answer["host"], answer["port"]
             time.sleep(_POLL_S)
         raise TimeoutError(f"the monitoring agent did not answer in {timeout_s:.0f} s")
 

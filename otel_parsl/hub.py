@@ -12,14 +12,13 @@ import datetime
 import logging
 import os
 import pickle
-import secrets
 import sys
 import threading
 import time
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import psutil
 from parsl.monitoring import MonitoringHub
@@ -28,13 +27,11 @@ from parsl.monitoring.message_type import MessageType
 from otel_parsl import carrier, rendezvous, seam, semconv
 from otel_parsl.config import (
     TRACE_SCOPES,
-    TRANSPORTS,
     destinations,
     exception_signals,
     resource_attributes,
     site_collector,
 )
-from otel_parsl.direct import Receiver
 from otel_parsl.drain import FLUSH_S, Drain
 from otel_parsl.embedded import EmbeddedAgent, start_agent
 from otel_parsl.errors import ConfigError
@@ -47,6 +44,7 @@ from otel_parsl.propagation import baggage_at_load, current_span, propagators, s
 from otel_parsl.spool_room import MAX_MIB
 from otel_parsl.time_zone import local_zone
 from otel_parsl.trace_sampling import share_from_environment
+from otel_parsl.transport import Network, OtlpReceiver, Transport
 from otel_parsl.wire import Key
 from otel_parsl.worker import RunContext, Writer
 
@@ -54,8 +52,6 @@ logger = logging.getLogger(__name__)
 
 _REVIVE_EVERY_S = 0.5
 _LISTEN_TIMEOUT_S = 120.0  # as long as Parsl waits for its own router
-_RECEIVE_TIMEOUT_S = 30.0
-_UNREACHED = semconv.TRANSPORT_ERROR.encode()
 _TRACE_API = "opentelemetry.trace"
 _RETIRED = frozenset(
     {"client_address", "client_port_range", "logdir", "logging_level", "hub_msg_port"}
@@ -63,24 +59,15 @@ _RETIRED = frozenset(
 """Parameters that MonitoringHub once had."""
 
 
-class OtlpReceiver(NamedTuple):
-    """Where the user's own SDK may send OTLP/HTTP to."""
-
-    endpoint: str
-    """The base that ``/v1/traces``, ``/v1/metrics`` and ``/v1/logs`` are appended to."""
-    headers: Mapping[str, str]
-    """With the run's token, which the repr does not show."""
-
-
 class OTelMonitoringHub(MonitoringHub):
     """
     Monitor a run: the rows that Parsl's MonitoringHub would write, and the same as OpenTelemetry.
 
     Args:
-        hub_address: The address of this host where workers are received in direct transport; else
-            Parsl's own warning.
+        hub_address: The address at which workers can reach this host, for direct transport; by
+            default any of its addresses that they do reach. With relay, Parsl's own warning.
         hub_port_range: As MonitoringHub's: unused, and Parsl's own warning.
-        hub_port: The port where they are; any free one by default.
+        hub_port: The port there; any free one by default. With relay, Parsl's own warning.
         workflow_name: The workflow's name; the script's by default.
         workflow_version: The workflow's version; the time it began by default.
         logging_endpoint: The database as an SQLAlchemy URL; by default SQLite in the run directory
@@ -100,9 +87,9 @@ class OTelMonitoringHub(MonitoringHub):
         trace_scope: ``auto``: tasks below 1,000 share the run's trace, later ones have one each;
             ``run`` and ``task`` force one or the other.
         transport: How news of tries that last come from the workers. ``relay``: by the executor's
-            own channel, if it has one. ``direct``: by HTTP to ``hub_address``, with a token.
-            ``auto``: as ``relay``, but directly from executors without a channel where
-            ``hub_address`` is given.
+            own channel, if it has one. ``direct``: by HTTP to ``hub_address`` and ``hub_port``,
+            with a token. ``auto``: directly where ``hub_address`` is given, but by relay from an
+            executor that encrypts its channel.
         resource_attributes: Further attributes of the run, for the destinations.
         shutdown_timeout: Seconds that cleanup may wait for the store.
         spool_max_size_mib: How much of a run may wait on disk. Beyond it what destinations lack is
@@ -138,11 +125,11 @@ class OTelMonitoringHub(MonitoringHub):
         **retired: Any,
     ) -> None:
         _warn_of_retired(retired)
-        is_direct = transport == "direct"
+        is_relayed = transport == "relay"
         super().__init__(
-            hub_address=None if is_direct else hub_address,
+            hub_address=hub_address if is_relayed else None,
             hub_port_range=hub_port_range,
-            hub_port=None if is_direct else hub_port,
+            hub_port=hub_port if is_relayed else None,
             workflow_name=workflow_name,
             workflow_version=workflow_version,
             logging_endpoint=logging_endpoint,
@@ -156,8 +143,6 @@ class OTelMonitoringHub(MonitoringHub):
             raise ConfigError(
                 f"trace_scope: {trace_scope!r}; expected one of {', '.join(TRACE_SCOPES)}"
             )
-        if transport not in TRANSPORTS:
-            raise ConfigError(f"transport: {transport!r}; expected one of {', '.join(TRANSPORTS)}")
         if resource_monitoring_interval < 0:
             raise ConfigError(
                 f"resource_monitoring_interval: {resource_monitoring_interval!r};"
@@ -174,6 +159,7 @@ class OTelMonitoringHub(MonitoringHub):
             raise ConfigError(
                 f"spool_max_size_mib: {spool_max_size_mib!r}; expected a number from 1 on"
             )
+        Transport(transport, hub_address, hub_port)  # an argument that cannot be used is said now
         self.endpoint = endpoint
         self.collector = without_secrets(collector)
         self.protocol = protocol
@@ -227,9 +213,7 @@ class OTelMonitoringHub(MonitoringHub):
         self.resource_msgs = MessageQueue(self, self._take)
         self._context: RunContext | None = None
         self._submit_writer: Writer | None = None
-        self._direct: Receiver | None = None
-        self._direct_error: str | None = None
-        self._is_unreached_said = False
+        self._transport = Transport(self.transport, self.hub_address, self.hub_port)
         self._is_over = threading.Event()
         self._pid = os.getpid()
         self._drain = Drain(
@@ -239,6 +223,7 @@ class OTelMonitoringHub(MonitoringHub):
             max_bytes=self.spool_max_size_mib << 20,
         )
         self._agent = EmbeddedAgent(self._directory)
+        self._transport.start(self._agent)
         for directory in leftovers:
             logger.info("an earlier run left telemetry in %s: an agent delivers it now", directory)
             start_agent(directory)
@@ -275,6 +260,7 @@ class OTelMonitoringHub(MonitoringHub):
             )
         for trouble in self._agent.troubles():
             logger.warning("monitoring: %s", trouble)
+        self._transport.say_at_end()
         unreadable = self._drain.unreadable + self.resource_msgs.unreadable
         if unreadable or self._drain.dropped:
             logger.error(
@@ -283,29 +269,20 @@ class OTelMonitoringHub(MonitoringHub):
                 self._drain.dropped,
             )
 
-    def run_context(self, label: str, *, has_channel: bool) -> RunContext:
+    def run_context(self, label: str, network: Network) -> RunContext:
         """
         Return what an executor's workers have to know of the run.
 
         Args:
             label: The executor.
-            has_channel: Whether its workers have a way of their own for news of tries that last.
+            network: What lies between its workers and this host.
         """
         assert self._context is not None, "the DataFlowKernel says who it is before it submits"
-        is_lacking = not has_channel and self.hub_address is not None
-        if self.transport != "direct" and not (self.transport == "auto" and is_lacking):
-            return self._context
-        receiver = self._receiver()
+        receiver = self._transport.receiver_for(label, network)
         if receiver is None:
-            logger.warning(
-                "executor %s: its workers cannot be received directly (%s): news of their tries"
-                " come by relay, or with the results",
-                label,
-                self._direct_error,
-            )
             return self._context
-        logger.info("executor %s: its workers send directly to %s", label, receiver.url)
-        return self._context._replace(receiver=(receiver.url, receiver.token))
+        hosts, port, token = receiver
+        return self._context._replace(receiver=(hosts, port, token))
 
     def otlp_receiver(self) -> OtlpReceiver:
         """
@@ -314,17 +291,11 @@ class OTelMonitoringHub(MonitoringHub):
         What it sends is forwarded with the run's own telemetry; the tables are of Parsl's alone.
 
         Raises:
-            ConfigError: The transport is not ``direct``, or nothing can be received.
+            ConfigError: There is no run, the transport opens no port, or none can be opened.
         """
-        if self.transport != "direct" or not self.monitoring_hub_active:
-            raise ConfigError(
-                f"otlp_receiver: transport is {self.transport!r}; expected 'direct', and a run"
-                " that goes on. Pass transport='direct' to the hub"
-            )
-        receiver = self._receiver()
-        if receiver is None:
-            raise ConfigError(f"otlp_receiver: nothing can be received: {self._direct_error}")
-        return OtlpReceiver(receiver.url, Headers({"Authorization": f"Bearer {receiver.token}"}))
+        if not self.monitoring_hub_active:
+            raise ConfigError("otlp_receiver: no run goes on; call it after parsl.load")
+        return self._transport.own_receiver()
 
     def submit_writer(self) -> Writer:
         """Return the writer for tries that run in the submit process."""
@@ -336,13 +307,7 @@ class OTelMonitoringHub(MonitoringHub):
     def take_frames(self, frames: bytes) -> None:
         """Take the telemetry of a try."""
         self._drain.put_frames(frames)
-        if self._direct is not None and not self._is_unreached_said and _UNREACHED in frames:
-            self._is_unreached_said = True
-            logger.warning(
-                "some workers cannot reach %s: news of their tries come by relay, or with the"
-                " results. See that hub_address and hub_port can be reached from the nodes",
-                self._direct.url,
-            )
+        self._transport.took(frames)
 
     def submitted(
         self, task_id: int, try_id: int, executor_task_id: object, specification: Any
@@ -361,22 +326,6 @@ class OTelMonitoringHub(MonitoringHub):
     def stop_listening(self, label: str) -> None:
         """Tell the agent that an executor's interchange is gone."""
         self._agent.stop_listening(label)
-
-    def _receiver(self) -> Receiver | None:
-        """Have the agent receive OTLP, once a run; None where it cannot."""
-        if self._direct is None and self._direct_error is None:
-            host = "127.0.0.1" if self.hub_address is None else str(self.hub_address)
-            token = secrets.token_urlsafe(32)
-            try:
-                port = self._agent.receive(
-                    host, int(self.hub_port or 0), token, timeout_s=_RECEIVE_TIMEOUT_S
-                )
-            except OSError as error:
-                self._direct_error = str(error)
-            else:
-                shown = f"[{host}]" if ":" in host else host
-                self._direct = Receiver(f"http://{shown}:{port}", token)
-        return self._direct
 
     @property
     def _database(self) -> str:

@@ -26,6 +26,7 @@ from otel_parsl.identity import span_id, task_trace_id
 from otel_parsl.rendezvous import MESSAGE_TAG
 from otel_parsl.sampler_client import SamplerProcess
 from otel_parsl.sampling import Baseline, Sample
+from otel_parsl.seldom import Seldom
 from otel_parsl.wire import LOGS, Key
 
 if TYPE_CHECKING:
@@ -40,6 +41,9 @@ _MOST_UNSENT = 10_000
 
 _RUNNING = Key(semconv.EXECUTION_TIME_RUNNING)
 _NAME = wire.sized(semconv.EVENT_TRY_RUNNING.encode())
+_UNREACHED = wire.sized(semconv.EVENT_AGENT_UNREACHED.encode())
+_FAILURE = Key(semconv.TRANSPORT_ERROR)
+_TIMES = Key(semconv.TRANSPORT_FAILURES)
 
 Send = Callable[[bytes], None]
 
@@ -71,6 +75,7 @@ class _Process:
         self.current: Try | None = None
         self.helper: SamplerProcess | None = None
         self.direct: DirectSender | None = None
+        self._failures_told = 0
         self._reported: Try | None = None
         self._unsent: list[Sample] = []
         self._lock = threading.Lock()
@@ -95,15 +100,28 @@ class _Process:
         self.helper.end()
         return unsent + [sample for token, sample in self.helper.read() if token == ended.token]
 
+    def trouble(self) -> tuple[str, int] | None:
+        """Return why news could not be sent directly, and how often since the last call."""
+        direct = self.direct
+        if direct is None or direct.failures == self._failures_told:
+            return None
+        times = direct.failures - self._failures_told
+        self._failures_told += times
+        return direct.failure, times
+
     def _watch(self) -> None:
+        unsent = Seldom(logger, logging.ERROR)
         while True:
             time.sleep(LONG_S)
             running = self.current
             if running is None or time.time_ns() - running.start_ns < LONG_S * 1e9:
                 continue
-            sends = self._ways(running)
-            if sends:
-                self._tell(running, sends)
+            try:
+                sends = self._ways(running)
+                if sends:
+                    self._tell(running, sends)
+            except Exception as error:  # noqa: BLE001 - a border: this thread serves all tries to come
+                unsent.say("news of a try cannot be sent: %r", error)
 
     def _tell(self, running: Try, sends: list[Send]) -> None:
         """Send what is new of a try by the first way that takes it."""
@@ -150,6 +168,7 @@ class _Process:
             receiver = Receiver(*fields)
             if self.direct is None or self.direct.receiver != receiver:
                 self.direct = DirectSender(receiver)
+                self._failures_told = 0
             if self.direct.is_due():
                 ways.append(self.direct.send)
         relay = _relay()
@@ -184,21 +203,34 @@ def ended() -> list[Sample]:
 
 def running_event(running: Try) -> bytes:
     """Return the event that says that a try runs."""
-    writer, which, start_ns = running
+    start_ns = running.start_ns
+    return _event(_NAME, running, start_ns, time.time_ns(), [_RUNNING.integer(start_ns)])
+
+
+def _event(name: bytes, of: Try, time_ns: int, observed_ns: int, attributes: list[bytes]) -> bytes:
+    writer, which, _ = of
     return wire.log_record(
-        _NAME,
-        start_ns,
-        time.time_ns(),
+        name,
+        time_ns,
+        observed_ns,
         task_trace_id(writer.run, which.task_id, scope=writer.context.scope),
         span_id(writer.run, "try", which.task_id, which.try_id),
-        [*writer.try_attributes(which), _RUNNING.integer(start_ns)],
+        [*writer.try_attributes(which), *attributes],
     )
 
 
-def trouble() -> str | None:
-    """Return why this process cannot reach the run's agent directly; None if nothing is amiss."""
-    direct = None if _process is None else _process.direct
-    return None if direct is None else direct.trouble
+def trouble_event(of: Try) -> bytes | None:
+    """
+    Return the event that says that news could not be sent directly; None if nothing is amiss.
+
+    It leaves with the result, which needs no way but its own.
+    """
+    found = None if _process is None else _process.trouble()
+    if found is None:
+        return None
+    failure, times = found
+    now_ns = time.time_ns()
+    return _event(_UNREACHED, of, now_ns, now_ns, [_FAILURE.text(failure), _TIMES.integer(times)])
 
 
 def _relay() -> Send | None:

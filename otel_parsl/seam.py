@@ -36,6 +36,7 @@ from parsl.serialize.errors import SerializationError
 from otel_parsl.errors import ParslMismatch
 from otel_parsl.message_queue import MessageQueue
 from otel_parsl.settling import Tracing
+from otel_parsl.transport import Network, local_addresses
 from otel_parsl.worker import RunContext, TracedFunction, TryContext, Writer, call_here
 
 logger = logging.getLogger(__name__)
@@ -50,8 +51,8 @@ class Hub(Protocol):
 
     resource_msgs: MessageQueue
 
-    def run_context(self, label: str, *, has_channel: bool) -> RunContext:
-        """Return what an executor's workers have to know; HTEX has a channel for their news."""
+    def run_context(self, label: str, network: Network) -> RunContext:
+        """Return what an executor's workers have to know."""
 
     def submit_writer(self) -> Writer:
         """Return the writer for tries that run in the submit process."""
@@ -189,7 +190,11 @@ def _htex_submit(executor: HighThroughputExecutor, hub: Hub) -> Submit:
     monitors = bool(executor.monitor_resources())
     label = executor.label
     tracing = Tracing(label)
-    context = tuple(hub.run_context(label, has_channel=True))
+    addresses = set(executor.all_addresses)
+    if executor.address is None:
+        addresses |= set(local_addresses())
+    network = Network(True, bool(executor.encrypted), tuple(sorted(addresses)))
+    context = tuple(hub.run_context(label, network))
 
     def submit(
         func: Callable[..., Any], resource_specification: dict[str, Any], *args: Any, **kwargs: Any
@@ -256,7 +261,7 @@ def _wrapping_submit(executor: ParslExecutor, hub: Hub) -> Submit:
     monitors = bool(executor.monitor_resources())
     label = executor.label
     tracing = Tracing(label)
-    context = hub.run_context(label, has_channel=False)
+    context = hub.run_context(label, Network(False, False, ()))
 
     def submit(
         func: Callable[..., Any], resource_specification: dict[str, Any], *args: Any, **kwargs: Any

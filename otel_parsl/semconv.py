@@ -204,6 +204,9 @@ TRANSPORT_ERROR = _term(
     "parsl.transport.error",
     "why a worker could not send directly to the run's agent: its news took another way",
 )
+TRANSPORT_FAILURES = _term(
+    "attribute", "parsl.transport.failures", "how often it tried to, since it last said so"
+)
 
 # The facts of a run.
 TASKS_COMPLETED = _term(
@@ -251,6 +254,9 @@ EVENT_MANAGERS_ENDED = _term(
     "event", "parsl.managers.ended", "nothing more will be heard of the run's managers"
 )
 EVENT_TRY_RUNNING = _term("event", "parsl.try.running", "a worker began a try")
+EVENT_AGENT_UNREACHED = _term(
+    "event", "parsl.agent.unreached", "a worker could not send directly to the run's agent"
+)
 EVENT_EXCEPTION = _term("event", "exception", "an exception ended a try", source=_OTEL)
 
 # Metrics: what one try has used since its start, children included (table resource).

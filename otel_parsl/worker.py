@@ -53,7 +53,7 @@ class RunContext(NamedTuple):
     """The sampling interval; 0 takes no samples."""
     service_name: str
     """Of the run's telemetry: the workflow's name, if the user says nothing else."""
-    receiver: tuple[str, str] | None = None
+    receiver: tuple[tuple[str, ...], int, str] | None = None
     """The fields of a ``direct.Receiver``, where news go directly to the agent."""
     propagators: tuple[str, ...] = DEFAULT
     """In which forms the user's code is given its context, in words of ``OTEL_PROPAGATORS``."""
@@ -145,7 +145,6 @@ class Writer:
             sample,
             which.monitor_resources and self.context.interval_s > 0,
             None if error is None else _failure(error),
-            None if (trouble := live.trouble()) is None else {semconv.TRANSPORT_ERROR: trouble},
         )
         return spool.frame(EXECUTION, record(self._head, ended))
 
@@ -361,6 +360,9 @@ class _Observed:
             frames.append(of_run.process_frame(which))
             if self._made is not None:
                 frames.append(spool.frame(TRACES, self._made))
+            of_try = live.Try(of_run, which, self._start_ns)
+            if (trouble := live.trouble_event(of_try)) is not None:
+                frames.append(of_run.frame(LOGS, (trouble,)))
         except Exception:
             logger.exception("the telemetry of a try could not be written")
             return b""

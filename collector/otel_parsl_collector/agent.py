@@ -30,7 +30,7 @@ from otel_parsl.rendezvous import AGENT, SUBMIT
 from otel_parsl.seldom import Seldom
 from otel_parsl.spool import Frame, Place, SpoolWriter, frame
 from otel_parsl.spool_room import MAX_MIB
-from otel_parsl_collector.direct_receiver import DirectReceiver
+from otel_parsl_collector.direct_receiver import DirectReceiver, listening_host
 from otel_parsl_collector.endpoint import Endpoint
 from otel_parsl_collector.errors import CollectorError, StoreError
 from otel_parsl_collector.exporters.forwarding import Forwarding
@@ -338,12 +338,15 @@ class Agent:
         is_refused = before is not None and before["port"] is None
         if wanted is None or is_refused:
             return
-        port = wanted["port"] if before is None else before["port"]
-        endpoint = Endpoint(wanted["host"], port)
+        endpoint = (
+            Endpoint(listening_host(wanted["address"]), wanted["port"])
+            if before is None
+            else Endpoint(before["host"], before["port"])
+        )
         receiver = DirectReceiver(
             self._directory, endpoint=endpoint, token=wanted["token"], space=self._spool.space
         )
-        answer: dict[str, Any] = {"port": None, "error": None}
+        answer: dict[str, Any] = {"host": endpoint.host, "port": None, "error": None}
         try:
             receiver.start()
         except CollectorError as error:

@@ -183,3 +183,15 @@ def test_worker_has_the_channel_that_live_news_take() -> None:
     assert monitoring_info.result_queue is None
     assert "mi.result_queue = monitoring_queue" in _source(process_worker_pool.worker)
     assert "type == 'monitoring':" in _source(interchange.Interchange)
+
+
+def test_htex_says_how_its_workers_reach_this_host() -> None:
+    """HTEX tells its workers every address of this host, or the one given, and if it encrypts."""
+    source = _source(HighThroughputExecutor)
+    assert 'addresses=",".join(self.all_addresses)' in source
+    given = HighThroughputExecutor(address="10.1.0.5", encrypted=False)
+    assert ("10.1.0.5", {"10.1.0.5"}, False) == (
+        given.address,
+        given.all_addresses,
+        given.encrypted,
+    )

@@ -41,6 +41,18 @@ class Sink:
             for span in scope.spans
         ]
 
+    def event_names(self) -> list[str]:
+        """Return the names of all events, in the order they came."""
+        request = {signal.name: signal.request for signal in SIGNALS.values()}
+        return [
+            record.event_name
+            for signal, body in self.received
+            if signal == "logs"
+            for group in request[signal].FromString(body).resource_logs
+            for scope in group.scope_logs
+            for record in scope.log_records
+        ]
+
 
 GrpcAnswer = Callable[[Any], bytes]
 """Returns a response, or ends the call with a status, given its context."""

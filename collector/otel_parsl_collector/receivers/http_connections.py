@@ -161,6 +161,11 @@ class Connections(ThreadingMixIn, TCPServer):
         except OSError as error:
             raise cannot_listen(endpoint, error) from error
 
+    def server_bind(self) -> None:
+        if self.server_address[0] == "::":  # every address of this host, of either family
+            self.socket.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+        super().server_bind()
+
     def work(self, handler: RequestHandler) -> None:
         """Note that a connection has a request in hand."""
         with self._changed:

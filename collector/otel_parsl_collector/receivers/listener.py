@@ -58,6 +58,8 @@ class Listener(NamedTuple):
     tls: ServerTls | None
     is_known: Callable[[str], bool] | None
     """Tells whether an authorization header lets in; None lets everybody in."""
+    prove: Callable[[str], str] | None = None
+    """Answers over HTTP who asks whether this is the receiver that has its token: see ``proof``."""
 
     def admit(self, authorization: str) -> None:
         """

@@ -11,6 +11,7 @@ from typing import Any
 from google.protobuf import json_format
 from google.rpc import status_pb2
 
+from otel_parsl import proof
 from otel_parsl_collector.otlp_json import render
 from otel_parsl_collector.receivers.codec import Request, read_json, read_protobuf, response
 from otel_parsl_collector.receivers.compression import decompress
@@ -98,6 +99,11 @@ class _OtlpHandler(RequestHandler):
 
     def answer(self) -> None:
         """Answer one request, of whatever method and path."""
+        prove = self.listener.prove
+        if prove is not None and self.command == "GET" and self.path.startswith(proof.PATH):
+            asked = self.path.removeprefix(proof.PATH)
+            self.send(200, "text/plain", prove(asked).encode(), {})
+            return
         arrived = time.monotonic()
         try:
             request = self.intake.answer(self._read, transport="http", arrived=arrived)
