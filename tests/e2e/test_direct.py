@@ -85,11 +85,9 @@ def _states(database: Path) -> dict[str, int]:
         pytest.param(
             "htex(encrypted=True)", "hub_address='127.0.0.1'", False, id="encrypted-channel"
         ),
-        pytest.param("htex()", "", False, id="no-address"),
         pytest.param(
             "htex(encrypted=True)", "transport='direct'", True, id="direct-by-any-address"
         ),
-        pytest.param("htex()", "transport='relay'", False, id="relay"),
     ],
 )
 def test_try_that_lasts_is_seen_while_it_runs(
@@ -115,6 +113,8 @@ with parsl.load(Config(executors=[{executor}], monitoring=hub)):
 
 
 ALIKE = """
+import datetime
+
 @python_app
 def fail_once(path=os.path.abspath("tried")):
     import os
@@ -126,63 +126,50 @@ def fail_once(path=os.path.abspath("tried")):
 def echo(text):
     return f"echo {text}"
 
+def seconds_until_running_is_seen(future):
+    began = None
+    while began is None:
+        time.sleep(0.02)
+        connection = sqlite3.connect("runinfo/monitoring.db", timeout=30)
+        (began,) = connection.execute(
+            "select max(timestamp) from status"
+            " where task_status_name = 'running' and task_id = ?", (future.tid,)).fetchone()
+        connection.close()
+    lag = datetime.datetime.now() - datetime.datetime.fromisoformat(began)
+    return lag.total_seconds()
+
 hub = OTelMonitoringHub(transport="TRANSPORT", resource_monitoring_interval=1)
 with parsl.load(Config(executors=[htex()], monitoring=hub, retries=1)):
     future = last_until_told()
     until_seen(2)
     tell()
-    for future in (future, fail_once(), echo("a"), sleep(0.7)):
+    for future in (future, fail_once(), echo("a")):
+        future.result()
+    lags = []
+    for number in range(3):
+        told = os.path.abspath(str(number))
+        future = last_until_told(told)
+        lags.append(seconds_until_running_is_seen(future))
+        open(told, "w").close()
         future.result()
     print("received directly:", received() > 0)
+    print("seconds:", min(lags))
 """
 
 
-def test_rows_are_alike_by_relay_and_directly(tmp_path: Path) -> None:
-    """The transport changes no row in any of Parsl's seven tables."""
+def test_rows_are_alike_by_relay_and_directly_and_as_soon(tmp_path: Path) -> None:
+    """The transport changes no row, and by both a try is seen running within 2 s of its begin."""
     tables = {}
     for transport in ("relay", "direct"):
         program = run(tmp_path / transport, PROCESSES + ALIKE.replace("TRANSPORT", transport))
         assert f"received directly: {transport == 'direct'}" in program.output
+        # The best of three, as others use this machine too.
+        assert 0 < float(program.output.rpartition("seconds:")[2]) < 2
         tables[transport] = read_tables(f"sqlite:///{program.database}")
 
     assert [] == compare(tables["relay"], tables["direct"])
-    samples = [row["timestamp"] for row in tables["direct"]["resource"]]
-    assert len(samples) == len(set(samples)) >= 2
-
-
-@pytest.mark.parametrize("transport", ["relay", "direct"])
-def test_running_is_seen_within_two_seconds(tmp_path: Path, transport: str) -> None:
-    """From when a worker begins a try it takes less than 2 s until the database says so."""
-    program = run(
-        tmp_path,
-        PROCESSES
-        + f"""
-import datetime
-hub = OTelMonitoringHub(transport="{transport}")
-with parsl.load(Config(executors=[htex()], monitoring=hub)):
-    nothing().result()
-    until_seen(0)
-    lags = []
-    for number in range(3):  # the best of three: others use this machine too
-        told = os.path.abspath(str(number))
-        future = last_until_told(told)
-        began = None
-        while began is None:
-            time.sleep(0.02)
-            connection = sqlite3.connect("runinfo/monitoring.db", timeout=30)
-            (began,) = connection.execute(
-                "select max(timestamp) from status"
-                " where task_status_name = 'running' and task_id = ?", (future.tid,)).fetchone()
-            connection.close()
-        lag = datetime.datetime.now() - datetime.datetime.fromisoformat(began)
-        lags.append(lag.total_seconds())
-        open(told, "w").close()
-        future.result()
-    assert 0 < min(lags) < 2, lags
-""",
-    )
-
-    assert 4 == _states(program.database)["running"]
+    lasting = [row["timestamp"] for row in tables["direct"]["resource"] if row["task_id"] == 0]
+    assert len(lasting) == len(set(lasting)) >= 3
 
 
 def test_token_is_in_one_file_that_only_its_owner_reads(tmp_path: Path) -> None:
@@ -333,13 +320,12 @@ def test_users_own_sdk_sends_to_the_agent_and_is_forwarded(tmp_path: Path) -> No
     assert [(1,)] == query(program.database, "select count(*) from workflow")
 
 
-@pytest.mark.parametrize("transport", ["relay", "auto"])
-def test_receiver_is_there_only_where_it_was_asked_for(tmp_path: Path, transport: str) -> None:
-    """No port is opened that nobody asked for, and who asks is told what to set."""
+def test_no_port_is_opened_that_nobody_asked_for(tmp_path: Path) -> None:
+    """By default there is no receiver, and who asks for it is told what to set."""
     program = run(
         tmp_path,
-        f"""
-        hub = OTelMonitoringHub(transport="{transport}")
+        """
+        hub = OTelMonitoringHub()
         with parsl.load(Config(executors=[ThreadPoolExecutor()], monitoring=hub)):
             try:
                 hub.otlp_receiver()
@@ -348,7 +334,5 @@ def test_receiver_is_there_only_where_it_was_asked_for(tmp_path: Path, transport
         """,
     )
 
-    assert f"ConfigError otlp_receiver: transport is '{transport}'; expected 'direct'" in (
-        program.output
-    )
+    assert "ConfigError otlp_receiver: transport is 'auto'; expected 'direct'" in program.output
     assert not (program.spool / "receiver.json").exists()

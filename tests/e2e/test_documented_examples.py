@@ -46,21 +46,21 @@ _PARSLS = "Instead of MonitoringHub.{}"
         pytest.param(
             _HTEX,
             "hub_address=address_by_hostname(), resource_monitoring_interval=10",
-            [_PARSLS.format("hub_address")],
+            [],
             id="2024-10",
         ),
         pytest.param(
             _HTEX,
             "hub_address=address_by_hostname(), hub_port=55055, monitoring_debug=False,"
             " resource_monitoring_interval=10",
-            [_PARSLS.format("hub_address"), _PARSLS.format("hub_port")],
+            [],
             id="1.0",
         ),
         pytest.param(
             _THREADS,
             "hub_address=address_by_hostname(), hub_port=55055, logging_level=logging.INFO,"
             " resource_monitoring_interval=10",
-            [_PARSLS.format("hub_address"), _RETIRED.format("logging_level")],
+            [_RETIRED.format("logging_level")],
             id="0.8",
         ),
         pytest.param(
@@ -77,7 +77,7 @@ _PARSLS = "Instead of MonitoringHub.{}"
         pytest.param(
             _THREADS,
             "'localhost', (55050, 56000), 55055, 'fit', '2'",
-            [_PARSLS.format("hub_port_range"), _PARSLS.format("hub_port")],
+            [_PARSLS.format("hub_port_range")],
             id="by-position",
         ),
         pytest.param(

@@ -5,7 +5,10 @@ from __future__ import annotations
 import site
 import subprocess
 import sys
+import warnings
 from pathlib import Path
+
+import pytest
 
 from tests.support.programs import query, run
 
@@ -252,23 +255,26 @@ def test_executor_that_is_none_of_parsls_is_traced_by_the_public_interface(
     assert [(2,)] == query(program.database, "select count(distinct task_id) from resource")
 
 
-def test_retired_parameters_are_accepted_with_a_warning(tmp_path: Path) -> None:
-    """What MonitoringHub once took is accepted, and said to be unused."""
-    program = run(
-        tmp_path,
-        """
-        import logging, warnings
-        with warnings.catch_warnings(record=True) as said:
-            warnings.simplefilter("always")
-            hub = OTelMonitoringHub(hub_address="localhost", hub_port=55055,
-                                    logging_level=logging.INFO, monitoring_debug=False,
-                                    resource_monitoring_interval=10)
-        print([str(warning.message).split(",")[0].split("=")[0] for warning in said])
-        """,
-    )
+def test_retired_parameters_are_accepted_with_a_warning() -> None:
+    """What MonitoringHub once took is accepted; where it means nothing that is said."""
+    from otel_parsl import OTelMonitoringHub
+    from otel_parsl.errors import ConfigError
 
-    assert "OTelMonitoringHub.logging_level is unused" in program.output
-    assert "MonitoringHub.hub_address" in program.output
+    said = {}
+    for transport in ("auto", "relay", "direct"):
+        with warnings.catch_warnings(record=True) as found:
+            warnings.simplefilter("always")
+            OTelMonitoringHub(
+                hub_address="localhost", hub_port=55055, logging_level=20, transport=transport
+            )
+        said[transport] = [str(warning.message).partition(",")[0] for warning in found]
+
+    unused = "OTelMonitoringHub.logging_level is unused"
+    parsls = [f"Instead of MonitoringHub.{name}" for name in ("hub_address", "hub_port")]
+    assert {"auto": [unused], "relay": [unused, *parsls], "direct": [unused]} == said
+    for wrong in ({"transport": "udp"}, {"hub_port": 65536}, {"hub_port": "55055"}):
+        with pytest.raises(ConfigError, match=f"{next(iter(wrong))}: .*; expected"):
+            OTelMonitoringHub(**wrong)
 
 
 def test_secrets_are_not_shown_by_the_repr_that_parsl_logs(tmp_path: Path) -> None:
