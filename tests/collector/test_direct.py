@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from otel_parsl_collector.direct_receiver import DirectReceiver, listening_host
 from otel_parsl_collector.endpoint import Endpoint
+from otel_parsl_collector.spool_space import SpoolSpace
 
 from otel_parsl.direct import TIMEOUT_S, DirectSender, Receiver, Unreachable
 from otel_parsl.spool import Frame, SpoolReader, frame
@@ -25,10 +26,14 @@ SPAN = trace_request("span").SerializeToString()
 LOCAL = ("127.0.0.1", "::1")
 
 
+def receiver_at(directory: Path, endpoint: Endpoint) -> DirectReceiver:
+    space = SpoolSpace(directory, max_bytes=1 << 30)
+    return DirectReceiver(directory, endpoint=endpoint, token=TOKEN, space=space)
+
+
 @contextmanager
 def receiving(directory: Path, address: str | None = "127.0.0.1") -> Iterator[DirectReceiver]:
-    endpoint = Endpoint(listening_host(address), 0)
-    receiver = DirectReceiver(directory, endpoint=endpoint, token=TOKEN)
+    receiver = receiver_at(directory, Endpoint(listening_host(address), 0))
     receiver.start()
     try:
         yield receiver
@@ -144,7 +149,7 @@ def test_agent_that_is_nowhere_is_not_sought_again_at_once(tmp_path: Path) -> No
     assert (1, False) == (sender.failures, sender.is_due())
     assert TOKEN not in repr(sender.receiver)
 
-    again = DirectReceiver(tmp_path, endpoint=Endpoint("127.0.0.1", port), token=TOKEN)
+    again = receiver_at(tmp_path, Endpoint("127.0.0.1", port))
     again.start()
     sender.send(frame(TRACES, SPAN))
     again.stop()
