@@ -2,7 +2,7 @@
 One run of N tasks written down twice: as what Parsl's hub gets, and as what ours spools.
 
 The requests come from the product itself: ``messages.RunEvents`` on the submit side,
-``worker.Writer`` where tries run, ``connectors.lifecycle`` for the spans that the agent derives.
+``execution_record`` where tries run, ``connectors.lifecycle`` for the spans that the agent derives.
 A task here is what a task of HTEX with a sampling interval is: three states, two messages of its
 worker, one sample, and a report of its manager at its dispatch and at its result.
 """
@@ -10,19 +10,18 @@ worker, one sample, and a report of its manager at its dispatch and at its resul
 from __future__ import annotations
 
 import datetime
-import os
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
-from unittest.mock import patch
 
 from otel_parsl_collector.connectors.lifecycle import Lifecycle
+from otel_parsl_collector.pump import RECORDS_AT_ONCE
 from parsl.monitoring.message_type import MessageType
 
 from otel_parsl import samples, semconv, spool, wire
+from otel_parsl.execution_record import Ended, Origin, expand, record
 from otel_parsl.identity import run_key
 from otel_parsl.messages import RunEvents, manager_attributes, manager_metrics, run_attributes
-from otel_parsl.worker import RunContext, TryContext, Writer
 
 ROWS = {"workflow": 0, "task": 1, "try": 1, "status": 5, "resource": 1, "node": 2}
 """Rows a task in Parsl's tables; the workflow has one in all."""
@@ -33,6 +32,8 @@ _STATES = ("pending", "launched", "exec_done")
 _AT_ONCE = 50
 """Tasks whose news the hub's thread finds together: what 50 ms bring at 1,000 tasks a second."""
 _WORKERS = 8
+_PID = 4200
+"""Of the first worker."""
 _PACKAGES = {f"package-{number}": "1.2.3" for number in range(43)}
 
 
@@ -52,13 +53,12 @@ def parsl_messages(tasks: int) -> Iterator[tuple[MessageType, Any]]:
 
 
 def spooled_frames(tasks: int) -> Iterator[bytes]:
-    """Yield what our hub, workers and agent spool of the same run."""
+    """Yield what our hub and workers spool of the same run, as the agent makes OTLP of it."""
     start = _workflow()
     attributes = tuple(run_attributes(start, zone="UTC"))
     resource, scope = wire.resource(attributes), wire.scope(semconv.SCOPE, "0")
     events = RunEvents(run_key(RUN_ID))
-    context = RunContext(RUN_ID, attributes, "auto", 30.0, "benchmark")
-    writers = [_writer(context, rank) for rank in range(_WORKERS)]
+    origins = [_origin(rank) for rank in range(_WORKERS)]
     manager = wire.resource((*attributes, *manager_attributes(_node(0))))
     executor_task_id = wire.Key(semconv.EXECUTOR_TASK_ID)
 
@@ -70,19 +70,16 @@ def spooled_frames(tasks: int) -> Iterator[bytes]:
         message = _task(task_id, state)
         return events.task(message, _ns(message["timestamp"]) + 1000, extra)
 
+    records: list[bytes] = []
     yield spool.frame(wire.LOGS, request([events.started(start, 0)]))
     for first in range(0, tasks, _AT_ONCE):
         ids = range(first, min(first + _AT_ONCE, tasks))
         yield spool.frame(wire.LOGS, request(event(i, state) for i in ids for state in _STATES))
-        for task_id in ids:
-            message = _usage(task_id)
-            sample = samples.sample_from_message(message, _ns(message["timestamp"]))
-            sample = sample._replace(memory_peak_bytes=1 << 26)
-            which = TryContext(task_id, 0, "simulate", "htex", True)
-            began_ns = sample.time_ns - 50_000_000
-            ended_ns = sample.time_ns + 50_000_000
-            writer = writers[task_id % _WORKERS]
-            yield writer.execution(which, began_ns, ended_ns, None, sample)
+        records += (_record(origins[i % _WORKERS], i) for i in ids)
+        if len(records) >= RECORDS_AT_ONCE or ids.stop == tasks:
+            for signal, payload in expand(records, attributes, _cannot_read):
+                yield spool.frame(signal, payload)
+            records.clear()
         reports = manager_metrics(_node(n) for i in ids for n in (2 * i, 2 * i + 1))
         yield spool.frame(wire.METRICS, request(reports, manager))
     yield spool.frame(wire.LOGS, request([events.ended(_workflow_end(tasks), 0)]))
@@ -111,14 +108,29 @@ def derive(frames: Iterable[bytes], directory: Path, emit: Callable[[Iterable[by
     return count
 
 
-def _writer(context: RunContext, rank: int) -> Writer:
-    worker = {
-        "PARSL_WORKER_BLOCK_ID": "0",
-        "PARSL_WORKER_RANK": str(rank),
-        "PARSL_WORKER_POOL_ID": _node(0)["uid"],
-    }
-    with patch.dict(os.environ, worker), patch("os.getpid", return_value=4200 + rank):
-        return Writer(context, in_submit_process=True)
+def _origin(rank: int) -> bytes:
+    """Return what the records of one worker begin with."""
+    place = [
+        [semconv.BLOCK_ID, "0"],
+        [semconv.WORKER_RANK, str(rank)],
+        [semconv.MANAGER_UID, _node(0)["uid"]],
+    ]
+    pid, began = _PID + rank, _NOW.isoformat(timespec="milliseconds") + "Z"
+    return Origin(RUN_ID, "auto", 30.0, "node-1", pid, "3.11.7", place, began).encoded()
+
+
+def _record(origin: bytes, task_id: int) -> bytes:
+    """Return what a worker writes of a try that has ended."""
+    message = _usage(task_id)
+    sample = samples.sample_from_message(message, _ns(message["timestamp"]))
+    sample = sample._replace(memory_peak_bytes=1 << 26)
+    began_ns, ended_ns = sample.time_ns - 50_000_000, sample.time_ns + 50_000_000
+    ended = Ended(task_id, 0, "simulate", "htex", began_ns, ended_ns, sample, True, None)
+    return record(origin, ended)
+
+
+def _cannot_read(record: bytes, error: Exception) -> None:
+    raise ValueError(f"{record!r} is no record of a try") from error
 
 
 def _ns(time: datetime.datetime) -> int:
@@ -207,7 +219,7 @@ def _usage(task_id: int) -> dict[str, Any]:
         "try_id": 0,
         "resource_monitoring_interval": 30.0,
         "timestamp": _NOW + _SECOND * (task_id / 1000 + 0.75),
-        "psutil_process_pid": 4200 + task_id % _WORKERS,
+        "psutil_process_pid": _PID + task_id % _WORKERS,
         "psutil_process_memory_percent": 1.5 + task_id / 1e6,
         "psutil_process_children_count": 0,
         "psutil_process_time_user": 0.1 + task_id / 1e6,

@@ -43,9 +43,10 @@ def add(metrics: Iterable[bytes], resource: Attributes, run: Run | None, facts: 
         facts.unknown += 1
         return
     encoded = list(metrics)
-    sample = _layouts.read(encoded)
-    if sample is not None:
-        _add_sample(*sample, run.run_id, facts)
+    found = _layouts.read(encoded)
+    if found is not None:
+        for sample in found:
+            _add_sample(*sample, run.run_id, facts)
         return
     manager: dict[str, dict[int, float]] = {}
     samples = _Samples()

@@ -41,17 +41,31 @@ class SampleLayouts:
     What samples have looked like so far.
 
     Args:
-        columns: The column of each value, by the name of its metric; that of the first is 0.
+        columns: The column of each value, by the name of its metric, in order; a sample begins with
+            the first.
     """
 
     def __init__(self, columns: Mapping[str, int]) -> None:
         self._columns = {
             b"\x0a%c%b\x1a" % (len(name), name.encode()): column for name, column in columns.items()
         }
+        self._first = next(iter(self._columns))
         self._known: dict[tuple[int, ...], _Layout] = {}
 
-    def read(self, metrics: Sequence[bytes]) -> SampleValues | None:
-        """Return the values of a sample; None where the metrics are not one sample as we write."""
+    def read(self, metrics: Sequence[bytes]) -> list[SampleValues] | None:
+        """Return the samples, one after the other; None where any is not as we write it."""
+        starts = [at for at, data in enumerate(metrics) if data.startswith(self._first)]
+        if starts[:1] != [0]:
+            return None
+        samples = []
+        for start, end in zip(starts, (*starts[1:], len(metrics)), strict=True):
+            sample = self._read_one(metrics[start:end])
+            if sample is None:
+                return None
+            samples.append(sample)
+        return samples
+
+    def _read_one(self, metrics: Sequence[bytes]) -> SampleValues | None:
         sizes = tuple(map(len, metrics))
         layout = self._known.get(sizes) or self._learn(sizes, metrics)
         if layout is None:
