@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections import defaultdict
 from contextlib import suppress
 from functools import cache
@@ -17,6 +18,8 @@ from otel_parsl_collector.materialise.otlp import materialise
 
 from otel_parsl import semconv, wire
 from otel_parsl.messages import run_attributes
+from otel_parsl.samples import sample_metrics
+from otel_parsl.sampling import Sample
 from otel_parsl.schema import metadata
 from otel_parsl.wire import LOGS, METRICS, TRACES, Key
 from tests.support.delivery import deliver, in_order
@@ -261,6 +264,41 @@ def test_sample_without_its_try_is_counted() -> None:
     facts = _facts(METRICS, _RUN, metric.of(points))
     assert _counts(facts) == (0, 1)
     assert [sample[:4] for sample in facts.samples] == [(run_started()["run_id"], 1, 0, 1)]
+
+
+_COUNTS = st.none() | st.integers(0, 1 << 62)
+_SECONDS = st.none() | st.floats(0, 1e9)
+_MEASURED = st.builds(
+    Sample,
+    **dict.fromkeys(Sample._fields, _COUNTS)
+    | {
+        "time_ns": st.integers(1, 1 << 62),
+        "pid": st.integers(1, 1 << 22),
+        "cpu_user_s": _SECONDS,
+        "cpu_system_s": _SECONDS,
+        "memory_percent": _SECONDS,
+        "status": st.none() | st.text(max_size=8),
+    },
+)
+
+
+@given(
+    st.dictionaries(st.tuples(st.integers(0, 1 << 40), st.integers(0, 300)), _MEASURED, max_size=8),
+    st.randoms(use_true_random=False),
+)
+def test_samples_are_read_alike_in_any_order_of_their_points(
+    of_try: dict[tuple[int, int], Sample], choose: random.Random
+) -> None:
+    """A request with many samples, as we write it, says what its points say in any order."""
+    metrics = [
+        metric
+        for (task_id, try_id), sample in of_try.items()
+        for metric in sample_metrics(sample, task_id=task_id, try_id=try_id, interval_s=0.5)
+    ]
+    shuffled = choose.sample(metrics, len(metrics))
+    expected = sorted(_facts(METRICS, _RUN, *shuffled).samples, key=repr)
+    assert sorted(_facts(METRICS, _RUN, *metrics).samples, key=repr) == expected
+    assert len(expected) == len(of_try)
 
 
 def test_run_states_are_put_together_by_a_rule_for_each_part() -> None:
