@@ -102,7 +102,7 @@ def derive(frames: Iterable[bytes], directory: Path, emit: Callable[[Iterable[by
     count = 0
     while not reader.at_end():
         batch = [item for item in reader.read(2 << 20) if isinstance(item, spool.Frame)]
-        lifecycle.consume(batch, reader.place)
+        lifecycle.consume(batch, {"events": reader.place})
         count += len(batch)
     lifecycle.close()
     return count
