@@ -22,7 +22,7 @@ import tempfile
 import time
 from typing import Any
 
-SETTINGS = ("none", "otel", "parsl-0", "parsl-30", "otel-forward")
+SETTINGS = ("none", "otel", "otel-direct", "parsl-0", "parsl-30", "otel-forward")
 SLOW = {"parsl-30": 15, "parsl-0": 2}
 """Parsl's own hub forks for each task at an interval: fewer tasks say enough."""
 WARM_UP_TASKS = 100
@@ -56,7 +56,10 @@ def hub_of(setting: str) -> Any:
     if setting.startswith("parsl"):
         return MonitoringHub(resource_monitoring_interval=int(setting.rpartition("-")[2]))
     endpoint = os.environ["BENCHMARK_ENDPOINT"] if setting == "otel-forward" else None
-    return OTelMonitoringHub(resource_monitoring_interval=30, endpoint=endpoint)
+    transport = "direct" if setting == "otel-direct" else "relay"
+    return OTelMonitoringHub(
+        resource_monitoring_interval=30, endpoint=endpoint, transport=transport
+    )
 
 
 def throughput(setting: str, tasks: int) -> dict[str, Any]:
