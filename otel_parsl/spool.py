@@ -245,6 +245,14 @@ class SpoolReader:
             else:
                 self.place = Place(following, 0)
 
+    def has_grown(self) -> bool:
+        """Tell whether the segment of the place goes on behind it: a look that reads nothing."""
+        path = segment_path(self._directory, self._stream, self.place.segment)
+        try:
+            return os.stat(path).st_size > self.place.offset
+        except FileNotFoundError:
+            return False
+
     def at_end(self) -> bool:
         """Tell whether no byte is left behind the place."""
         return not self._data(1) and self._following() is None

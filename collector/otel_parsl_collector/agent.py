@@ -31,6 +31,7 @@ from otel_parsl.seldom import Seldom
 from otel_parsl.spool import Frame, Place, SpoolWriter, frame
 from otel_parsl.spool_room import MAX_MIB
 from otel_parsl_collector.direct_receiver import DirectReceiver, listening_host
+from otel_parsl_collector.directory_watch import DirectoryWatch
 from otel_parsl_collector.endpoint import Endpoint
 from otel_parsl_collector.errors import CollectorError, StoreError
 from otel_parsl_collector.exporters.forwarding import Forwarding
@@ -50,7 +51,7 @@ NICE = 5
 TICK_S = 0.05
 HUB_CHECK_S = 1.0
 SAY_S = 0.25
-RECEIVER_CHECK_S, RECEIVER_AGAIN_S = 0.1, 10.0
+RECEIVER_AGAIN_S = 10.0
 HEARTBEAT_S = 15.0
 SAY_AGAIN_S = 5.0
 """How long to wait where something could not be said."""
@@ -104,9 +105,11 @@ class Agent:
         self._store_carrier.is_done = self._is_released
         self._lifecycle_carrier.is_done = not self._carriers and collector is None
         self._unsaid = Seldom(logger, logging.WARNING)
+        self._refused_until = 0.0
         self._moved_at = time.monotonic()
         self._said: Any = None
         self._due_at: dict[str, float] = {}
+        self._watch = DirectoryWatch(directory)
         self._read_at: dict[str, int] = {}
 
     def run(self) -> None:
@@ -114,17 +117,18 @@ class Agent:
         self._start_forwarding()
         closing = None
         while True:
-            self._bind_sockets()
-            if self._direct is None and closing is None:
+            has_changed = self._watch.has_changed()
+            if has_changed:
+                self._bind_sockets()
+                closing = closing or self._changed(rendezvous.CLOSING)
+            if closing is None and (has_changed or self._is_due("receiver", RECEIVER_AGAIN_S)):
                 self._receive()
             if self._store_pump is None and not self._is_released:
                 self._open_store()
-            if closing is None:
-                self._moved_at = time.monotonic()
-            closing = closing or self._changed(rendezvous.CLOSING)
             if closing is None and self._is_due("hub", HUB_CHECK_S) and not self._hub_is_alive():
                 closing = self._try_to_close_lost_run()
             if closing is None:
+                self._moved_at = time.monotonic()
                 self._say_now_and_then()
             if closing is not None and not self._is_released:
                 self._release(Place(*closing["place"]))
@@ -331,7 +335,7 @@ class Agent:
 
     def _receive(self) -> None:
         """Receive OTLP where the hub asks for it; an agent after the first, on the same port."""
-        if not self._is_due("receiver", RECEIVER_CHECK_S):
+        if self._direct is not None or time.monotonic() < self._refused_until:
             return
         wanted = rendezvous.read(self._directory, rendezvous.RECEIVER)
         before = rendezvous.read(self._directory, rendezvous.RECEIVING)
@@ -353,7 +357,7 @@ class Agent:
             receiver.stop()
             logger.warning("workers and SDKs cannot be received: %s", error)
             answer["error"] = str(error)
-            self._due_at["receiver"] = time.monotonic() + RECEIVER_AGAIN_S
+            self._refused_until = time.monotonic() + RECEIVER_AGAIN_S
         else:
             self._direct = receiver
             answer["port"] = receiver.port

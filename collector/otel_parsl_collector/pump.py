@@ -15,6 +15,7 @@ from pathlib import Path
 from otel_parsl.execution_record import EXECUTION, expand
 from otel_parsl.seldom import Seldom
 from otel_parsl.spool import CorruptFrame, Frame, Place, SpoolReader
+from otel_parsl_collector.directory_watch import DirectoryWatch
 
 logger = logging.getLogger(__name__)
 
@@ -77,6 +78,8 @@ class Pump:
         self._run_attributes = run
         self._unreadable_voice = Seldom(logger, logging.ERROR)
         self._trouble = Seldom(logger, logging.WARNING)
+        self._watch = DirectoryWatch(directory)
+        self._is_at_end = False
         self._is_stopping = threading.Event()
         self._hurry = threading.Event()
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
@@ -117,9 +120,12 @@ class Pump:
 
     def _carry(self) -> int:
         """Carry one batch and return its size; 0 when there was none."""
+        if self._is_at_end and not self._is_more():
+            return 0
         frames, size = self._batch()
         places = {stream: reader.place for stream, reader in self._readers.items()}
-        if places == self.places:
+        self._is_at_end = places == self.places
+        if self._is_at_end:
             return 0
         while not self._is_stopping.is_set():
             try:
@@ -134,6 +140,11 @@ class Pump:
                 self.places = places
                 return max(1, size)
         return 0
+
+    def _is_more(self) -> bool:
+        """Tell whether there may be more than at the last look: idle, this is all that is done."""
+        has_changed = self._watch.has_changed()
+        return has_changed or any(reader.has_grown() for reader in self._readers.values())
 
     def _batch(self) -> tuple[list[Frame], int]:
         """Return the next frames and their size."""

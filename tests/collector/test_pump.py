@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from otel_parsl_collector.pump import BATCH_BYTES, Pump
+from otel_parsl_collector.pump import BATCH_BYTES, IDLE_S, Pump
 
 from otel_parsl.execution_record import EXECUTION, Ended, Origin, record
 from otel_parsl.spool import Frame, Place, SpoolWriter, frame, segment_path
@@ -296,3 +296,26 @@ def test_what_workers_wrote_short_is_made_otlp(
     assert pump.unreadable == (2 if run else 3)
     assert len(caplog.records) == 1
     assert taker.places == {"submit": behind}
+
+
+def test_idle_pump_sees_what_comes(tmp_path: Path) -> None:
+    """After a time with nothing to do, what is appended, in one piece or two, is carried."""
+    _append(tmp_path, "submit", [b"first"])
+    taker = Taker()
+    pump = _pump(tmp_path, taker.consume, {"submit": Place(), "agent": Place()})
+    pump.start()
+    writer = SpoolWriter(tmp_path, "agent")
+    came = [b"first"]
+    for number in range(4):
+        _until(lambda: [payload for _, payload in taker.taken] == came)
+        time.sleep(3 * IDLE_S)
+        data = frame(1, b"%d" % number)
+        writer.append([data[: number * 3]])
+        time.sleep(number * IDLE_S)
+        writer.append([data[number * 3 :]])
+        came.append(b"%d" % number)
+    _until(lambda: [payload for _, payload in taker.taken] == came)
+    _append(tmp_path, "submit", [b"in a new segment"])
+    _until(lambda: [payload for _, payload in taker.taken] == [*came, b"in a new segment"])
+    writer.close()
+    pump.stop()
