@@ -98,6 +98,10 @@ class _Process:
         if self.helper is None or ended is None or not ended.is_sampled:
             return unsent
         self.helper.end()
+        # A short try has none, and is not to pay for looking.
+        lasted_s = (time.time_ns() - ended.start_ns) / 1e9
+        if 0 <= lasted_s < ended.writer.context.interval_s / 2:
+            return unsent
         return unsent + [sample for token, sample in self.helper.read() if token == ended.token]
 
     def trouble(self) -> tuple[str, int] | None:

@@ -120,6 +120,12 @@ class ProcessTree:
         Raises:
             ProcessLookupError: When the process at the root has ended.
         """
+        is_alone = not self._known and self._lost is None and self._floor is None
+        if is_alone and not self._has_children():
+            root = self._read_root()
+            tree = root.with_reaped()
+            self._peak_seen_bytes = highest(self._peak_seen_bytes, tree.memory_resident_bytes)
+            return self._reading(root, tree, children_count=0)
         root, look, hidden = self._settled()
         tree = root.with_reaped()
         for member in look.members.values():
@@ -135,6 +141,9 @@ class ProcessTree:
         if look.members:
             self._floor = tree
         self._note_peak(tree, look.members)
+        return self._reading(root, tree, children_count=len(look.members) + len(hidden))
+
+    def _reading(self, root: Process, tree: Usage, *, children_count: int) -> Reading:
         reading = Reading()
         reading.time_ns = time.time_ns()
         reading.pid = self.pid
@@ -142,7 +151,7 @@ class ProcessTree:
         reading.tree = tree
         reading.reaped_voluntary = root.reaped_voluntary
         reading.reaped_involuntary = root.reaped_involuntary
-        reading.children_count = len(look.members) + len(hidden)
+        reading.children_count = children_count
         reading.memory_total_bytes = self._memory_total_bytes
         reading.peak_bytes = root.peak_bytes
         reading.peak_seen_bytes = self._peak_seen_bytes

@@ -11,18 +11,19 @@ nobody.
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import subprocess
 import sys
 import threading
 
 from otel_parsl.proc_files import ProcFiles
-from otel_parsl.sampler_lines import END, LINE_BYTES, Begun, begin_line, parse_reading
+from otel_parsl.sampler_lines import END, Begun, begin_line, parse_reading
 from otel_parsl.sampling import Baseline, Sample, TrySampler, sample_since
 
 _START_TIMEOUT_S = 10.0
 _READ_BYTES = 1 << 16
+_KNOWN = 64
+"""How many tries back samples are told apart; the tries between have ended unseen by the helper."""
 
 
 class SamplerProcess:
@@ -49,6 +50,8 @@ class SamplerProcess:
         self._lock = threading.Lock()
         self._own_sampler: TrySampler | None = None
         self._unfinished = b""
+        self._begun = 0
+        self._tries: dict[int, tuple[str, Baseline]] = {}
         self._letter_box: tuple[int, int] | None = None
         self._readings = -1
         try:
@@ -76,11 +79,7 @@ class SamplerProcess:
             if interval_s <= 0:
                 self._post(END)
                 return
-            line = self._begin_line(token, interval_s, baseline)
-            if len(line) > LINE_BYTES:
-                self._note(f"token of {len(token)} characters; at most {LINE_BYTES // 2}")
-                line = END
-            self._post(line)
+            self._post(self._begin_line(token, interval_s, baseline))
 
     def end(self) -> None:
         """Say that the try has ended."""
@@ -148,8 +147,11 @@ class SamplerProcess:
         if baseline is None:
             self._own_sampler = self._own_sampler or TrySampler(self._worker_pid)
             baseline = self._own_sampler.begin()
-        tag = json.dumps((token, baseline.seen_from_beside()))
-        return begin_line(Begun(interval_s=interval_s, began_s=baseline.began_s, tag=tag))
+        # What the samples are of stays here: writing it down would cost every short try.
+        self._begun += 1
+        self._tries[self._begun] = token, baseline
+        self._tries.pop(self._begun - _KNOWN, None)
+        return begin_line(Begun(interval_s, baseline.began_s, self._begun))
 
     def _post(self, line: bytes) -> None:
         if self._letter_box is None:
@@ -174,9 +176,11 @@ class SamplerProcess:
 
     def _parse(self, line: bytes) -> tuple[str, Sample] | None:
         try:
-            tag, reading, self.dropped = parse_reading(line)
-            token, baseline = tag
-            return token, sample_since(Baseline(*baseline), reading)
+            number, reading, self.dropped = parse_reading(line)
+            if number not in self._tries:
+                return None
+            token, baseline = self._tries[number]
+            return token, sample_since(baseline.seen_from_beside(), reading)
         except (ValueError, TypeError) as error:
             self._note(f"wrote {line[:80]!r}: {error}")
             return None
@@ -198,5 +202,7 @@ class SamplerProcess:
 
 
 def _empty(fd: int) -> None:
-    with contextlib.suppress(BlockingIOError):
+    try:
         os.read(fd, _READ_BYTES)
+    except BlockingIOError:
+        return

@@ -2,21 +2,13 @@
 The lines that a worker and its helper process write to each other.
 
 Flow: sampler_client -> **begin, end** -> sampler_process -> **readings** -> sampler_client
-The helper knows nothing of tries: what the worker wants to be told of one travels as a tag that
-the helper sends back as it is, with every reading.
+The helper knows nothing of tries but a number, which it sends back with every reading.
 The helper loads this file, and so ``json`` is loaded by the worker's end alone.
 """
 
 from __future__ import annotations
 
 from otel_parsl.process_usage import Reading, Usage
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from typing import Any
-
-LINE_BYTES = 4096
-"""Longest line: what a pipe takes whole or not at all (PIPE_BUF on Linux)."""
 
 END = b"end\n"
 """No try is running."""
@@ -35,19 +27,19 @@ _FIELDS = (
 
 
 class Begun:
-    """A try that runs: when it began (by ``boot_clock_s``), the interval and the tag."""
+    """A try that runs: the interval, when it began (by ``boot_clock_s``) and its number."""
 
-    __slots__ = ("began_s", "interval_s", "tag")
+    __slots__ = ("began_s", "interval_s", "number")
 
-    def __init__(self, *, interval_s: float, began_s: float, tag: str) -> None:
+    def __init__(self, interval_s: float, began_s: float, number: int) -> None:
         self.interval_s = interval_s
         self.began_s = began_s
-        self.tag = tag
+        self.number = number
 
 
 def begin_line(begun: Begun) -> bytes:
-    """Return the line that says that a try runs; the tag is JSON without a newline."""
-    return f"begin {begun.interval_s!r} {begun.began_s!r} {begun.tag}\n".encode()
+    """Return the line that says that a try runs."""
+    return f"begin {begun.interval_s!r} {begun.began_s!r} {begun.number}\n".encode()
 
 
 def parse_state(line: bytes) -> Begun | None:
@@ -55,34 +47,34 @@ def parse_state(line: bytes) -> Begun | None:
     words = line.decode().split(" ", 3)
     if words[0] != "begin":
         return None
-    return Begun(interval_s=float(words[1]), began_s=float(words[2]), tag=words[3])
+    return Begun(float(words[1]), float(words[2]), int(words[3]))
 
 
-def reading_line(tag: str, reading: Reading, dropped: int) -> bytes:
+def reading_line(number: int, reading: Reading, dropped: int) -> bytes:
     """
     Return a reading as a line of JSON.
 
     Args:
-        tag: The tag of the try, JSON already.
+        number: The try's number.
         reading: What was read.
         dropped: How many readings had to be given up so far.
     """
     fields = ",".join([_json(getattr(reading, name)) for name in _FIELDS])
     used = ",".join([_json(value) for value in reading.tree.values()])
     status = _json(None) if reading.status is None else f'"{reading.status}"'
-    return f"[{tag},{dropped},[{fields}],[{used}],{status}]\n".encode()
+    return f"[{number},{dropped},[{fields}],[{used}],{status}]\n".encode()
 
 
-def parse_reading(line: bytes) -> tuple[Any, Reading, int]:
+def parse_reading(line: bytes) -> tuple[int, Reading, int]:
     """
-    Return the tag, the reading and the number given up so far.
+    Return the try's number, the reading and how many were given up so far.
 
     Raises:
         ValueError: When it is no such line.
     """
     import json
 
-    tag, dropped, fields, used, status = json.loads(line)
+    number, dropped, fields, used, status = json.loads(line)
     reading = Reading()
     for name, value in zip(_FIELDS, fields, strict=True):
         setattr(reading, name, value)
@@ -90,7 +82,7 @@ def parse_reading(line: bytes) -> tuple[Any, Reading, int]:
     reading.process = Usage()
     reading.tree = Usage(tuple(used))
     reading.status = status
-    return tag, reading, dropped
+    return number, reading, dropped
 
 
 def _json(value: float | None) -> str:

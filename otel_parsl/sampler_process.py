@@ -93,7 +93,7 @@ class Sampler:
         self._due_s += begun.interval_s * (1 + (now_s - self._due_s) // begun.interval_s)
         # Of another try, should this one have ended while it was read.
         if self._take_state() and self._begun is begun:
-            self._unread.append(self._reading_line(begun.tag, reading, self._dropped))
+            self._unread.append(self._reading_line(begun.number, reading, self._dropped))
             if len(self._unread) > _MOST_UNREAD:
                 # Every second one: the whole length of the try stays covered.
                 self._dropped += len(self._unread[::2])

@@ -220,13 +220,23 @@ def test_token_may_be_any_text(helper: SamplerProcess) -> None:
     assert samples_of(helper, 1)[0][0] == token
 
 
-def test_token_that_is_too_long_is_counted(helper: SamplerProcess) -> None:
-    """A token that does not fit a line is a failure that is counted, and nothing else."""
-    helper.begin("x" * 5000, 0.05)
-    assert helper.failures == 1
-    assert "5000" in helper.failure
-    helper.begin("y", 0.05)
-    assert samples_of(helper, 1)[0][0] == "y"
+def test_token_may_be_of_any_length(helper: SamplerProcess) -> None:
+    """A token longer than a pipe takes at once comes back as it was."""
+    token = "x" * 100_000
+    helper.begin(token, 0.05)
+    assert samples_of(helper, 1)[0][0] == token
+    assert helper.failures == 0
+
+
+def test_sample_of_a_try_long_past_is_left_out(helper: SamplerProcess) -> None:
+    """What arrives of a try after a thousand others is given up, and is no failure."""
+    helper.begin("past", 0.05)
+    assert select.select([helper.fileno()], [], [], 60.0)[0]
+    baseline = TrySampler().begin()
+    for number in range(1000):
+        helper.begin(str(number), 30.0, baseline)
+    helper.end()
+    assert (helper.read(), helper.failures) == ([], 0)
 
 
 def test_thousands_of_short_tries_wake_nobody(helper: SamplerProcess) -> None:
