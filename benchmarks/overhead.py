@@ -1,11 +1,14 @@
 """
 What monitoring costs a workflow: no-op tasks on HTEX with two workers, under each hub in turn.
 
-    python benchmarks/overhead.py [--tasks N] [--rounds N] [--only NAME ...] [--idle-s S]
+    python benchmarks/overhead.py [--quick] [--tasks N] [--rounds N] [--only NAME ...] [--idle-s S]
 
 Every setting runs in a process of its own; the settings take turns, and ratios are of the same
 round, since the machine is not the same from one minute to the next.
-CPU is that of all processes of a run, and hardly depends on what else the machine does.
+CPU is that of all processes of a run, until what lags behind has come: it depends far less than
+time on what else the machine does.
+Memory is the highest of submit process and agent (or Parsl's hub) together, less what the
+unmonitored submit process of the same round holds.
 Then, once each: the time that tracing adds to a task in a worker, and what an agent uses while
 nothing goes on.
 """
@@ -13,8 +16,11 @@ nothing goes on.
 from __future__ import annotations
 
 import argparse
+import datetime
+import importlib.metadata
 import json
 import os
+import platform
 import statistics
 import subprocess
 import sys
@@ -65,7 +71,7 @@ def hub_of(setting: str) -> Any:
 def throughput(setting: str, tasks: int) -> dict[str, Any]:
     """Run many tasks under one hub, in this process, and return what was measured."""
     import parsl
-    from run_processes import cpu_seconds, memory_mb
+    from run_processes import MemoryPeak, cpu_seconds
 
     @parsl.python_app
     def nothing() -> None:
@@ -76,27 +82,25 @@ def throughput(setting: str, tasks: int) -> dict[str, Any]:
         for future in [nothing() for _ in range(WARM_UP_TASKS)]:
             future.result()
         before = cpu_seconds(directory)
-        began = time.perf_counter()
-        for future in [nothing() for _ in range(tasks)]:
-            future.result()
-        elapsed = time.perf_counter() - began
-        memory = memory_mb(directory)
-        closing = time.perf_counter()
-        # What lags behind is a cost too.
-        time.sleep(SETTLE_S)
+        with MemoryPeak(directory, ("submit", "agent", "hub")) as memory:
+            began = time.perf_counter()
+            for future in [nothing() for _ in range(tasks)]:
+                future.result()
+            elapsed = time.perf_counter() - began
+            closing = time.perf_counter()
+            # What lags behind is a cost too.
+            time.sleep(SETTLE_S)
         after = cpu_seconds(directory)
     return {
         "tasks_per_s": tasks / elapsed,
         "cpu_us": {role: (after[role] - before.get(role, 0)) / tasks * 1e6 for role in after},
-        "memory_mb": memory,
+        "memory_mb": memory.mb,
         "cleanup_s": time.perf_counter() - closing - SETTLE_S,
     }
 
 
 def worker_time(tries: int) -> dict[str, Any]:
     """Return the microseconds that a no-op takes an HTEX worker, with tracing and without."""
-    import datetime
-
     import parsl
     from parsl.serialize import pack_apply_message
 
@@ -211,20 +215,22 @@ def compare_throughput(names: list[str], tasks: int, rounds: int) -> None:
         for name in names:
             results[name].append(elsewhere("throughput", name, tasks // SLOW.get(name, 1)))
     base = results.get("none")
-    print("setting       tasks/s  ratio (rounds)             CPU us/task  hub MB  cleanup s")
+    print("setting       tasks/s  ratio (rounds)             CPU us/task  added MB  cleanup s")
     for name, rows in results.items():
         ratios = [
             row["tasks_per_s"] / unmonitored["tasks_per_s"]
             for row, unmonitored in zip(rows, base or rows, strict=True)
         ]
         cpu = _median_by_role([row["cpu_us"] for row in rows])
-        memory = _median_by_role([row["memory_mb"] for row in rows])
-        of_hub = sum(memory.get(role, 0) for role in ("submit", "agent", "hub"))
+        added_mb = statistics.median(
+            row["memory_mb"] - unmonitored["memory_mb"]
+            for row, unmonitored in zip(rows, base or rows, strict=True)
+        )
         shown = " ".join(f"{ratio:.2f}" for ratio in ratios)
         print(
             f"{name:12} {statistics.median(row['tasks_per_s'] for row in rows):8.0f}"
             f" {statistics.median(ratios):6.2f} ({shown:18}) {sum(cpu.values()):12.0f}"
-            f" {of_hub:7.0f} {statistics.median(row['cleanup_s'] for row in rows):10.2f}"
+            f" {added_mb:9.0f} {statistics.median(row['cleanup_s'] for row in rows):10.2f}"
         )
         print("             CPU us/task: " + _listed(cpu, "{:.0f}"))
 
@@ -241,6 +247,7 @@ def _listed(values: dict[str, float], form: str) -> str:
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="1,500 tasks, one round, ours alone")
     parser.add_argument("--tasks", type=int, default=4000)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--only", nargs="*", default=list(SETTINGS[:-1]))
@@ -256,6 +263,15 @@ def main() -> None:
         }
         print(json.dumps(measure[kind]()))
         return
+    if arguments.quick:
+        arguments.tasks, arguments.rounds, arguments.only = 1500, 1, ["none", "otel"]
+        arguments.idle_s = min(arguments.idle_s, 10.0)
+    load = " ".join(f"{each:.1f}" for each in os.getloadavg())
+    print(
+        f"{datetime.date.today()}, Python {platform.python_version()},"
+        f" Parsl {importlib.metadata.version('parsl')}, {os.cpu_count()} cores;"
+        f" load before (1, 5, 15 minutes): {load}"
+    )
     if arguments.only:
         compare_throughput(arguments.only, arguments.tasks, arguments.rounds)
     worker = elsewhere("worker", 5000)

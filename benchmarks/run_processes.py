@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import threading
 
 import psutil
 
@@ -20,6 +21,7 @@ ROLES = (
 )
 _MONITORING = ("monitoring", "zmq", "database")
 MB = 1e6
+LOOK_EVERY_S = 0.5
 
 
 def cpu_seconds(directory: str) -> dict[str, float]:
@@ -38,6 +40,40 @@ def memory_mb(directory: str) -> dict[str, float]:
         with contextlib.suppress(psutil.Error):
             used[role] = used.get(role, 0.0) + process.memory_full_info().pss / MB
     return used
+
+
+class MemoryPeak:
+    """
+    The highest sum of what processes of some roles hold, looked at now and then.
+
+    Args:
+        directory: The run's.
+        roles: Whose memory; of processes that are there by now.
+    """
+
+    def __init__(self, directory: str, roles: tuple[str, ...]) -> None:
+        self.mb = 0.0
+        self._processes = [process for process, role in _of_run(directory) if role in roles]
+        self._is_over = threading.Event()
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+
+    def __enter__(self) -> MemoryPeak:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._is_over.set()
+        self._thread.join()
+
+    def _watch(self) -> None:
+        while True:
+            held = 0.0
+            for process in self._processes:
+                with contextlib.suppress(psutil.Error):
+                    held += process.memory_full_info().pss / MB
+            self.mb = max(self.mb, held)
+            if self._is_over.wait(LOOK_EVERY_S):
+                return
 
 
 def _of_run(directory: str) -> list[tuple[psutil.Process, str]]:
