@@ -106,8 +106,21 @@ class Drain:
         """Batches that neither disk nor memory had room for."""
         return self._writer.dropped
 
-    def begin(self, run_id: str, resource: tuple[bytes, ...]) -> None:
-        """Say whose messages they are; must come before the first flush that is to take any."""
+    def begin(
+        self,
+        run_id: str,
+        resource: tuple[bytes, ...],
+        announce: Callable[[], None] | None = None,
+    ) -> None:
+        """
+        Say whose messages they are; must come before the first flush that is to take any.
+
+        Args:
+            run_id: The run.
+            resource: The attributes of the submit process.
+            announce: Writes down whose run it is, before anything is spooled; may raise OSError.
+        """
+        self._file.before_first = announce
         self._resource = wire.resource(resource)
         self._events = messages.RunEvents(run_key(run_id), scope=self._scope)
 

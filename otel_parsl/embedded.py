@@ -52,7 +52,7 @@ class EmbeddedAgent:
     def _tell(self) -> None:
         for name, content in list(self._untold.items()):
             try:
-                rendezvous.write(self._directory, name, content)
+                rendezvous.write(self._directory, name, content, is_durable=True)
             except OSError as error:
                 self._trouble.say("%s cannot be written: %s", self._directory / name, error)
             else:
@@ -177,7 +177,14 @@ class EmbeddedAgent:
 
 
 def _say_lost(status: Any, directory: Path) -> None:
-    """Say what the agent could not store, or had to drop."""
+    """Say what the agent could not read or store, or had to drop."""
+    if status.get("damaged_bytes"):
+        logger.error(
+            "monitoring: %d bytes of the spool in %s were damaged and are skipped; see %s",
+            status["damaged_bytes"],
+            directory,
+            directory.parent / rendezvous.LOG,
+        )
     if status.get("store_refused"):
         logger.error(
             "monitoring: %d items cannot be stored and are not in the database; they are kept in"

@@ -207,7 +207,8 @@ class OTelMonitoringHub(MonitoringHub):
         leftovers = find_leftovers(Path(os.path.abspath(config_run_dir)))
         self._directory = Path(os.path.abspath(dfk_run_dir)) / "otel-parsl"
         self._directory.mkdir(parents=True, exist_ok=True)
-        rendezvous.write(self._directory, rendezvous.SETTINGS, self._agent_settings())
+        settings = self._agent_settings()
+        rendezvous.write(self._directory, rendezvous.SETTINGS, settings, is_durable=True)
         if log_config is not None:
             rendezvous.write_bytes(self._directory, rendezvous.LOG_CONFIG, pickle.dumps(log_config))
         self.resource_msgs = MessageQueue(self, self._take)
@@ -380,11 +381,13 @@ class OTelMonitoringHub(MonitoringHub):
             Key(semconv.PYTHON_VERSION).text(message["python_version"]),
             Key(semconv.PROCESS_CREATION_TIME).text(iso_time(began_ns())),
         )
-        self._drain.begin(run_id, (*resource, *own))
+        run = {"run_id": run_id, "resource": [attribute.hex() for attribute in resource]}
+
+        def announce() -> None:
+            rendezvous.write(self._directory, "run.json", run, is_durable=True)
+
+        self._drain.begin(run_id, (*resource, *own), announce)
         carrier.register(run_id, self.take_frames)
-        self._agent.tell(
-            "run.json", {"run_id": run_id, "resource": [attribute.hex() for attribute in resource]}
-        )
 
     def _recorded_share(self) -> float:
         """Return of which share of tasks the user's own spans are recorded: what anybody wants."""

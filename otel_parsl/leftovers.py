@@ -9,13 +9,15 @@ each, which delivers what is left and closes a run that nobody has closed.
 from __future__ import annotations
 
 import fcntl
-import json
+import logging
 from pathlib import Path
-from typing import IO
+from typing import IO, NamedTuple
 
 import psutil
 
 from otel_parsl import rendezvous
+
+logger = logging.getLogger(__name__)
 
 _LOCK = "agent.lock"
 _HUB = ("hub_pid", "hub_started")
@@ -42,6 +44,15 @@ def lock_spool(directory: Path) -> IO[str] | None:
     return file
 
 
+class Undelivered(NamedTuple):
+    """The spools of a run directory that hold something."""
+
+    abandoned: list[Path]
+    """Nobody serves them."""
+    served: list[Path]
+    """An agent is at work on them, or their program goes on and sees to its agent."""
+
+
 def find_leftovers(run_dir: Path) -> list[Path]:
     """
     Return the spools of a run directory that hold something and that nobody serves.
@@ -49,15 +60,32 @@ def find_leftovers(run_dir: Path) -> list[Path]:
     Args:
         run_dir: The directory of all runs: Parsl's ``runinfo``.
     """
-    found = []
-    for settings in sorted(run_dir.glob(f"*/otel-parsl/{rendezvous.SETTINGS}")):
-        directory = settings.parent
+    return undelivered(run_dir).abandoned
+
+
+def undelivered(run_dir: Path) -> Undelivered:
+    """
+    Return the spools of a run directory that hold something.
+
+    Args:
+        run_dir: As for ``find_leftovers``.
+    """
+    found = Undelivered([], [])
+    for path in sorted(run_dir.glob(f"*/otel-parsl/{rendezvous.SETTINGS}")):
+        directory = path.parent
         if next(directory.glob("*.spool"), None) is None:
             continue
-        if is_running(**{key: json.loads(settings.read_text())[key] for key in _HUB}):
-            continue  # its hub sees to its agent
+        settings = rendezvous.read(directory, rendezvous.SETTINGS)
+        if settings is None:
+            logger.warning("%s is damaged: what is left beside it cannot be delivered", path)
+            continue
+        if is_running(**{key: settings[key] for key in _HUB}):
+            found.served.append(directory)
+            continue
         lock = lock_spool(directory)
-        if lock is not None:
+        if lock is None:
+            found.served.append(directory)
+        else:
             lock.close()
-            found.append(directory)
+            found.abandoned.append(directory)
     return found

@@ -12,6 +12,8 @@ import os
 from pathlib import Path
 from typing import Any
 
+from otel_parsl.spool import sync_names
+
 SETTINGS = "agent.json"
 """Hub to agent: the run, the database, the destinations."""
 SOCKETS = "sockets.json"
@@ -43,23 +45,36 @@ SUBMIT, AGENT, DIRECT, DERIVED = "submit", "agent", "direct", "derived"
 that it derives."""
 
 
-def write(directory: Path, name: str, content: Any) -> None:
-    """Replace a file whole, by JSON."""
-    write_bytes(directory, name, json.dumps(content).encode())
+def write(directory: Path, name: str, content: Any, *, is_durable: bool = False) -> None:
+    """
+    Replace a file whole, by JSON.
+
+    Args:
+        directory: Of the spool.
+        name: The file's.
+        content: What json takes.
+        is_durable: Whether it must outlive a power cut: what cannot be found out again.
+    """
+    write_bytes(directory, name, json.dumps(content).encode(), is_durable=is_durable)
 
 
-def write_bytes(directory: Path, name: str, content: bytes) -> None:
-    """Replace a file whole."""
+def write_bytes(directory: Path, name: str, content: bytes, *, is_durable: bool = False) -> None:
+    """Replace a file whole; see ``write``."""
     temporary = directory / f"{name}.{os.getpid()}"
     fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(fd, "wb") as file:
         file.write(content)
+        if is_durable:
+            file.flush()
+            os.fdatasync(file.fileno())
     os.replace(temporary, directory / name)
+    if is_durable:
+        sync_names(directory)
 
 
 def read(directory: Path, name: str) -> Any:
-    """Return a file's content; None while it is not there."""
+    """Return a file's content; None while it is not there, or after a power cut has emptied it."""
     try:
         return json.loads((directory / name).read_text())
-    except FileNotFoundError:
+    except (FileNotFoundError, ValueError):
         return None

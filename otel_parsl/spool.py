@@ -159,7 +159,7 @@ class SpoolWriter:
         """Bring what was appended to the disk's platter, and the names of its files."""
         os.fdatasync(self._fd)
         if not self._is_named:
-            _sync_names(self._directory)
+            sync_names(self._directory)
             self._is_named = True
 
     def close(self) -> None:
@@ -193,7 +193,7 @@ class SpoolWriter:
                 os.close(before)
 
 
-def _sync_names(directory: Path) -> None:
+def sync_names(directory: Path) -> None:
     """Bring a directory to disk: a file that a power cut leaves without a name holds nothing."""
     fd = os.open(directory, os.O_RDONLY)
     try:

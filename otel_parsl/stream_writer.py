@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from otel_parsl.seldom import Seldom
-from otel_parsl.spool import SEGMENT_BYTES, Place, SpoolWriter
+from otel_parsl.spool import SEGMENT_BYTES, Place, SpoolReader, SpoolWriter
 
 logger = logging.getLogger(__name__)
 
@@ -52,6 +52,9 @@ class StreamWriter:
         self._segment_bytes = segment_bytes
         self._lock = threading.Lock()
         self._writer: SpoolWriter | None = None
+        self._is_dirty = False
+        self.before_first: Callable[[], None] | None = None
+        """Called before the first frame: writes what a reader needs; may raise OSError."""
 
     @property
     def place(self) -> Place:
@@ -69,11 +72,13 @@ class StreamWriter:
         with self._lock:
             if not self._has_room(len(data)):
                 raise OSError(errno.EDQUOT, "the spool is full: what it holds cannot be stored yet")
+            if self.before_first is not None:
+                self.before_first()
+                self.before_first = None
             if self._writer is None:
-                self._writer = SpoolWriter(
-                    self._directory, self._stream, segment_bytes=self._segment_bytes
-                )
+                self._writer = self._begin()
             self._writer.append((data,))
+            self._is_dirty = True
 
     def sync(self) -> None:
         """
@@ -83,8 +88,30 @@ class StreamWriter:
             OSError: It could not be.
         """
         with self._lock:
-            if self._writer is not None:
+            if self._writer is not None and self._is_dirty:
                 self._writer.sync()
+                self._is_dirty = False
+
+    def pass_torn(self, place: Place) -> None:
+        """
+        Begin a new segment if what follows a place is torn: nobody is going to complete it.
+
+        Readers skip damage at a stream's end only when they see that nothing more comes there.
+        The caller knows that no other process writes the stream any more.
+
+        Raises:
+            OSError: It could not be begun.
+        """
+        with self._lock:
+            reader = SpoolReader(self._directory, self._stream, place)
+            if next(reader.read(), None) is not None or reader.at_end():
+                return
+            before, self._writer = self._writer, self._begin()
+            if before is not None:
+                before.close()
+
+    def _begin(self) -> SpoolWriter:
+        return SpoolWriter(self._directory, self._stream, segment_bytes=self._segment_bytes)
 
     def close(self) -> None:
         """Close the file; safe to call twice."""

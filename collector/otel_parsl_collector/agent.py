@@ -50,6 +50,7 @@ logger = logging.getLogger(__name__)
 NICE = 5
 TICK_S = 0.05
 HUB_CHECK_S = 1.0
+TORN_S = 1.0
 SAY_S = 0.25
 RECEIVER_AGAIN_S = 10.0
 HEARTBEAT_S = 15.0
@@ -93,6 +94,7 @@ class Agent:
         )
         self._store_pump: Pump | None = None
         self._store_error: str | None = None
+        self._damaged = 0
         self._forwarders: list[tuple[Forwarding, Pump]] = []
         self._lifecycle: Pump | None = None
         self._measure: Callable[[], None] = lambda: None
@@ -135,7 +137,7 @@ class Agent:
             self._check_pumps()
             if self._is_due("say", SAY_S) or self._is_released:
                 self._say()
-                self._spool.tidy()
+                self._tidy(is_over=closing is not None)
             if closing is not None and self._is_done():
                 break
             time.sleep(TICK_S)
@@ -288,7 +290,7 @@ class Agent:
                 self._directory / "lifecycle.db",
                 run_id,
                 scope=self._settings["trace_scope"],
-                emit=self._spool.derived.append,
+                emit=self._spool.derive,
             )
         except sqlite3.OperationalError as error:
             self._unsaid.say("spans cannot be derived for now: %s", error)
@@ -393,7 +395,7 @@ class Agent:
             writer.append([frame(wire.LOGS, self._lost_event(self._run, self._run_id))])
         closing = {"place": writer.place}
         writer.close()
-        rendezvous.write(self._directory, rendezvous.CLOSING, closing)
+        rendezvous.write(self._directory, rendezvous.CLOSING, closing, is_durable=True)
         logger.warning("the submit process is gone: its run is closed as lost")
         return closing
 
@@ -471,6 +473,11 @@ class Agent:
             schema_url=semconv.SCHEMA_URL,
         )
 
+    def _tidy(self, *, is_over: bool) -> None:
+        self._spool.tidy()
+        if is_over and self._is_due("torn", TORN_S):
+            self._spool.pass_torn([pump.places for pump in self._pumps()])
+
     def _release(self, last: Place) -> None:
         """Let go of the store when it holds everything up to the run's last event."""
         for each in self._pumps():
@@ -491,6 +498,7 @@ class Agent:
         if self._spool.received.waiting or not pump.is_empty():
             return
         pump.stop()
+        self._damaged_bytes()
         assert self._store is not None
         self._store.close()
         self._store_pump = None
@@ -507,6 +515,12 @@ class Agent:
     def _store_refused(self) -> int:
         return 0 if self._store is None else self._store.refused
 
+    def _damaged_bytes(self) -> int:
+        """Return how much of the spool was no telemetry, as whoever found most has found it."""
+        found = [pump.corrupt_bytes for pump in self._pumps()]
+        self._damaged = max([self._damaged, *found])
+        return self._damaged
+
     def _say(self) -> None:
         pump = self._store_pump
         if isinstance(self._store, SiteStore):
@@ -517,6 +531,7 @@ class Agent:
             "is_released": self._is_released,
             "store_error": self._store_error,
             "store_refused": self._store_refused(),
+            "damaged_bytes": self._damaged_bytes(),
             "destinations": [
                 {
                     "endpoint": forwarding.exporter.destination.endpoint,

@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import math
 import sys
+import time
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -24,6 +25,9 @@ from otel_parsl_collector.signals import count_by_signal
 from otel_parsl_collector.spool_space import SpoolSpace
 
 logger = logging.getLogger(__name__)
+
+SYNC_S = 1.0
+"""How much of what was received a power cut may take."""
 
 STORED = (SUBMIT, AGENT, DIRECT)
 """The streams that rows are made of."""
@@ -82,19 +86,46 @@ class RunSpool:
         self.space = SpoolSpace(directory, max_bytes=max_bytes)
         self._janitor = Janitor(self.space, STREAMS, tuple(carriers), max_age_s=math.inf)
         self._trouble = Seldom(logger, logging.WARNING)
-        self.received = PatientWriter(self._writer(AGENT))
+        self._writers = {stream: self._writer(stream) for stream in STREAMS}
+        self.received = PatientWriter(self._writers[AGENT])
         """Takes what arrives and cannot be asked for again."""
-        self.derived = self._writer(DERIVED)
-        """Takes what can be derived again."""
+        self._synced_at = time.monotonic()
 
     def tidy(self) -> None:
         """Write what waits in memory, and remove what can go."""
         if self.received.waiting:
             self.received.append()
         try:
+            if time.monotonic() - self._synced_at > SYNC_S:
+                self._synced_at = time.monotonic()
+                self._writers[AGENT].sync()
             self._janitor.tidy()
         except OSError as error:
             self._trouble.say("the spool cannot be tidied: %s", error)
+
+    def derive(self, frames: Iterable[bytes]) -> None:
+        """
+        Spool what was derived, on the disk's platter: what it is made of may go then.
+
+        Raises:
+            OSError: It could not be.
+        """
+        self._writers[DERIVED].append(frames)
+        self._writers[DERIVED].sync()
+
+    def pass_torn(self, places: Iterable[Mapping[str, Place]]) -> None:
+        """
+        Let readers skip what is torn at the end of a stream: the run is over, nobody completes it.
+
+        Args:
+            places: How far each reader is.
+        """
+        for of_reader in places:
+            for stream, place in of_reader.items():
+                try:
+                    self._writers[stream].pass_torn(place)
+                except OSError as error:
+                    self._trouble.say("what is torn cannot be passed over: %s", error)
 
     def clear(self) -> None:
         """Remove all of it: everything is delivered."""

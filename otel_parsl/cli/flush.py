@@ -5,9 +5,9 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from otel_parsl.cli.exit_codes import TROUBLE, WELL
+from otel_parsl.cli.exit_codes import AT_WORK, TROUBLE, WELL
 from otel_parsl.embedded import start_agent
-from otel_parsl.leftovers import find_leftovers
+from otel_parsl.leftovers import undelivered
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -22,22 +22,29 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Deliver, and return 0 when nothing is left."""
+    """Deliver, and return 0 when nothing is left, 4 when an agent is at work on all that is."""
     run_dir = arguments.run_dir.resolve()
-    directories = find_leftovers(run_dir)
-    if not directories:
-        print(f"{run_dir}: nothing is left that an agent is not at work on")
-        return WELL
+    directories, served = undelivered(run_dir)
+    for directory in served:
+        print(f"{directory.parent.name}: an agent is at work on what is left in {directory}")
+    if not directories and not served:
+        print(f"{run_dir}: nothing is left")
     for directory in directories:
         print(f"{directory.parent.name}: delivering what is left in {directory}", flush=True)
     agents = [start_agent(directory) for directory in directories]
     for agent in agents:
         agent.wait()
-    left = set(find_leftovers(run_dir)) & set(directories)
+    after = undelivered(run_dir)
+    left = set(after.abandoned) & set(directories)
+    taken_over = set(after.served) & set(directories)
     for directory in directories:
         if directory in left:
             log = directory.parent / "database_manager.log"
             print(f"{directory.parent.name}: not all could be delivered; see {log}")
+        elif directory in taken_over:
+            print(f"{directory.parent.name}: another agent is at work on it")
         else:
             print(f"{directory.parent.name}: delivered")
-    return TROUBLE if left else WELL
+    if left:
+        return TROUBLE
+    return AT_WORK if served or taken_over else WELL

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import bisect
 import errno
+import itertools
 import logging
+import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from otel_parsl import rendezvous
 from otel_parsl.drain import Drain
 from otel_parsl.rendezvous import STATUS, SUBMIT
-from otel_parsl.spool import CorruptFrame, SpoolReader, frame
+from otel_parsl.spool import CorruptFrame, SpoolReader, frame, segment_path
 from otel_parsl.spool_room import StoreBacklog
 from otel_parsl.stream_writer import PatientWriter, StreamWriter
 
@@ -40,6 +45,65 @@ def test_torn_telemetry_of_a_try_hides_nothing(
         f"of the {len(torn) + len(frame(1, b'before'))} bytes that came with a result {len(torn)}"
         " are no telemetry and are dropped"
     ]
+
+
+def test_whose_run_it_is_is_written_before_anything_is_spooled(tmp_path: Path) -> None:
+    """Who reads the spool always knows whose run it is, on a disk that was full likewise."""
+    drain = Drain(tmp_path, scope="auto", block_statuses=lambda _label: {})
+    is_full = True
+
+    def announce() -> None:
+        if is_full:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        assert _payloads(tmp_path) == []
+        rendezvous.write(tmp_path, "run.json", {}, is_durable=True)
+
+    drain.begin(RUN_ID, (), announce)
+    drain.put_frames(frame(1, b"one"))
+    drain.flush()
+    assert _payloads(tmp_path) == []
+    is_full = False
+    drain.put_frames(frame(1, b"two"))
+    drain.close()
+    assert (tmp_path / "run.json").exists()
+    assert _payloads(tmp_path) == [b"one", b"two"]
+
+
+@given(st.lists(st.binary(max_size=40), max_size=4), st.data())
+def test_torn_end_is_passed_when_its_writer_is_gone(
+    contents: list[bytes], data: st.DataObject
+) -> None:
+    """Cut or changed anywhere, a stream that has ended loses the frames touched alone, and says."""
+    with tempfile.TemporaryDirectory() as name:
+        directory = Path(name)
+        writer = StreamWriter(directory, SUBMIT, has_room=lambda _size: True)
+        frames = [frame(1, content) for content in [*contents, b"the last"]]
+        writer.append(frames)
+        writer.close()
+        path = segment_path(directory, SUBMIT, 1)
+        content = bytearray(path.read_bytes())
+        at = data.draw(st.integers(0, len(content) - 1), label="byte")
+        if data.draw(st.booleans(), label="is cut"):
+            del content[at:]
+        else:
+            at += at in {begin + 3 for begin in itertools.accumulate(map(len, frames), initial=0)}
+            content[at] ^= 1 << data.draw(st.integers(0, 7), label="bit")
+        path.write_bytes(content)
+
+        reader = SpoolReader(directory, SUBMIT)
+        found = [*reader.read(), *reader.read()]
+        StreamWriter(directory, SUBMIT, has_room=lambda _size: True).pass_torn(reader.place)
+        found += [*reader.read(), *reader.read()]
+
+        begins = list(itertools.accumulate(map(len, frames), initial=0))
+        touched = bisect.bisect_right(begins, at) - 1
+        whole = [item for item in frames if item is not frames[touched]]
+        if len(content) < begins[-1]:
+            whole = frames[:touched]
+        read = [frame(*item[:2]) for item in found if not isinstance(item, CorruptFrame)]
+        lost = sum(item.bytes_lost for item in found if isinstance(item, CorruptFrame))
+        assert (read, reader.at_end()) == (whole, True)
+        assert lost == len(content) - sum(map(len, whole))
 
 
 class _Disk(StreamWriter):

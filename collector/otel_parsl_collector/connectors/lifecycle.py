@@ -69,7 +69,7 @@ class Lifecycle:
     ) -> None:
         self._database = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
         self._database.executescript(
-            "PRAGMA journal_mode=WAL; PRAGMA synchronous=OFF; PRAGMA cache_size=-4000;" + _TABLES
+            "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA cache_size=-4000;" + _TABLES
         )
         self._lock = threading.Lock()
         self._spans = RunSpans(run_id, scope=scope)

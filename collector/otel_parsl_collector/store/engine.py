@@ -137,7 +137,7 @@ def _prepare_sqlite(engine: Engine, database: str | None) -> None:
         connection.isolation_level = None  # transactions are begun by the writer, as IMMEDIATE
         cursor = connection.cursor()
         cursor.execute(f"PRAGMA journal_mode={mode}")
-        cursor.execute("PRAGMA synchronous=NORMAL")
+        cursor.execute("PRAGMA synchronous=FULL")  # what is stored leaves the spool
         cursor.execute("PRAGMA cache_size=-16000")
         cursor.execute("PRAGMA wal_autocheckpoint=4000")
         cursor.close()
