@@ -126,6 +126,7 @@ def test_a_dead_destination_does_not_fill_the_spool_for_others(tmp_path: Path) -
         dropped = "otelcol_exporter_enqueue_failed_spans"
         assert 8 < total(at, dropped, "otlp") < 32
         assert total(at, dropped, "file") == 0
+        wait_for(lambda: len(span_names(out)) >= len(names) or None, what="what the file gets")
     assert span_names(out) == names
 
 

@@ -17,6 +17,7 @@ import pytest
 from otel_parsl.leftovers import find_leftovers
 from tests.support.otlp_sink import grpc_sink
 from tests.support.programs import Program, query, run, until
+from tests.support.small_disk import small_disk
 
 DISK_MIB = 24
 
@@ -24,15 +25,8 @@ DISK_MIB = 24
 @pytest.fixture
 def disk(tmp_path: Path) -> Iterator[Path]:
     """Give a small disk."""
-    path = tmp_path / "disk"
-    path.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", f"size={DISK_MIB}m", "tmpfs", str(path)]
-    if subprocess.run(command, capture_output=True, check=False).returncode != 0:
-        pytest.skip("only root may mount a small disk")
-    try:
+    with small_disk(tmp_path / "disk", mib=DISK_MIB) as path:
         yield path
-    finally:
-        subprocess.run(["umount", "--lazy", str(path)], check=True)
 
 
 def _states(database: Path) -> dict[str, int]:
