@@ -104,7 +104,7 @@ class StreamWriter:
         """
         with self._lock:
             reader = SpoolReader(self._directory, self._stream, place)
-            if next(reader.read(), None) is not None or reader.at_end():
+            if next(reader.read(1), None) is not None or reader.at_end():
                 return
             before, self._writer = self._writer, self._begin()
             if before is not None:

@@ -13,8 +13,9 @@ EPILOG = """\
 exit code:
   0    done, and nothing is wrong
   1    done, and something is: the run has failures or is lost (status, failures, show),
-       something needs doing (doctor), or not all could be delivered (flush)
-  2    the command line is wrong, or RUN names no run, or several
-  3    the database cannot be read
+       something needs doing (doctor), lines could not be read (replay),
+       or not all could be delivered (flush)
+  2    the command line or a configuration is wrong, or RUN names no run, or several
+  3    the database cannot be read or written, or the collector cannot start
   4    not all is delivered yet, and an agent is at work on the rest (flush)
 """
