@@ -236,12 +236,14 @@ class RunSpans:
             attributes.append(_DEPENDENCY_COUNT.integer(len(linked)))
         for joins in (event.attributes.get(names.TRY_JOINS) for event in ordered):
             linked += [task for task in _ids(joins) if task not in linked]
-        links = [self._link(task) for task in linked[:MAX_LINKS]]
         trace_id = self._trace(task_id)
         of_run = span_id(self._run, "run")
-        links[:0] = _link_to_caller(first)
+        links = _link_to_caller(first)
         if trace_id != self._run:
             links.insert(0, wire.span_link(self._run, of_run))
+        shown = linked[: MAX_LINKS - len(links)]
+        links += (self._link(task) for task in shown)
+        end_ns = cut_ns or last.attributes.get(names.TASK_TIME_RETURNED) or last.time_ns
         error = None
         if outcome == "failure":
             try_id = last.attributes[names.TRY_ID]
@@ -258,10 +260,10 @@ class RunSpans:
             last.attributes[names.APP_NAME],
             wire.PRODUCER,
             first.attributes.get(names.TASK_TIME_INVOKED, first.time_ns),
-            cut_ns or last.attributes.get(names.TASK_TIME_RETURNED) or last.time_ns,
+            max(end_ns, last.time_ns),  # a viewer takes a try that ends later for a wrong clock
             attributes,
             links=links,
-            dropped_links=max(0, len(linked) - MAX_LINKS),
+            dropped_links=len(linked) - len(shown),
             error=error and error[:STATUS_LIMIT],
         )
 

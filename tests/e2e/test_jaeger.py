@@ -120,6 +120,11 @@ def test_every_parent_exists(spans: dict[str, dict[str, Any]]) -> None:
     assert ["program.py"] == [name for name, ids in parents.items() if not ids]
 
 
+def test_no_span_stands_outside_of_its_parent(spans: dict[str, dict[str, Any]]) -> None:
+    """Jaeger finds nothing amiss with any span, such as a clock that is wrong."""
+    assert [] == [span["warnings"] for span in spans.values() if span["warnings"]]
+
+
 def test_users_own_span_is_a_child_of_its_execution(spans: dict[str, dict[str, Any]]) -> None:
     """A span that an app makes with the plain API stands under the app's execution."""
     own = [span for span in spans.values() if span["operationName"] == "least squares"]
