@@ -103,6 +103,8 @@ class ExporterContext(NamedTuple):
     directory: Path
     """Where it may keep files of its own."""
     authenticators: Mapping[str, Authenticator]
+    is_insecure: bool = False
+    """Whether it may let in whoever can reach it."""
 
 
 class ReceiverContext(NamedTuple):

@@ -196,7 +196,9 @@ class Service:
         ]
         directory = self._spool.path / f"exporter-{name.replace('/', '-')}"
         directory.mkdir(exist_ok=True)
-        context = ExporterContext(name, self._spool.name, directory, self._authenticators)
+        context = ExporterContext(
+            name, self._spool.name, directory, self._authenticators, self._is_insecure
+        )
         create: partial[Exporter] = partial(_make, named, context)
 
         def newest() -> Mapping[str, Place]:

@@ -76,4 +76,4 @@ def test_collectors_file_can_be_used(monkeypatch: pytest.MonkeyPatch) -> None:
 
     config = load_config(text)
 
-    assert sorted(config.exporters) == ["file", "otlp_grpc", "parsl_sql"]
+    assert sorted(config.exporters) == ["file", "otlp_grpc", "parsl_sql", "prometheus"]
