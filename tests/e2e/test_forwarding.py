@@ -1,0 +1,90 @@
+"""What a run forwards to whom: by arguments, and by OpenTelemetry's own variables."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+from otel_parsl_collector.signals import BY_NAME
+
+from tests.support.otlp_sink import Sink, grpc_sink
+from tests.support.programs import query, run
+
+TASKS = """
+@python_app(executors=["htex"])
+def fit():
+    from opentelemetry import trace
+    with trace.get_tracer("mine").start_as_current_span("solve") as span:
+        return span.is_recording()
+
+@python_app(executors=["htex"])
+def broken():
+    raise ValueError("no such star")
+
+config = Config(executors=[htex()], monitoring=OTelMonitoringHub({arguments}))
+with parsl.load(config):
+    print("recording:", {{fit().result() for _ in range(3)}})
+    broken().exception()
+"""
+
+
+def _signals(sink: Sink) -> set[str]:
+    return {signal for signal, _ in sink.received}
+
+
+def _point_names(sink: Sink) -> set[str]:
+    return {
+        metric.name
+        for signal, body in sink.received
+        if signal == "metrics"
+        for group in BY_NAME[signal].request.FromString(body).resource_metrics
+        for scope in group.scope_metrics
+        for metric in scope.metrics
+    }
+
+
+def test_each_destination_is_sent_what_it_asks_for(tmp_path: Path) -> None:
+    """One is sent traces of failures alone, one metrics alone; a variable leaves out a third's."""
+    with grpc_sink() as failures, grpc_sink() as metrics, grpc_sink() as others:
+        arguments = (
+            f"endpoint={others.url!r}, forward_to=["
+            f"{{'endpoint': {failures.url!r}, 'signals': ['traces'], 'sampling': 0}},"
+            f"{{'endpoint': {metrics.url!r}, 'signals': ['metrics']}}]"
+        )
+        program = run(tmp_path, TASKS.format(arguments=arguments), OTEL_TRACES_EXPORTER="none")
+    assert [_signals(sink) for sink in (failures, metrics, others)] == [
+        {"traces"},
+        {"metrics"},
+        {"metrics", "logs"},
+    ]
+    assert Counter(failures.span_names()) == {
+        "program.py": 1,
+        "block htex": 1,
+        "manager htex": 1,
+        "broken": 3,
+    }
+    expected = {"parsl.run.tasks", "parsl.task.duration", "parsl.try.cpu.user", "process.cpu.time"}
+    assert expected <= _point_names(metrics)
+    assert query(program.database, "select count(*) from task") == [(4,)]
+
+
+def test_sampler_leaves_out_traces_and_no_rows(tmp_path: Path) -> None:
+    """Under always_off no span is forwarded or recorded, and the tables have every task."""
+    with grpc_sink() as sink:
+        arguments = f"endpoint={sink.url!r}"
+        program = run(tmp_path, TASKS.format(arguments=arguments), OTEL_TRACES_SAMPLER="always_off")
+    assert _signals(sink) == {"metrics", "logs"}
+    assert "recording: {False}" in program.output
+    rows = query(program.database, "select count(*) from status where task_status_name = 'running'")
+    assert rows == [(4,)]
+
+
+def test_disabled_sdk_forwards_nothing_and_keeps_the_tables(tmp_path: Path) -> None:
+    """With OTEL_SDK_DISABLED nothing leaves, an app records no span, and every row is written."""
+    with grpc_sink() as sink:
+        arguments = f"endpoint={sink.url!r}"
+        program = run(tmp_path, TASKS.format(arguments=arguments), OTEL_SDK_DISABLED="true")
+    assert sink.received == []
+    assert "recording: {False}" in program.output
+    rows = query(program.database, "select count(*) from status where task_status_name = 'running'")
+    assert rows == [(4,)]
