@@ -67,6 +67,8 @@ CONDITIONAL = {
     semconv.BLOCK_STDOUT: "where the provider keeps a job's output",
     semconv.BLOCK_STDERR: "where the provider keeps a job's output",
     semconv.TRANSPORT_ERROR: "where a worker cannot reach the agent directly",
+    semconv.TRANSPORT_FAILURES: "where a worker cannot reach the agent directly",
+    semconv.EVENT_AGENT_UNREACHED: "where a worker cannot reach the agent directly",
     semconv.OUTCOME: "on spans always, on the end of a run that was lost or unfinished",
 }
 """Names that not every run writes, and when one does."""
