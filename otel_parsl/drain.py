@@ -13,13 +13,14 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from parsl.monitoring.message_type import MessageType
 
 from otel_parsl import __version__, messages, semconv, spool, wire
+from otel_parsl.executor_watch import ExecutorWatch
 from otel_parsl.identity import run_key
 from otel_parsl.rendezvous import SUBMIT
 from otel_parsl.samples import sample_from_message, sample_metrics
@@ -34,6 +35,7 @@ from otel_parsl.wire import LOGS, METRICS, Key
 logger = logging.getLogger(__name__)
 
 FLUSH_S = 0.05
+WATCH_S = 1.0
 SYNC_S = 1.0
 """How much of a run a power loss may take; a killed process loses only what was not yet flushed."""
 RECORDS_AT_ONCE = 1000
@@ -42,14 +44,6 @@ _RETRY_S = 0.1
 _EXECUTOR_TASK_ID = Key(semconv.EXECUTOR_TASK_ID)
 _CALLER = Key(semconv.CALLER)
 _SPECIFICATION = Key(semconv.RESOURCE_SPECIFICATION)
-_BLOCK_WORDS = (
-    ("message", Key(semconv.BLOCK_MESSAGE)),
-    ("stdout_path", Key(semconv.BLOCK_STDOUT)),
-    ("stderr_path", Key(semconv.BLOCK_STDERR)),
-)
-_BLOCK_EXIT_CODE = Key(semconv.BLOCK_EXIT_CODE)
-
-BlockStatuses = Callable[[str], Mapping[str, Any]]
 
 
 class Drain:
@@ -59,7 +53,7 @@ class Drain:
     Args:
         directory: Of the spool.
         scope: Which trace a task lives in.
-        block_statuses: Returns the JobStatus of each block of an executor, by block id.
+        watch: Looks after the executors.
         max_bytes: How much may wait in the spool for the store.
     """
 
@@ -68,7 +62,7 @@ class Drain:
         directory: Path,
         *,
         scope: str,
-        block_statuses: BlockStatuses,
+        watch: ExecutorWatch,
         max_bytes: int = MAX_MIB << 20,
     ) -> None:
         self._messages: deque[tuple[int, Any, str | None]] = deque()
@@ -76,7 +70,8 @@ class Drain:
         self._submitted: dict[tuple[int, int], list[bytes]] = {}
         self._failed: dict[tuple[int, int], tuple[Any, bool]] = {}
         self._scope = scope
-        self._block_statuses = block_statuses
+        self._watch = watch
+        self._watched_at = time.monotonic()
         backlog = StoreBacklog(directory, SUBMIT, max_bytes=max_bytes)
         self._file = StreamWriter(
             directory,
@@ -205,6 +200,8 @@ class Drain:
             except Exception as error:  # noqa: BLE001 - a border: a message must not end this thread
                 self.unreadable += 1
                 self._unread.say("a monitoring message could not be read: %r", error)
+        if time.monotonic() - self._watched_at > WATCH_S:
+            self._look(records)
         frames = [
             self._frame(LOGS, records[start : start + RECORDS_AT_ONCE])
             for start in range(0, len(records), RECORDS_AT_ONCE)
@@ -250,11 +247,10 @@ class Drain:
             if "python_version" in message:
                 records.append(self._events.started(message, observed_ns, extra))
             else:
+                self._look(records)
                 records.append(self._events.ended(message, observed_ns))
         elif kind is MessageType.BLOCK_INFO:
-            for change in message:
-                words = self._block_words(change["executor_label"], change["block_id"])
-                records.append(self._events.block(change, observed_ns, words))
+            records += self._blocks(message, observed_ns)
         elif kind is MessageType.WORKER_TASK_INFO:
             records.append(self._events.worker(message, observed_ns))
         elif kind is MessageType.RESOURCE_INFO:
@@ -278,16 +274,19 @@ class Drain:
             return told_failure(error, is_told=is_told)
         return ()
 
-    def _block_words(self, label: str, block_id: str) -> list[bytes]:
-        """Return what the provider says of a block, which Parsl's message leaves out."""
-        status = self._block_statuses(label).get(block_id)
-        if status is None:
-            return []
-        words = [
-            key.text(str(value))
-            for name, key in _BLOCK_WORDS
-            if (value := getattr(status, name, None)) is not None
-        ]
-        if (exit_code := getattr(status, "exit_code", None)) is not None:
-            words.append(_BLOCK_EXIT_CODE.integer(exit_code))
-        return words
+    def _blocks(self, message: Any, observed_ns: int) -> Iterator[bytes]:
+        assert self._events is not None
+        for change in message:
+            label, block_id = change["executor_label"], change["block_id"]
+            words = self._watch.words(label, block_id, change["status"])
+            yield self._events.block(change, observed_ns, words)
+
+    def _look(self, records: list[bytes]) -> None:
+        """Add what became of executors and blocks without a message of Parsl's."""
+        assert self._events is not None
+        self._watched_at = time.monotonic()
+        try:
+            records += self._watch.news(self._events)
+        except Exception as error:  # noqa: BLE001 - a border: providers are anybody's code
+            self.unreadable += 1
+            self._unread.say("what the executors say of themselves could not be read: %r", error)

@@ -35,7 +35,7 @@ class Fate(str, enum.Enum):
     WORKER_LOST = "worker_lost"
     """The process that ran the try went away."""
     MANAGER_LOST = "manager_lost"
-    """The manager of the worker went away, often with its whole node."""
+    """The manager of the worker went away, often with its whole node; or their interchange did."""
     BLOCK_FAILED = "block_failed"
     """The executor gave up because its blocks could not be had, or died."""
     DEPENDENCY = "dependency"
@@ -58,6 +58,7 @@ _OF_PARSL: Final = {
     "WorkerLost": Fate.WORKER_LOST,
     "ManagerLost": Fate.MANAGER_LOST,
     # In Work Queue and TaskVine the manager is the process that keeps the queue.
+    "InterchangeLost": Fate.MANAGER_LOST,  # ours: Parsl does not notice (see executor_watch)
     "WorkQueueFailure": Fate.MANAGER_LOST,
     "TaskVineManagerFailure": Fate.MANAGER_LOST,
     "BadStateException": Fate.BLOCK_FAILED,

@@ -35,6 +35,7 @@ from otel_parsl.config import (
 from otel_parsl.drain import FLUSH_S, Drain
 from otel_parsl.embedded import EmbeddedAgent, start_agent
 from otel_parsl.errors import ConfigError
+from otel_parsl.executor_watch import ExecutorWatch
 from otel_parsl.leftovers import find_leftovers
 from otel_parsl.masked import DatabaseUrl, Headers, absolute_url, without_secrets
 from otel_parsl.message_queue import MessageQueue
@@ -217,10 +218,11 @@ class OTelMonitoringHub(MonitoringHub):
         self._transport = Transport(self.transport, self.hub_address, self.hub_port)
         self._is_over = threading.Event()
         self._pid = os.getpid()
+        self.executors = seam.attach(self)
         self._drain = Drain(
             self._directory,
             scope=self.trace_scope,
-            block_statuses=seam.attach(self),
+            watch=ExecutorWatch(self.executors),
             max_bytes=self.spool_max_size_mib << 20,
         )
         self._agent = EmbeddedAgent(self._directory)

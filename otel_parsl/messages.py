@@ -74,6 +74,16 @@ _RUN_STARTED, _RUN_ENDED, _TASK_STATE, _BLOCK_STATE, _TRY_RUNNING = (
         semconv.EVENT_TRY_RUNNING,
     )
 )
+_BLOCK_DESCRIBED, _EXECUTOR_CHANGED, _TRY_LOST = (
+    wire.sized(name.encode())
+    for name in (
+        semconv.EVENT_BLOCK_DESCRIBED,
+        semconv.EVENT_EXECUTOR_STATE,
+        semconv.EVENT_TRY_LOST,
+    )
+)
+_EXECUTOR_STATE = Key(semconv.EXECUTOR_STATE)
+_EXECUTOR_MESSAGE = Key(semconv.EXECUTOR_MESSAGE)
 _SEVERITY = {"failed": 17, "dep_fail": 17, "fail_retryable": 13}
 
 
@@ -194,6 +204,55 @@ class RunEvents:
             attributes,
         )
 
+    def block_described(
+        self, label: str, block_id: str, status: str, time_ns: int, extra: Iterable[bytes]
+    ) -> bytes:
+        """Return the event that a block's provider has said what no message of Parsl's has."""
+        attributes = [
+            self._next(),
+            _EXECUTOR.text(label),
+            _BLOCK_ID.text(block_id),
+            _BLOCK_STATUS.text(status),
+            *extra,
+        ]
+        of_block = span_id(self._run, "block", label, block_id)
+        return wire.log_record(_BLOCK_DESCRIBED, time_ns, time_ns, self._run, of_block, attributes)
+
+    def executor(self, label: str, state: str, message: str, time_ns: int) -> bytes:
+        """Return the event that an executor is lost or was given up."""
+        attributes = [
+            self._next(),
+            _EXECUTOR.text(label),
+            _EXECUTOR_STATE.text(state),
+            _EXECUTOR_MESSAGE.text(message),
+        ]
+        of_run = span_id(self._run, "run")
+        return wire.log_record(
+            _EXECUTOR_CHANGED, time_ns, time_ns, self._run, of_run, attributes, severity=17
+        )
+
+    def try_lost(
+        self, task_id: int, try_id: int, app: str, label: str, fail_history: str, time_ns: int
+    ) -> bytes:
+        """Return the event that a try cannot come back, though Parsl waits for it."""
+        attributes = [
+            self._next(),
+            _TASK_ID.integer(task_id),
+            _TRY_ID.integer(try_id),
+            _APP.text(app),
+            _EXECUTOR.text(label),
+            _FAIL_HISTORY.text(fail_history),
+        ]
+        return wire.log_record(
+            _TRY_LOST,
+            time_ns,
+            time_ns,
+            task_trace_id(self._run, task_id, scope=self._scope),
+            span_id(self._run, "try", task_id, try_id),
+            attributes,
+            severity=17,
+        )
+
     def worker(self, message: Message, observed_ns: int) -> bytes:
         """Return the event of a WORKER_TASK_INFO that came by a radio of the user's choice."""
         time_ns = to_ns(message["timestamp"])
@@ -264,6 +323,7 @@ _MANAGER_METRICS = (
     ("active", wire.Metric(semconv.MANAGER_ACTIVE, "1", is_integer=True)),
 )
 _HEARTBEAT = wire.Metric(semconv.MANAGER_LAST_HEARTBEAT, "ns", is_integer=True)
+_LOST = wire.Metric(semconv.MANAGER_LOST, "1", is_integer=True)
 _TASKS = wire.Metric(semconv.MANAGER_TASKS, "{task}", is_integer=True)
 
 
@@ -278,8 +338,17 @@ def manager_attributes(message: Message) -> list[bytes]:
     return [Key(name).text(str(value)) for name, value in texts]
 
 
-def manager_metrics(reports: Iterable[Message]) -> list[bytes]:
-    """Return the metrics of the NODE_INFOs of one manager, a point a report."""
+def manager_metrics(
+    reports: Iterable[Message], *, heartbeat_threshold_s: float = 120.0
+) -> list[bytes]:
+    """
+    Return the metrics of the NODE_INFOs of one manager, a point a report.
+
+    Args:
+        reports: The NODE_INFOs.
+        heartbeat_threshold_s: How long the interchange waits for a heartbeat; by default HTEX's own
+            default.
+    """
     reports = list(reports)
     times = [to_ns(report["timestamp"]) for report in reports]
     metrics = [
@@ -296,8 +365,21 @@ def manager_metrics(reports: Iterable[Message]) -> list[bytes]:
             _HEARTBEAT.point(b"", 0, t, beat) for t, beat in zip(times, heartbeats, strict=True)
         )
     )
+    ended = [
+        (time_ns, _is_lost(report, heartbeat_threshold_s))
+        for time_ns, report in zip(times, reports, strict=True)
+        if not report["active"]
+    ]
+    if ended:
+        metrics.append(_LOST.of(_LOST.point(b"", 0, t, int(is_lost)) for t, is_lost in ended))
     held = (len(report["tasks"]) for report in reports)
     metrics.append(
         _TASKS.of(_TASKS.point(b"", 0, t, count) for t, count in zip(times, held, strict=True))
     )
     return metrics
+
+
+def _is_lost(report: Message, heartbeat_threshold_s: float) -> bool:
+    """Tell whether an interchange has given a manager up, as ``expire_bad_managers`` there does."""
+    silence: datetime.timedelta = report["timestamp"] - report["last_heartbeat"]
+    return silence.total_seconds() > heartbeat_threshold_s

@@ -300,8 +300,11 @@ otel_manager = Table(
     _integer("tasks", nullable=True),
     _ns("first_seen_ns"),
     _ns("last_seen_ns", nullable=False),
+    _text("executor_label", info={"since": 2}),
+    _text("state", info={"since": 2}),
     PrimaryKeyConstraint("run_id", "uid"),
-    comment="The latest report of each manager: node holds them all.",
+    comment="The latest report of each manager: node holds them all."
+    " Its state is connected, ended (told to leave) or lost (its heartbeats stopped).",
 )
 
 otel_block = Table(
@@ -318,8 +321,23 @@ otel_block = Table(
     _integer("exit_code", nullable=True),
     _text("stdout_path"),
     _text("stderr_path"),
+    _text("submit_error", info={"since": 2}),
     PrimaryKeyConstraint("run_id", "executor_label", "block_id"),
     comment="The latest status of each block, with the provider's own words.",
+)
+
+otel_executor = Table(
+    "otel_executor",
+    metadata,
+    _text("run_id", nullable=False),
+    _text("executor_label", nullable=False),
+    _text("state", nullable=False),
+    _text("message"),
+    _ns("sequence", nullable=False),
+    _ns("changed_ns", nullable=False),
+    PrimaryKeyConstraint("run_id", "executor_label"),
+    comment="Executors that are lost (their interchange is gone) or failed (Parsl gave them up).",
+    info={"since": 2},
 )
 
 otel_count = Table(

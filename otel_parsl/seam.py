@@ -1,5 +1,5 @@
 """
-Where we hold on to Parsl: the one file that touches its internals.
+Where we hold on to Parsl: this file touches its internals, and ``kernel_executors`` beside it.
 
 Everything is done on instances (an executor's ``submit``, a DataFlowKernel's ``add_executors``),
 so a DataFlowKernel with Parsl's own hub beside ours is left alone; the one module name replaced,
@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import inspect
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from concurrent.futures import Future
 from functools import partial
 from multiprocessing.queues import Queue
@@ -34,6 +34,7 @@ from parsl.serialize import pack_apply_message
 from parsl.serialize.errors import SerializationError
 
 from otel_parsl.errors import ParslMismatch
+from otel_parsl.kernel_executors import KernelExecutors, mark_open
 from otel_parsl.message_queue import MessageQueue
 from otel_parsl.settling import Tracing
 from otel_parsl.transport import Network, local_addresses
@@ -50,6 +51,7 @@ class Hub(Protocol):
     """What the seam needs of a hub."""
 
     resource_msgs: MessageQueue
+    executors: KernelExecutors
 
     def run_context(self, label: str, network: Network) -> RunContext:
         """Return what an executor's workers have to know."""
@@ -108,32 +110,29 @@ class _NoReceiver(MonitoringRadioReceiver):
         """Do nothing: there is nothing to shut down."""
 
 
-def attach(hub: Hub) -> Callable[[str], Mapping[str, Any]]:
+def attach(hub: Hub) -> KernelExecutors:
     """
     Hold on to the executors of the DataFlowKernel that is starting this hub.
 
     Returns:
-        A function from an executor's label to the JobStatus of each of its blocks.
+        What its executors say of themselves.
 
     Raises:
         ParslMismatch: ``MonitoringHub.start`` was not called by ``DataFlowKernel.__init__``.
     """
     kernel = _starting_kernel(hub)
     add_executors = kernel.add_executors
+    known = KernelExecutors()
 
     def add(executors: Any) -> None:
         for executor in executors:
             _trace(executor, hub)
+            known.add(executor)
         add_executors(executors)
 
     kernel.add_executors = add
     _replace_start_zmq_receiver()
-
-    def block_statuses(label: str) -> Mapping[str, Any]:
-        executor = getattr(kernel, "executors", {}).get(label)
-        return getattr(executor, "status_facade", {})
-
-    return block_statuses
+    return known
 
 
 def _starting_kernel(hub: Hub) -> DataFlowKernel:
@@ -159,6 +158,8 @@ def _trace(executor: ParslExecutor, hub: Hub) -> None:
             executor.label,
             type(radio).__name__,
         )
+        if isinstance(executor, HighThroughputExecutor):
+            executor.submit = _marking_submit(executor)
         return
     executor.remote_monitoring_radio = CarriedRadio()
     if isinstance(executor, HighThroughputExecutor):
@@ -203,6 +204,12 @@ def _htex_submit(executor: HighThroughputExecutor, hub: Hub) -> Submit:
             return original(func, resource_specification, *args, **kwargs)
         task_id, try_id = kwargs.pop(_TASK), kwargs.pop(_TRY)
         func = _bare(func)
+
+        def send(context: dict[str, Any]) -> HTEXFuture:
+            future = executor.submit_payload(context, buffer)
+            mark_open(future, task_id, try_id, func.__name__)
+            return future
+
         try:
             executor.validate_resource_spec(resource_specification)
             buffer = _packed(func, args, kwargs)
@@ -215,16 +222,31 @@ def _htex_submit(executor: HighThroughputExecutor, hub: Hub) -> Submit:
                 "task_executor": {"f": _WORKER_ENTRY, "a": (context, which)},
             }
             is_traced = tracing.is_possible
-            inner = executor.submit_payload(traced if is_traced else plain, buffer)
+            inner = send(traced if is_traced else plain)
         except Exception as error:
             hub.failed(task_id, try_id, error, is_told=False)
             raise
         hub.submitted(task_id, try_id, inner.parsl_executor_task_id, resource_specification)
         outer = HTEXFuture(inner.parsl_executor_task_id)
-        again = partial(executor.submit_payload, plain, buffer)
+        again = partial(send, plain)
         told = partial(hub.failed, task_id, try_id)
         tracing.settle(outer, inner, again, told, is_traced=is_traced)
         return outer
+
+    return submit
+
+
+def _marking_submit(executor: ParslExecutor) -> Submit:
+    """Trace nothing, but know which tries an executor holds."""
+    original = executor.submit
+
+    def submit(
+        func: Callable[..., Any], resource_specification: dict[str, Any], *args: Any, **kwargs: Any
+    ) -> Future[Any]:
+        future = original(func, resource_specification, *args, **kwargs)
+        if _TASK in kwargs:
+            mark_open(future, kwargs[_TASK], kwargs[_TRY], func.__name__)
+        return future
 
     return submit
 
@@ -322,11 +344,13 @@ def _replace_start_zmq_receiver() -> None:
         if hub is None:
             return original(monitoring_messages=monitoring_messages, **settings)
         label = settings["logdir"]
+        executor = hub.executors.with_logdir(label)
         socket = {
             "address": settings["loopback_address"],
             "port_range": settings["port_range"],
             "cert_dir": settings.get("cert_dir"),  # since Parsl 2026.8
-            "executor": label.rpartition("/")[2],  # HighThroughputExecutor.logdir ends with it
+            "executor": executor.label,
+            "heartbeat_threshold_s": executor.heartbeat_threshold,
         }
         return _AgentReceiver(hub, label, hub.listen(label, socket))
 

@@ -228,8 +228,19 @@ BLOCK_STATUS = _term("attribute", "parsl.block.status", "block.status", source=_
 BLOCK_JOB_ID = _term("attribute", "parsl.block.job_id", "block.job_id", source=_PARSL)
 BLOCK_MESSAGE = _term("attribute", "parsl.block.message", "the provider's words", source=_PARSL)
 BLOCK_EXIT_CODE = _term("attribute", "parsl.block.exit_code", "the job's exit code", source=_PARSL)
+BLOCK_SUBMIT_ERROR = _term(
+    "attribute", "parsl.block.submit_error", "the scheduler's words when it refused the job"
+)
 BLOCK_STDOUT = _term("attribute", "parsl.block.stdout_path", "the job's stdout", source=_PARSL)
 BLOCK_STDERR = _term("attribute", "parsl.block.stderr_path", "the job's stderr", source=_PARSL)
+
+# The facts of an executor.
+EXECUTOR_STATE = _term(
+    "attribute",
+    "parsl.executor.state",
+    "lost (its interchange is gone) or failed (Parsl has given it up)",
+)
+EXECUTOR_MESSAGE = _term("attribute", "parsl.executor.message", "why, in words")
 
 # Exceptions, by the conventions.
 ERROR_TYPE = _term("attribute", "error.type", "the exception's class", source=_OTEL)
@@ -252,6 +263,17 @@ EVENT_BLOCK_STATUS = _term("event", "parsl.block.status_changed", "a block took 
 EVENT_RUN_ALIVE = _term("event", "parsl.run.alive", "a run's agent is there")
 EVENT_MANAGERS_ENDED = _term(
     "event", "parsl.managers.ended", "nothing more will be heard of the run's managers"
+)
+EVENT_BLOCK_DESCRIBED = _term(
+    "event",
+    "parsl.block.described",
+    "the provider said more of a block than Parsl's own message has",
+)
+EVENT_EXECUTOR_STATE = _term(
+    "event", "parsl.executor.state_changed", "an executor is lost, or was given up"
+)
+EVENT_TRY_LOST = _term(
+    "event", "parsl.try.lost", "a try cannot come back, and Parsl will not say so"
 )
 EVENT_TRY_RUNNING = _term("event", "parsl.try.running", "a worker began a try")
 EVENT_AGENT_UNREACHED = _term(
@@ -308,6 +330,12 @@ MANAGER_LAST_HEARTBEAT = _metric(
 )
 MANAGER_TASKS = _metric(
     "parsl.manager.tasks", "{task}", "gauge", "tasks the manager holds", source=_PARSL
+)
+MANAGER_LOST = _metric(
+    "parsl.manager.lost",
+    "1",
+    "gauge",
+    "of a manager that takes no more tasks: 1 if its heartbeats stopped, 0 if it was told to leave",
 )
 MANAGER_HOST = _term("resource", "parsl.manager.host", "node.hostname", source=_PARSL)
 MANAGER_PYTHON = _term("resource", "parsl.manager.python", "node.python_v", source=_PARSL)

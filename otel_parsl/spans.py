@@ -42,6 +42,8 @@ _SHARED = frozenset(
 _EXCEPTION_KEYS = (names.EXCEPTION_TYPE, names.EXCEPTION_MESSAGE, names.EXCEPTION_STACKTRACE)
 _BESIDE = _SHARED | {names.CALLER, names.ERROR_TYPE, names.FATE, *_EXCEPTION_KEYS}
 """What a span says itself, and so none of its state changes."""
+_BESIDE_RUN = _BESIDE - {names.EXECUTOR_LABEL}
+"""A run has many executors, so it is each event that names its own."""
 _OF_PARSL = {
     "DependencyError": "parsl.dataflow.errors.DependencyError",
     "JoinError": "parsl.dataflow.errors.JoinError",
@@ -93,9 +95,9 @@ class Event:
                 self.encoded[pair.key] = sized(pair.SerializeToString())
         self.sequence: int = self.attributes.get(names.SEQUENCE, 0)
 
-    def span_event(self) -> bytes:
+    def span_event(self, *, beside: frozenset[str] = _BESIDE) -> bytes:
         """Return the event as it rides on a span, without what the span says for all of them."""
-        rest = (data for key, data in self.encoded.items() if key not in _BESIDE)
+        rest = (data for key, data in self.encoded.items() if key not in beside)
         return wire.span_event(sized(wire.utf8(self.name)), self.time_ns, rest)
 
 
@@ -114,6 +116,8 @@ class Manager(NamedTuple):
     last_ns: int
     is_active: bool
     """Whether it took tasks when it was last heard of."""
+    is_lost: bool = False
+    """Whether its heartbeats stopped."""
 
 
 class _Failure(NamedTuple):
@@ -180,13 +184,16 @@ class RunSpans:
         last = ordered[-1]
         task_id, try_id = last.attributes[names.TASK_ID], last.attributes[names.TRY_ID]
         end_ns = cut_ns or last.attributes.get(names.TRY_TIME_RETURNED) or last.time_ns
-        if cut_ns is None:
+        is_lost = last.name == names.EVENT_TRY_LOST
+        if is_lost:
+            outcome = "lost"
+        elif cut_ns is None:
             outcome = OUTCOMES.get(last.attributes[names.TASK_STATE], "success")
         attributes = [last.encoded[key] for key in sorted(_SHARED) if key in last.encoded]
         attributes.append(_OUTCOME.text(outcome))
         span_events = [event.span_event() for event in ordered]
         error = None
-        if outcome in ("failure", "retried"):
+        if outcome in ("failure", "retried") or is_lost:
             failure = _failure(ordered)
             error = failure.message or outcome
             attributes += failure.attributes
@@ -224,7 +231,10 @@ class RunSpans:
         task_id = last.attributes[names.TASK_ID]
         said = {**first.encoded, **last.encoded}
         attributes = [said[key] for key in sorted(_ON_TASK) if key in said]
-        if cut_ns is None:
+        is_lost = last.name == names.EVENT_TRY_LOST
+        if is_lost:
+            outcome = "lost"
+        elif cut_ns is None:
             outcome = OUTCOMES.get(last.attributes[names.TASK_STATE], "lost")
         attributes += (
             _TASK_ID.integer(task_id),
@@ -245,7 +255,7 @@ class RunSpans:
         links += (self._link(task) for task in shown)
         end_ns = cut_ns or last.attributes.get(names.TASK_TIME_RETURNED) or last.time_ns
         error = None
-        if outcome == "failure":
+        if outcome == "failure" or is_lost:
             try_id = last.attributes[names.TRY_ID]
             failure = _failure([e for e in ordered if e.attributes[names.TRY_ID] == try_id])
             error = failure.message or outcome
@@ -273,7 +283,11 @@ class RunSpans:
         last = ordered[-1]
         label, block_id = last.attributes[names.EXECUTOR_LABEL], last.attributes[names.BLOCK_ID]
         status = last.attributes[names.BLOCK_STATUS]
-        has_failed = status in ("FAILED", "TIMEOUT", "MISSING", "HELD")
+        error = None
+        if status in ("FAILED", "TIMEOUT", "MISSING", "HELD"):
+            said = last.attributes
+            words = said.get(names.BLOCK_SUBMIT_ERROR) or said.get(names.BLOCK_MESSAGE)
+            error = (words or status)[:STATUS_LIMIT]
         return wire.span(
             self._run,
             span_id(self._run, "block", label, block_id),
@@ -284,7 +298,7 @@ class RunSpans:
             max(end_ns, last.time_ns),
             [last.encoded[key] for key in sorted(last.encoded) if key != names.SEQUENCE],
             events=[event.span_event() for event in ordered],
-            error=last.attributes.get(names.BLOCK_MESSAGE, status) if has_failed else None,
+            error=error,
         )
 
     def of_manager(self, manager: Manager, *, run_ended_ns: int, has_block: bool) -> bytes:
@@ -317,7 +331,11 @@ class RunSpans:
             wire.INTERNAL,
             manager.first_ns,
             end_ns,
-            [Key(name).any(value) for name, value in texts],
+            [
+                *(Key(name).any(value) for name, value in texts),
+                *((_OUTCOME.text("lost"),) if manager.is_lost else ()),
+            ],
+            error="its heartbeats stopped" if manager.is_lost else None,
         )
 
     def of_run(self, events: Sequence[Event], *, name: str, tasks: int) -> bytes:
@@ -346,7 +364,7 @@ class RunSpans:
             for key in (names.TASKS_COMPLETED, names.TASKS_FAILED)
             if key in last.encoded
         )
-        span_events = [event.span_event() for event in ordered]
+        span_events = [event.span_event(beside=_BESIDE_RUN) for event in ordered]
         if elsewhere:
             told = (_RUN_ID.text(self._run_id), _ELSEWHERE.integer(elsewhere))
             span_events.append(wire.span_event(_TRACE_SPLIT, last.time_ns, told))

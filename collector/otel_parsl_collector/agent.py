@@ -324,6 +324,7 @@ class Agent:
                     socket["cert_dir"],
                     ports.get(label),
                     socket["executor"],
+                    socket["heartbeat_threshold_s"],
                 )
                 self._receivers[label] = HtexReceiver(
                     where, resource=self._run_attributes, spool=self._spool.received.append

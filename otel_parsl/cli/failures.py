@@ -17,20 +17,28 @@ from otel_parsl.cli.run_arguments import (
     add_run,
     opened_run,
 )
+from otel_parsl.message_template import template
 from otel_parsl.query.failure_groups import FailureGroup
 from otel_parsl.query.failures import select_failure_groups
 from otel_parsl.query.runs import Run
-from otel_parsl.query.workers import Block, select_blocks
+from otel_parsl.query.workers import (
+    Block,
+    DeadExecutor,
+    select_blocks,
+    select_dead_executors,
+)
 
 _LIMIT = 20
 _HOSTS_SHOWN = 5
 _STACK_LINES = 40
+_BLOCKS_SHOWN = 10
 
 
 class _Failures(NamedTuple):
     run: Run
     groups: list[FailureGroup]
     blocks: list[Block]
+    executors: list[DeadExecutor]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -49,14 +57,15 @@ def run(arguments: argparse.Namespace) -> int:
     with opened_run(arguments.db, arguments.run) as (connection, found):
         groups = select_failure_groups(connection, found)
         blocks = [block for block in select_blocks(connection, found) if block.is_trouble]
-    failures = _Failures(found, groups, blocks)
+        executors = select_dead_executors(connection, found)
+    failures = _Failures(found, groups, blocks, executors)
     if arguments.json:
         print_json(_facts(failures))
     else:
         limit = arguments.limit or len(groups)
         print("\n".join(_lines(failures, limit, with_stack=arguments.stack)))
     is_given_up = any(group.failed_tasks or group.dependents for group in groups)
-    return TROUBLE if is_given_up or blocks else WELL
+    return TROUBLE if is_given_up or blocks or executors else WELL
 
 
 def _facts(failures: _Failures) -> dict[str, Any]:
@@ -64,6 +73,7 @@ def _facts(failures: _Failures) -> dict[str, Any]:
         "run_id": failures.run.run_id,
         "failed_tasks": sum(group.failed_tasks for group in failures.groups),
         "dependents": sum(group.dependents for group in failures.groups),
+        "executors": [plain(executor) for executor in failures.executors],
         "groups": [plain(group) | {"hosts": dict(group.hosts)} for group in failures.groups],
         "blocks": [
             plain(block) | {"stderr_tail": tail(block.stderr_path)} for block in failures.blocks
@@ -72,12 +82,15 @@ def _facts(failures: _Failures) -> dict[str, Any]:
 
 
 def _lines(failures: _Failures, limit: int, *, with_stack: bool) -> list[str]:
-    groups, blocks = failures.groups, failures.blocks
-    if not groups and not blocks:
+    groups = failures.groups
+    if not groups and not failures.blocks and not failures.executors:
         return [f"nothing has failed in run {failures.run.number}"]
     lines = [_summary(failures)]
-    for block in blocks:
-        lines += ["", *_block_lines(block, failures.run)]
+    for executor in failures.executors:
+        has_blocks = any(block.executor == executor.executor for block in failures.blocks)
+        lines += ["", *_executor_lines(executor, failures.run, has_blocks=has_blocks)]
+    for alike in _alike(failures.blocks):
+        lines += ["", *_block_lines(alike, failures.run)]
     for group in groups[:limit]:
         lines += ["", *_group_lines(group, failures.run, with_stack=with_stack)]
     if len(groups) > limit:
@@ -99,6 +112,8 @@ def _summary(failures: _Failures) -> str:
         parts.append(f"{words.number(recovered)} succeeded when tried again")
     if failures.blocks:
         parts.append(words.counted(len(failures.blocks), "block") + " in trouble")
+    for executor in failures.executors:
+        parts.append(f"executor {words.visible(executor.executor)} {executor.state}")
     name = words.visible(failures.run.name or "(no name)")
     return f"{paint(name, 'bold')}  run {failures.run.number}: {', '.join(parts)}"
 
@@ -148,15 +163,43 @@ def _host_words(group: FailureGroup) -> str:
     return ", ".join(shown)
 
 
-def _block_lines(block: Block, run: Run) -> list[str]:
+def _executor_lines(executor: DeadExecutor, run: Run, *, has_blocks: bool) -> list[str]:
+    head = paint(f"executor_{executor.state}", "red")
+    lines = [f"{head}  {words.visible(executor.executor)}"]
+    if executor.state == "failed":
+        lines.append("  Parsl has given it up: all its tasks fail, those to come too")
+    if not has_blocks:  # else Parsl only repeats what they say
+        said = words.visible_lines(executor.message or "")
+        lines += [f"  {line}" for line in said if line.strip()]
+    return [*lines, f"  {paint('seen', 'dim')}      {words.local(executor.changed_at, run.zone)}"]
+
+
+def _alike(blocks: list[Block]) -> list[list[Block]]:
+    """Put together the blocks that ended alike: a scheduler may refuse one every few seconds."""
+    groups: dict[tuple[object, ...], list[Block]] = {}
+    for block in blocks:
+        said = template(block.submit_error or block.message or "")
+        groups.setdefault((block.executor, block.status, block.exit_code, said), []).append(block)
+    return list(groups.values())
+
+
+def _block_lines(alike: list[Block], run: Run) -> list[str]:
+    block = alike[-1]
     where = f"block {block.block_id} of {block.executor}"
     if block.job_id:
         where += f"  job {block.job_id}"
     if block.exit_code is not None:
         where += f"  exit code {block.exit_code}"
     lines = [f"{paint('block_' + block.status.lower(), 'red')}  {words.visible(where)}"]
-    lines += [f"  {line}" for line in words.visible_lines(block.message or "")]
+    said = block.submit_error or block.message or ""
+    lines += [f"  {line}" for line in words.visible_lines(said) if line.strip()]
     lines.append(f"  {paint('seen', 'dim')}      {words.local(block.changed_at, run.zone)}")
+    if len(alike) > 1:
+        others = [other.block_id for other in alike[:-1]]
+        shown = ", ".join(others[-_BLOCKS_SHOWN:])
+        more = " and earlier ones" if len(others) > _BLOCKS_SHOWN else ""
+        number = words.counted(len(others), "more block")
+        lines.append(f"  {paint('alike', 'dim')}     {number}: {words.visible(shown)}{more}")
     for label, path in (("stdout", block.stdout_path), ("stderr", block.stderr_path)):
         if path:
             lines.append(f"  {paint(label, 'dim')}    {words.visible(path)}")

@@ -19,7 +19,14 @@ from otel_parsl.query.pace import OpenTasks, Pace, TimeLeft, estimate_time_left,
 from otel_parsl.query.running import Running, select_running
 from otel_parsl.query.runs import Run
 from otel_parsl.query.task_states import FAILED, LEFT_OPEN, OPEN, TaskState
-from otel_parsl.query.workers import Block, Workers, select_blocks, select_workers
+from otel_parsl.query.workers import (
+    Block,
+    DeadExecutor,
+    Workers,
+    select_blocks,
+    select_dead_executors,
+    select_workers,
+)
 
 LABELS = {
     TaskState.WAITING: "waiting on dependencies",
@@ -37,6 +44,10 @@ LABELS = {
 }
 
 _APPS_SHOWN = 40
+_DEAD = {
+    "lost": "its interchange is gone, and with it the tries that it had",
+    "failed": "Parsl has given it up",
+}
 
 
 class Status(NamedTuple):
@@ -50,6 +61,7 @@ class Status(NamedTuple):
     elapsed_s: float
     workers: Workers
     blocks: list[Block]
+    executors: list[DeadExecutor]
     now: datetime.datetime
 
     @property
@@ -81,7 +93,8 @@ def run(arguments: argparse.Namespace) -> int:
     else:
         print("\n".join(_lines(status)))
     has_failed = any(status.tasks[state] for state in FAILED)
-    return TROUBLE if has_failed or status.liveness.state is RunState.LOST else WELL
+    is_lost = status.liveness.state is RunState.LOST or bool(status.executors)
+    return TROUBLE if has_failed or is_lost else WELL
 
 
 def read_status(database_url: str | None, which: str) -> Status:
@@ -116,8 +129,11 @@ def read_status(database_url: str | None, which: str) -> Status:
         elif found.completed_at is None:
             until = liveness.last_sign_at or found.began_at
         blocks = select_blocks(connection, found)
+        executors = select_dead_executors(connection, found)
     elapsed_s = max((until - found.began_at).total_seconds(), 0.0)
-    return Status(found, liveness, counts, pace, time_left, elapsed_s, workers, blocks, now)
+    return Status(
+        found, liveness, counts, pace, time_left, elapsed_s, workers, blocks, executors, now
+    )
 
 
 def _facts(status: Status) -> dict[str, Any]:
@@ -143,6 +159,7 @@ def _facts(status: Status) -> dict[str, Any]:
         "time_left_unseen_apps": status.time_left.unseen_apps if status.time_left else [],
         "workers": status.workers,
         "blocks": status.blocks,
+        "executors": status.executors,
     }
 
 
@@ -183,7 +200,13 @@ def _lines(status: Status) -> list[str]:
     if status.counts:
         lines += ["", *_app_lines(status)]
     lines += ["", *_pace_lines(status), *_block_lines(status)]
-    if any(status.tasks[state] for state in FAILED) or any(map(_is_trouble, status.blocks)):
+    lines += [
+        f"  executor    {words.visible(dead.executor)}: {paint(dead.state, 'red')},"
+        f" {_DEAD[dead.state]}"
+        for dead in status.executors
+    ]
+    has_failed = any(status.tasks[state] for state in FAILED)
+    if has_failed or status.executors or any(map(_is_trouble, status.blocks)):
         lines += ["", f"why it failed: otel-parsl failures {found.number}"]
     return lines
 
@@ -276,7 +299,10 @@ def _time_left_words(time_left: TimeLeft | None) -> str:
 def _block_lines(status: Status) -> list[str]:
     by_executor: dict[str, Counter[str]] = {}
     for block in status.blocks:
-        by_executor.setdefault(block.executor, Counter())[block.status.lower()] += 1
+        said = block.status.lower()
+        if not status.is_running and said in ("running", "pending"):
+            said += " when last seen"  # nobody has heard of its end, and nobody will
+        by_executor.setdefault(block.executor, Counter())[said] += 1
     lines = []
     for executor, states in sorted(by_executor.items()):
         said = ", ".join(f"{count} {state}" for state, count in sorted(states.items()))

@@ -13,6 +13,7 @@ from otel_parsl.query.task_states import (
     TaskState,
     failed_before,
     left_open_as,
+    lost_tasks,
     running_tries,
     task_states,
 )
@@ -59,10 +60,18 @@ def _move(connection: Connection, run: Run, counts: AppStates) -> None:
     of_run = (tasks.run_id == run.run_id, tasks.state.in_(_UNDER_WAY))
     grouped = select(tasks.app, tasks.state, func.count()).group_by(tasks.app, tasks.state)
     begun = grouped.where(*of_run, tasks.task_id.in_(running))
+    lost = grouped.where(*of_run, tasks.task_id.in_(lost_tasks(run)))
     again = grouped.where(
-        *of_run, tasks.task_id.in_(failed_before(run)), tasks.task_id.not_in(running)
+        *of_run,
+        tasks.task_id.in_(failed_before(run)),
+        tasks.task_id.not_in(running),
+        tasks.task_id.not_in(lost_tasks(run)),
     )
-    for query, state in ((begun, TaskState.RUNNING), (again, TaskState.RETRYING)):
+    for query, state in (
+        (begun, TaskState.RUNNING),
+        (again, TaskState.RETRYING),
+        (lost, TaskState.LOST),
+    ):
         for app, stored, number in connection.execute(query):
             counts[app, OF_PARSL[stored]] -= number
             counts[app, state] += number

@@ -10,7 +10,7 @@ from __future__ import annotations
 import enum
 from typing import Any
 
-from sqlalchemy import Select, Subquery, case, func, literal, or_, select
+from sqlalchemy import Select, Subquery, case, exists, func, literal, or_, select
 
 from otel_parsl.query.runs import Run
 from otel_parsl.schema import otel_failure, otel_task, otel_try, status, task
@@ -106,6 +106,19 @@ def running_tries(run: Run) -> Select[Any]:
         otel_try.c.ended_ns.is_(None),
         # The rest died with their workers, as the submit side has found out since.
         or_(otel_try.c.state.is_(None), otel_try.c.state == "launched"),
+        # Or died with their executor, which the submit side never finds out.
+        ~exists().where(
+            otel_failure.c.run_id == otel_try.c.run_id,
+            otel_failure.c.task_id == otel_try.c.task_id,
+            otel_failure.c.try_id == otel_try.c.try_id,
+        ),
+    )
+
+
+def lost_tasks(run: Run) -> Select[Any]:
+    """Return a query of tasks of a run of ours that failed for good; its open ones are lost."""
+    return select(otel_failure.c.task_id).where(
+        otel_failure.c.run_id == run.run_id, otel_failure.c.is_final
     )
 
 
@@ -126,6 +139,7 @@ def _of_ours(run: Run) -> Select[Any]:
     ]
     state = case(
         *certain,
+        (otel_task.c.task_id.in_(lost_tasks(run)), TaskState.LOST.value),
         (otel_task.c.task_id.in_(running), TaskState.RUNNING.value),
         (otel_task.c.task_id.in_(failed_before(run)), TaskState.RETRYING.value),
         (stored == "launched", TaskState.QUEUED.value),

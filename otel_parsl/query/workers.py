@@ -9,7 +9,8 @@ from sqlalchemy import Connection, func, select
 
 from otel_parsl.query.runs import Run
 from otel_parsl.query.times import utc_from_local, utc_from_ns
-from otel_parsl.schema import block, node, otel_block, otel_manager, try_
+from otel_parsl.query.versions import is_there, known
+from otel_parsl.schema import block, node, otel_block, otel_executor, otel_manager, try_
 
 TROUBLE = ("FAILED", "MISSING", "CANCELLED", "HELD", "TIMEOUT", "UNKNOWN")
 """Statuses of a block that are worth a look; TIMEOUT and CANCELLED may have been meant."""
@@ -36,11 +37,35 @@ class Block(NamedTuple):
     exit_code: int | None
     stdout_path: str | None
     stderr_path: str | None
+    submit_error: str | None
+    """The scheduler's words when it refused the job."""
 
     @property
     def is_trouble(self) -> bool:
         """Whether it ended, or stands, as nobody wanted it to."""
         return self.status in TROUBLE or self.exit_code not in (None, 0)
+
+
+class DeadExecutor(NamedTuple):
+    """An executor that runs nothing any more."""
+
+    executor: str
+    state: str
+    """``lost``: its interchange is gone; ``failed``: Parsl has given it up."""
+    message: str | None
+    changed_at: datetime.datetime | None
+
+
+def select_dead_executors(connection: Connection, run: Run) -> list[DeadExecutor]:
+    """Return the executors that died or were given up; Parsl's own hub records none."""
+    if not run.is_ours or not is_there(connection, otel_executor):
+        return []
+    table = otel_executor.c
+    query = select(otel_executor).where(table.run_id == run.run_id).order_by(table.executor_label)
+    return [
+        DeadExecutor(row.executor_label, row.state, row.message, utc_from_ns(row.changed_ns))
+        for row in connection.execute(query)
+    ]
 
 
 def select_workers(connection: Connection, run: Run) -> Workers:
@@ -63,6 +88,12 @@ def _workers_of_ours(connection: Connection, run: Run) -> Workers:
     query = select(manager.worker_count, manager.tasks).where(
         manager.run_id == run.run_id, manager.active.is_(True)
     )
+    if is_there(connection, manager.executor_label):
+        lost = select(otel_executor.c.executor_label).where(
+            otel_executor.c.run_id == run.run_id, otel_executor.c.state == "lost"
+        )
+        label = manager.executor_label
+        query = query.where(label.is_(None) | label.not_in(lost))
     rows = [(workers or 0, tasks or 0) for workers, tasks in connection.execute(query)]
     # A manager may hold more tasks than it has workers.
     busy = sum(min(workers, tasks) for workers, tasks in rows)
@@ -91,7 +122,8 @@ def _workers_of_parsls(connection: Connection, run: Run) -> Workers:
 
 
 def _blocks_of_ours(connection: Connection, run: Run) -> list[Block]:
-    rows: Any = connection.execute(select(otel_block).where(otel_block.c.run_id == run.run_id))
+    columns = [known(connection, column) for column in otel_block.c]
+    rows: Any = connection.execute(select(*columns).where(otel_block.c.run_id == run.run_id))
     return [
         Block(
             executor=row.executor_label,
@@ -103,6 +135,7 @@ def _blocks_of_ours(connection: Connection, run: Run) -> list[Block]:
             exit_code=row.exit_code,
             stdout_path=row.stdout_path,
             stderr_path=row.stderr_path,
+            submit_error=row.submit_error,
         )
         for row in rows
     ]
@@ -122,5 +155,6 @@ def _blocks_of_parsls(connection: Connection, run: Run) -> list[Block]:
             exit_code=None,
             stdout_path=None,
             stderr_path=None,
+            submit_error=None,
         )
     return list(latest.values())

@@ -40,7 +40,7 @@ class _Spool:
 
 @contextmanager
 def _sending(spool: _Spool) -> Iterator[tuple[HtexReceiver, Callable[[bytes], None]]]:
-    where = Socket("htex", "127.0.0.1", (52000, 56000), None, None, "htex")
+    where = Socket("htex", "127.0.0.1", (52000, 56000), None, None, "htex", 120.0)
     receiver = HtexReceiver(where, resource=lambda: (), spool=spool.append)
     context = zmq.Context()
     channel = context.socket(zmq.DEALER)

@@ -16,14 +16,17 @@ from parsl.dataflow.states import States
 from parsl.executors.high_throughput.executor import HighThroughputExecutor, HTEXFuture
 from parsl.executors.status_handling import BlockProviderExecutor
 from parsl.executors.threads import ThreadPoolExecutor
+from parsl.jobs.states import JobState, JobStatus
 from parsl.monitoring import MonitoringHub
 from parsl.monitoring import remote as monitoring_remote
 from parsl.monitoring.message_type import MessageType
 from parsl.monitoring.radios.filesystem import FilesystemRadio
 from parsl.monitoring.radios.htex import HTEXRadio
 from parsl.monitoring.radios.multiprocessing import MultiprocessingQueueRadio
+from parsl.providers.errors import SubmitException
 
 from otel_parsl import OTelMonitoringHub
+from otel_parsl.executor_watch import submit_words
 from otel_parsl.semconv import FINAL_STATES, STATES
 
 
@@ -137,6 +140,35 @@ def test_default_radios_are_those_that_are_replaced() -> None:
     assert type(HighThroughputExecutor().remote_monitoring_radio) is HTEXRadio
     assert type(ThreadPoolExecutor().remote_monitoring_radio) is MultiprocessingQueueRadio
     assert FilesystemRadio.__name__ == "FilesystemRadio"  # Work Queue's, which is not on PyPI
+
+
+def test_executors_say_of_themselves_what_is_asked() -> None:
+    """A block's submission can be watched, and a dead interchange told from one shut down."""
+    assert ["self", "block_id"] == _parameters(BlockProviderExecutor._launch_block)
+    scale_out = _source(BlockProviderExecutor.scale_out_facade)
+    assert "job_id = self._launch_block(block_id)" in scale_out
+    assert "except Exception as ex:" in scale_out
+    executor = HighThroughputExecutor(heartbeat_threshold=7)
+    assert (executor.heartbeat_threshold, executor.interchange_proc) == (7, None)
+    assert (executor.status_facade, executor.blocks_to_job_id, executor.tasks) == ({}, {}, {})
+    assert (executor.bad_state_is_set, executor.executor_exception) == (False, None)
+    shutdown = _source(HighThroughputExecutor.shutdown)
+    said = shutdown.index("self._result_queue_thread_exit.set()")
+    assert said < shutdown.index("self.interchange_proc.terminate()")
+    status = JobStatus(JobState.FAILED, "words", 3, "out", "err")
+    assert (status.status_name, *vars(status).values()) == (
+        *("FAILED", JobState.FAILED),
+        *("words", 3, "out", "err"),
+    )
+    refused = SubmitException("job", "what", stdout="", stderr="sbatch: error: no", retcode=1)
+    assert submit_words(refused) == "sbatch: error: no"
+
+
+def test_interchange_reports_a_manager_that_it_gives_up() -> None:
+    """It says so once, with the time of the last heartbeat, when the threshold is past."""
+    source = _source(interchange.Interchange.expire_bad_managers)
+    late = source.index("time.time() - m['last_heartbeat'] > self.heartbeat_threshold")
+    assert late < source.index("m['active'] = False") < source.index("_send_monitoring_info")
 
 
 def test_messages_have_the_keys_that_are_read() -> None:

@@ -16,6 +16,8 @@ from hypothesis import strategies as st
 
 from otel_parsl import rendezvous
 from otel_parsl.drain import Drain
+from otel_parsl.executor_watch import ExecutorWatch
+from otel_parsl.kernel_executors import KernelExecutors
 from otel_parsl.rendezvous import STATUS, SUBMIT
 from otel_parsl.spool import CorruptFrame, SpoolReader, frame, segment_path
 from otel_parsl.spool_room import StoreBacklog
@@ -34,7 +36,7 @@ def test_torn_telemetry_of_a_try_hides_nothing(
     tmp_path: Path, torn: bytes, caplog: pytest.LogCaptureFixture
 ) -> None:
     """What a worker sent torn is cut off, counted and said; what is before and behind it stays."""
-    drain = Drain(tmp_path, scope="auto", block_statuses=lambda _label: {})
+    drain = Drain(tmp_path, scope="auto", watch=ExecutorWatch(KernelExecutors()))
     drain.begin(RUN_ID, ())
     drain.put_frames(frame(1, b"before") + torn)
     drain.put_frames(frame(2, b"behind"))

@@ -373,6 +373,7 @@ def test_manager_reports_are_points_of_their_times() -> None:
         "parsl.manager.memory": [(first, 16 << 30), (second, 16 << 30)],
         "parsl.manager.active": [(first, 1), (second, 0)],
         "parsl.manager.last_heartbeat": [(first, to_ns(at(2))), (second, to_ns(at(6)))],
+        "parsl.manager.lost": [(second, 0)],
         "parsl.manager.tasks": [(first, 0), (second, 2)],
     }
     pairs = [KeyValue.FromString(_body(data)) for data in manager_attributes(node_info())]
@@ -382,6 +383,14 @@ def test_manager_reports_are_points_of_their_times() -> None:
         "parsl.block.id": "0",
         "parsl.manager.python": "3.11.9",
     }
+
+
+@pytest.mark.parametrize(("silence_s", "lost"), [(4, 0), (4.1, 1)])
+def test_manager_whose_heartbeats_stopped_is_lost(silence_s: float, lost: int) -> None:
+    """Longer silent than the interchange waits, it is lost; else it was told to leave."""
+    report = node_info(timestamp=at(60), last_heartbeat=at(60 - silence_s), active=False)
+    points = _points(manager_metrics([report], heartbeat_threshold_s=4))
+    assert points["parsl.manager.lost"] == [(to_ns(at(60)), lost)]
 
 
 def test_manager_that_cannot_count_its_cores() -> None:

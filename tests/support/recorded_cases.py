@@ -6,6 +6,8 @@ from collections.abc import Callable
 from typing import Any
 
 from otel_parsl import semconv
+from otel_parsl.messages import to_ns
+from otel_parsl.wire import Key
 from tests.support.parsl_messages import at, resource_info, worker_task_info
 from tests.support.recorded_stream import (
     RecordedRun,
@@ -365,6 +367,35 @@ def rerun_by_executor() -> Recording:
     return run.recording()
 
 
+def interchange_lost() -> Recording:
+    """An executor whose interchange died: tries that are lost, one of which Parsl failed later."""
+    run = RecordedRun("interchange.py")
+    run.start()
+    run.block(0.5, "PENDING")
+    run.heartbeat(0.6)
+    words = [Key(semconv.BLOCK_SUBMIT_ERROR).text("sbatch: error: no such account")]
+    run.log(run.events.block_described("htex", "1", "FAILED", to_ns(at(0.7)), words))
+    tasks = [RecordedTask(run, task_id, 1) for task_id in range(3)]
+    for task in tasks:
+        task.becomes("pending")
+        task.launch()
+    tasks[1].retry("RuntimeError('flaky')")
+    tasks[1].launch()
+    dead = "the interchange of executor htex (process 7) was killed by SIGKILL"
+    run.log(run.events.executor("htex", "lost", dead, to_ns(at(9))))
+    for task in tasks:
+        which, told = task.which, f"InterchangeLost('{dead}')"
+        lost = (which.task_id, which.try_id, which.app, "htex", told, to_ns(at(9)))
+        run.log(run.events.try_lost(*lost))
+    tasks[2].seconds = 12
+    given_up = {"task_fail_count": 1, "task_fail_cost": 1.0}
+    tasks[2].becomes("failed", task_fail_history="BadStateException('x')", **given_up)
+    run.log(run.events.executor("htex", "failed", "Parsl gave it up", to_ns(at(13))))
+    run.heartbeat(15.6)
+    run.lost(20)
+    return run.recording()
+
+
 def text_that_utf8_has_no_letter_for() -> Recording:
     """Lone surrogates and NUL, which Parsl's own hub chokes on."""
     run = RecordedRun("surrogates.py")
@@ -384,6 +415,7 @@ CASES = {
             late_messages,
             users_radio,
             rerun_by_executor,
+            interchange_lost,
             text_that_utf8_has_no_letter_for,
         )
     },

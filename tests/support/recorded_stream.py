@@ -207,6 +207,13 @@ class RecordedRun:
         """Take one event of the hub's."""
         self._request(LOGS, self._resource, [record])
 
+    def heartbeat(self, seconds: float) -> None:
+        """The agent said that it is there."""
+        time_ns = to_ns(at(seconds))
+        name = wire.sized(semconv.EVENT_RUN_ALIVE.encode())
+        record = wire.log_record(name, time_ns, time_ns, run_key(self.run_id), bytes(8), [])
+        self._request(LOGS, wire.resource(self._of_run), [record])
+
     def lost(self, seconds: float) -> None:
         """The agent found the submit process dead."""
         time_ns = to_ns(at(seconds))

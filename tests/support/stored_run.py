@@ -15,7 +15,9 @@ from typing import Any
 from otel_parsl_collector.materialise.facts import (
     BlockStatus,
     Execution,
+    ExecutorState,
     Facts,
+    LostTry,
     ManagerReport,
     Run,
     Running,
@@ -231,10 +233,21 @@ class StoredRun:
                     "exit_code": None,
                     "stdout_path": None,
                     "stderr_path": None,
+                    "submit_error": None,
                     **facts,
                 },
             )
         )
+
+    def executor(self, label: str, state: str, message: str, *, at_s: float) -> None:
+        """Say that an executor is lost, or was given up."""
+        self._facts.executors.append(
+            ExecutorState(self._next(), self.ns(at_s), self.run_id, label, state, message)
+        )
+
+    def lost(self, task_id: int, fail_history: str, *, app: str, at_s: float) -> None:
+        """Say that the first try of a task cannot come back."""
+        self._facts.lost.append(LostTry(self.ns(at_s), self.run_id, task_id, 0, app, fail_history))
 
     def heartbeat(self, *, at_s: float) -> None:
         """Say that the run's agent is there."""

@@ -50,6 +50,10 @@ _ENDED_BLOCK = frozenset(
     {"COMPLETED", "CANCELLED", "FAILED", "TIMEOUT", "MISSING", "SCALED_IN", "HELD"}
 )
 
+_OF_RUN = frozenset(
+    {semconv.EVENT_RUN_STARTED, semconv.EVENT_EXECUTOR_STATE, semconv.EVENT_RUN_ENDED}
+)
+
 Key = tuple[str, str]
 
 
@@ -246,12 +250,13 @@ class Lifecycle:
         closing = [key for key, new in events.items() if any(_ends(event) for event, _ in new)]
         before = self._kept(closing)
         for key, new in events.items():
-            latest = max((event for event, _ in new), key=lambda event: event.sequence)
+            latest = max((event for event, _ in new), key=_rank)
             if key[0] == "run":
                 self._keep(key, new)
             elif key[0] == "task":
                 found = latest.attributes
-                self._metrics.task_is(found[semconv.TASK_ID], found[semconv.TASK_STATE])
+                if semconv.TASK_STATE in found:
+                    self._metrics.task_is(found[semconv.TASK_ID], found[semconv.TASK_STATE])
                 spans += self._task(key, before.get(key, []), new)
             else:
                 found = latest.attributes
@@ -328,9 +333,14 @@ class Lifecycle:
                 continue
             try_id = last.attributes[semconv.TRY_ID]
             of_try = [event for event in kept if event.attributes[semconv.TRY_ID] == try_id]
+            is_lost = last.name == semconv.EVENT_TRY_LOST
+            cut: dict[str, Any] = {
+                "cut_ns": last.time_ns if is_lost else end.time_ns,
+                "outcome": outcome,
+            }
             if not _ends(last):  # else the span of that try is out already
-                spans.append(self._spans.of_try(of_try, cut_ns=end.time_ns, outcome=outcome))
-            spans.append(self._spans.of_task(kept, cut_ns=end.time_ns, outcome=outcome))
+                spans.append(self._spans.of_try(of_try, **cut))
+            spans.append(self._spans.of_task(kept, **cut))
         of_run = self._kept([("run", "")])[("run", "")]
         (tasks,) = self._database.execute("SELECT coalesce(sum(tasks), 0) FROM run").fetchone()
         spans.append(self._spans.of_run(of_run, name=self._name, tasks=tasks))
@@ -368,14 +378,14 @@ class Lifecycle:
 
 def _key(record: Any) -> tuple[Key, Event] | None:
     """Return what an event is about; None for one that no span is made of."""
-    if record.event_name == semconv.EVENT_TASK_STATE:
+    if record.event_name in (semconv.EVENT_TASK_STATE, semconv.EVENT_TRY_LOST):
         event = Event(record)
         return ("task", str(event.attributes[semconv.TASK_ID])), event
-    if record.event_name == semconv.EVENT_BLOCK_STATUS:
+    if record.event_name in (semconv.EVENT_BLOCK_STATUS, semconv.EVENT_BLOCK_DESCRIBED):
         event = Event(record)
         found = event.attributes
         return ("block", _block_key(found[semconv.EXECUTOR_LABEL], found[semconv.BLOCK_ID])), event
-    if record.event_name in (semconv.EVENT_RUN_STARTED, semconv.EVENT_RUN_ENDED):
+    if record.event_name in _OF_RUN:
         return ("run", ""), Event(record)
     return None
 
@@ -394,6 +404,11 @@ def _ends(event: Event) -> bool:
     if state is not None:
         return state in FINAL_STATES or state == "fail_retryable"
     return event.attributes.get(semconv.BLOCK_STATUS) in _ENDED_BLOCK
+
+
+def _rank(event: Event) -> tuple[bool, int]:
+    """Order events by what they say last of their subject: a lost try leaves its task's state."""
+    return event.name != semconv.EVENT_TRY_LOST, event.sequence
 
 
 def _is_new_task(new: list[tuple[Event, bytes]]) -> bool:

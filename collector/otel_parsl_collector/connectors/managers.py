@@ -104,9 +104,18 @@ class Managers:
             )
             known = fresh if known is None else fresh._replace(**_last(known))
         if last_ns >= known.last_ns:
-            known = known._replace(last_ns=last_ns, is_active=bool(active[last_ns]))
+            lost = points.get(semconv.MANAGER_LOST, {})
+            known = known._replace(
+                last_ns=last_ns,
+                is_active=bool(active[last_ns]),
+                is_lost=bool(lost.get(last_ns)),
+            )
         self._managers[uid] = known
 
 
 def _last(manager: Manager) -> dict[str, Any]:
-    return {"last_ns": manager.last_ns, "is_active": manager.is_active}
+    return {
+        "last_ns": manager.last_ns,
+        "is_active": manager.is_active,
+        "is_lost": manager.is_lost,
+    }

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any
 
 from otel_parsl import semconv as names
 from otel_parsl_collector.materialise.attributes import Attributes, read_attributes
 from otel_parsl_collector.materialise.facts import (
     BlockStatus,
+    ExecutorState,
     Facts,
+    LostTry,
     Run,
     Running,
     RunState,
@@ -84,7 +87,9 @@ def task_state(time_ns: int, found: Attributes, run_id: str, facts: Facts) -> No
         )
 
 
-def block_status(time_ns: int, found: Attributes, run_id: str, facts: Facts) -> None:
+def block_status(
+    time_ns: int, found: Attributes, run_id: str, facts: Facts, *, is_parsls: bool = True
+) -> None:
     """
     Add that a block took a new status.
 
@@ -105,6 +110,34 @@ def block_status(time_ns: int, found: Attributes, run_id: str, facts: Facts) -> 
             get(names.BLOCK_EXIT_CODE),
             get(names.BLOCK_STDOUT),
             get(names.BLOCK_STDERR),
+            get(names.BLOCK_SUBMIT_ERROR),
+            is_parsls,
+        )
+    )
+
+
+def _executor_state(time_ns: int, found: Attributes, run_id: str, facts: Facts) -> None:
+    facts.executors.append(
+        ExecutorState(
+            found[names.SEQUENCE],
+            time_ns,
+            run_id,
+            found[names.EXECUTOR_LABEL],
+            found[names.EXECUTOR_STATE],
+            found.get(names.EXECUTOR_MESSAGE),
+        )
+    )
+
+
+def _try_lost(time_ns: int, found: Attributes, run_id: str, facts: Facts) -> None:
+    facts.lost.append(
+        LostTry(
+            time_ns,
+            run_id,
+            found[names.TASK_ID],
+            found[names.TRY_ID],
+            found[names.APP_NAME],
+            found[names.TRY_FAIL_HISTORY],
         )
     )
 
@@ -149,11 +182,14 @@ def _alive(time_ns: int, _found: Attributes, run_id: str, facts: Facts) -> None:
     facts.heartbeats_ns[run_id] = max(time_ns, facts.heartbeats_ns.get(run_id, 0))
 
 
-READERS = {
+READERS: dict[str, Callable[[int, Attributes, str, Facts], None]] = {
     names.EVENT_RUN_ALIVE: _alive,
     names.EVENT_TASK_STATE: task_state,
     names.EVENT_RUN_STARTED: run_state,
     names.EVENT_RUN_ENDED: run_state,
     names.EVENT_BLOCK_STATUS: block_status,
+    names.EVENT_BLOCK_DESCRIBED: partial(block_status, is_parsls=False),
+    names.EVENT_EXECUTOR_STATE: _executor_state,
+    names.EVENT_TRY_LOST: _try_lost,
     names.EVENT_TRY_RUNNING: _running,
 }

@@ -125,6 +125,9 @@ class ManagerReport(NamedTuple):
     active: int
     last_heartbeat_ns: int
     tasks: int | None
+    lost: int | None = None
+    """Of one that is not active: 1 if its heartbeats stopped, 0 if it was told to leave."""
+    executor: str | None = None
 
 
 class BlockStatus(NamedTuple):
@@ -141,6 +144,31 @@ class BlockStatus(NamedTuple):
     exit_code: int | None
     stdout_path: str | None
     stderr_path: str | None
+    submit_error: str | None = None
+    is_parsls: bool = True
+    """Whether Parsl said so itself, and so has a row for it."""
+
+
+class ExecutorState(NamedTuple):
+    """An executor is lost, or was given up."""
+
+    sequence: int
+    time_ns: int
+    run_id: str
+    executor: str
+    state: str
+    message: str | None
+
+
+class LostTry(NamedTuple):
+    """A try that cannot come back, though Parsl waits for it."""
+
+    time_ns: int
+    run_id: str
+    task_id: int
+    try_id: int
+    app: str
+    fail_history: str
 
 
 class RunState(NamedTuple):
@@ -170,6 +198,8 @@ class Facts:
         self.samples: list[Sample] = []
         self.managers: list[ManagerReport] = []
         self.blocks: list[BlockStatus] = []
+        self.executors: list[ExecutorState] = []
+        self.lost: list[LostTry] = []
         self.unknown = 0
         """Items that say nothing the tables have a place for; a user's own spans are such."""
         self.incomplete = 0

@@ -160,6 +160,7 @@ def _add_manager(
     columns: dict[str, dict[int, float]], resource: Attributes, run_id: str, facts: Facts
 ) -> None:
     held = columns.get(names.MANAGER_TASKS, {})
+    lost = columns.get(names.MANAGER_LOST, {})
     try:
         workers, cpus, memory, active, heartbeat = (columns[name] for name in _MANAGER)
         for time_ns, count in workers.items():
@@ -177,6 +178,8 @@ def _add_manager(
                     int(active[time_ns]),
                     int(heartbeat[time_ns]),
                     int(held[time_ns]) if time_ns in held else None,
+                    int(lost[time_ns]) if time_ns in lost else None,
+                    resource.get(names.EXECUTOR_LABEL),
                 )
             )
     except KeyError:

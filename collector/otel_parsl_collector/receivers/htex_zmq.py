@@ -51,6 +51,8 @@ class Socket(NamedTuple):
     """The port that an agent before this one was bound to; None for any of the range."""
     executor: str
     """The executor's label."""
+    heartbeat_threshold_s: float
+    """How long the interchange waits for a manager's heartbeat."""
 
 
 class HtexReceiver:
@@ -75,6 +77,7 @@ class HtexReceiver:
     ) -> None:
         self._resource = resource
         self._executor = Key(semconv.EXECUTOR_LABEL).text(socket.executor)
+        self._heartbeat_threshold_s = socket.heartbeat_threshold_s
         self._spool = spool
         self._scope = wire.scope(semconv.SCOPE, __version__)
         self._relay = Relay(socket.label)
@@ -172,7 +175,7 @@ class HtexReceiver:
     def _metrics(self, reports: list[Any]) -> list[bytes]:
         """Return the metrics of a manager's reports but those that hold what no report does."""
         try:
-            return manager_metrics(reports)
+            return manager_metrics(reports, heartbeat_threshold_s=self._heartbeat_threshold_s)
         except Exception as error:  # noqa: BLE001 - a border: a report may hold anything
             if len(reports) == 1:
                 self._refuse(repr(error))

@@ -55,6 +55,20 @@ def write_failures(facts: Facts, session: Session) -> None:
         for state in facts.states
         if state.state in _STATES
     ]
+    lost = [
+        _row(
+            item.run_id,
+            item.task_id,
+            item.try_id,
+            describe_failure(fail_history=item.fail_history),
+            None,
+            item.app,
+            item.time_ns,
+            is_final=True,  # unless Parsl says otherwise, whenever that comes
+        )
+        for item in facts.lost
+    ]
+    session.upsert(otel_failure, _COLUMNS, lost, update=f"{_WHY} app time_ns")
     session.upsert(otel_failure, _COLUMNS, seen, update=f"{_WHY} stacktrace app time_ns")
     session.upsert(otel_failure, _COLUMNS, told, update="is_final")
 

@@ -15,6 +15,10 @@ _SAMPLE_COLUMNS = (
 )
 
 
+_FIRST_WORD = BlockStatus._fields.index("job_id")
+_LAST_WORD = BlockStatus._fields.index("submit_error") + 1
+
+
 def write_samples(facts: Facts, session: Session) -> None:
     """Write resource samples."""
     times = session.times
@@ -90,7 +94,7 @@ def _write_latest(report: ManagerReport, first_ns: int, session: Session) -> Non
             return
     columns = (
         "block_id hostname cpu_count total_memory worker_count active tasks first_seen_ns"
-        " last_seen_ns"
+        " last_seen_ns executor_label state"
     )
     session.upsert(
         otel_manager,
@@ -108,6 +112,8 @@ def _write_latest(report: ManagerReport, first_ns: int, session: Session) -> Non
                 report.tasks,
                 first_ns,
                 report.time_ns,
+                report.executor,
+                "connected" if report.active else "lost" if report.lost else "ended",
             )
         ],
         update=columns,
@@ -131,6 +137,7 @@ def write_blocks(facts: Facts, session: Session) -> None:
                 change.status,
             )
             for change in facts.blocks
+            if change.is_parsls
         ],
     )
     latest: dict[tuple[str, str, str], BlockStatus] = {}
@@ -155,7 +162,9 @@ def _write_latest_block(change: BlockStatus, session: Session) -> None:
     ).scalar()
     if known is not None and known >= change.sequence:
         return
-    columns = "status sequence changed_ns job_id message exit_code stdout_path stderr_path"
+    columns = (
+        "status sequence changed_ns job_id message exit_code stdout_path stderr_path submit_error"
+    )
     session.upsert(
         otel_block,
         f"run_id executor_label block_id {columns}",
@@ -167,7 +176,7 @@ def _write_latest_block(change: BlockStatus, session: Session) -> None:
                 change.status,
                 change.sequence,
                 change.time_ns,
-                *change[6:],
+                *change[_FIRST_WORD:_LAST_WORD],
             )
         ],
         update=columns,

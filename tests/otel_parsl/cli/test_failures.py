@@ -147,8 +147,65 @@ def test_json_has_the_schedulers_words(tmp_path: Path) -> None:
         "exit_code": 1,
         "stdout_path": "/gone/block.stdout",
         "stderr_path": f"{tmp_path}/block.stderr",
+        "submit_error": None,
         "stderr_tail": [f"line {number}" for number in range(2, 12)],
     }
+
+
+def test_blocks_refused_alike_are_told_once(tmp_path: Path) -> None:
+    """A scheduler that refuses a block every few seconds is quoted once, with the latest block."""
+    with StoredRun(f"sqlite:///{tmp_path}/monitoring.db") as run:
+        for number in range(13):
+            error = f"sbatch: error: job {number} is over the limit"
+            run.block(str(number), "FAILED", at_s=number, message="x", submit_error=error)
+
+    assert otel_parsl("failures", "--db", tmp_path).lines == [
+        "corridor.py  run 000: 0 tasks failed of 0 causes, 13 blocks in trouble",
+        "",
+        "block_failed  block 12 of htex",
+        "  sbatch: error: job 12 is over the limit",
+        "  seen      2026-01-15 12:00:12",
+        "  alike     12 more blocks: 2, 3, 4, 5, 6, 7, 8, 9, 10, 11 and earlier ones",
+    ]
+
+
+def test_dead_executor_is_told(tmp_path: Path) -> None:
+    """What killed an executor and with it its tries is said first, in text and in JSON."""
+    dead = "the interchange of executor htex (process 7) was killed by SIGKILL"
+    with StoredRun(f"sqlite:///{tmp_path}/monitoring.db") as run:
+        run.task(0, "pending", "launched", app="read")
+        run.executor("htex", "lost", dead, at_s=9)
+        run.lost(0, f"InterchangeLost('{dead}')", app="read", at_s=9)
+
+    ran = otel_parsl("failures", "--db", tmp_path)
+    status = otel_parsl("status", "--db", tmp_path)
+
+    assert (ran.code, ran.lines[:9]) == (
+        1,
+        [
+            "corridor.py  run 000: 1 task failed of 1 cause, executor htex lost",
+            "",
+            "executor_lost  htex",
+            f"  {dead}",
+            "  seen      2026-01-15 12:00:09",
+            "",
+            "manager_lost  InterchangeLost",
+            "  the interchange of executor htex (process <number>) was killed by SIGKILL",
+            f"  such as   {dead}",
+        ],
+    )
+    assert otel_parsl("failures", "--db", tmp_path, "--json").json["executors"] == [
+        {
+            "executor": "htex",
+            "state": "lost",
+            "message": dead,
+            "changed_at": "2026-01-15T12:00:09.123456+00:00",
+        }
+    ]
+    assert (
+        "  executor    htex: lost, its interchange is gone, and with it the tries that it had"
+        in status.lines
+    )
 
 
 def test_stack_trace_of_the_example_is_shown_on_demand(tmp_path: Path) -> None:

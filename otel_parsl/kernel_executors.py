@@ -1,0 +1,103 @@
+"""
+What the executors of a DataFlowKernel say of themselves: the seam's part for ``executor_watch``.
+
+Like ``seam`` it touches Parsl's internals, on instances alone, and is held to by
+``tests/contracts/test_parsl_surface.py``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Future
+from typing import Any
+
+from parsl.executors.base import ParslExecutor
+from parsl.executors.high_throughput.executor import HighThroughputExecutor
+from parsl.executors.status_handling import BlockProviderExecutor
+from parsl.jobs.states import JobStatus
+
+from otel_parsl.errors import ParslMismatch
+from otel_parsl.executor_watch import Interchange, OpenTry
+
+_OPEN_TRY = "otel_parsl_try"
+
+
+def mark_open(future: Future[Any], task_id: int, try_id: int, app: str) -> None:
+    """Note on an executor's own future which try it is of."""
+    setattr(future, _OPEN_TRY, OpenTry(task_id, try_id, app))
+
+
+class KernelExecutors:
+    """What the executors of a DataFlowKernel say of themselves, for ``executor_watch``."""
+
+    def __init__(self) -> None:
+        self._executors: dict[str, BlockProviderExecutor] = {}
+        self._submit_errors: dict[tuple[str, str], BaseException] = {}
+
+    def add(self, executor: ParslExecutor) -> None:
+        """Look after an executor, if it has blocks."""
+        if not isinstance(executor, BlockProviderExecutor):
+            return
+        label, launch = executor.label, executor._launch_block
+        self._executors[label] = executor
+
+        def launch_block(block_id: str) -> Any:
+            try:
+                return launch(block_id)
+            except Exception as error:
+                self._submit_errors[label, block_id] = error
+                raise
+
+        executor._launch_block = launch_block
+
+    def labels(self) -> Sequence[str]:
+        """Return the labels of all that have blocks."""
+        return list(self._executors)
+
+    def block_statuses(self, label: str) -> Mapping[str, JobStatus]:
+        """Return the JobStatus of each block, by block id."""
+        executor = self._executors.get(label)
+        return {} if executor is None else executor.status_facade
+
+    def job_id(self, label: str, block_id: str) -> str | None:
+        """Return the provider's id of a block's job; None where it has none."""
+        job_id = self._executors[label].blocks_to_job_id.get(block_id)
+        return None if job_id is None else str(job_id)
+
+    def submit_error(self, label: str, block_id: str) -> BaseException | None:
+        """Return what the provider raised when a block was submitted."""
+        return self._submit_errors.get((label, block_id))
+
+    def failure(self, label: str) -> BaseException | None:
+        """Return why Parsl has given an executor up; None while it has not."""
+        executor = self._executors[label]
+        return executor.executor_exception if executor.bad_state_is_set else None
+
+    def dead_interchange(self, label: str) -> Interchange | None:
+        """Return an executor's interchange once it is gone; None while all is well."""
+        executor = self._executors[label]
+        process = getattr(executor, "interchange_proc", None)
+        if not isinstance(executor, HighThroughputExecutor) or process is None:
+            return None
+        exit_code = process.poll()
+        # A shutdown ends it too, and says so before.
+        if exit_code is None or executor._result_queue_thread_exit.is_set():
+            return None
+        return Interchange(process.pid, exit_code)
+
+    def with_logdir(self, logdir: str) -> HighThroughputExecutor:
+        """
+        Return the HTEX that keeps its logs in a directory.
+
+        Raises:
+            ParslMismatch: There is none.
+        """
+        for executor in self._executors.values():
+            if isinstance(executor, HighThroughputExecutor) and executor.logdir == logdir:
+                return executor
+        raise ParslMismatch(f"no executor of this run has its logs in {logdir!r}")
+
+    def open_tries(self, label: str) -> Sequence[OpenTry]:
+        """Return the tries that an executor holds."""
+        held = list(self._executors[label].tasks.values())
+        return [found for future in held if (found := getattr(future, _OPEN_TRY, None))]
