@@ -37,7 +37,8 @@ def span_id(run: bytes, kind: str, *key: object) -> bytes:
 
     Args:
         run: What ``run_key`` gave for the run.
-        kind: ``run``, ``task``, ``try``, ``execution``, ``block`` or ``manager``.
+        kind: ``run``, ``task``, ``try``, ``execution``, ``block``, ``manager`` or
+            ``event``.
         key: What distinguishes the span within its run and kind.
     """
     text = "\0".join([kind, *map(str, key)])

@@ -301,6 +301,35 @@ class RunSpans:
             error=error,
         )
 
+    def of_event(self, event: Event) -> bytes:
+        """
+        Return a span without length for an event that no other span can carry.
+
+        It came when the span of what it is about was out, or it says that a try ran of which no
+        execution's span says so.
+        """
+        said = event.attributes
+        trace_id = self._run
+        parent: tuple[object, ...] = ("run",)
+        if names.TASK_ID in said:
+            trace_id = self._trace(said[names.TASK_ID])
+            parent = ("try", said[names.TASK_ID], said[names.TRY_ID])
+        elif names.BLOCK_ID in said:
+            parent = ("block", said[names.EXECUTOR_LABEL], said[names.BLOCK_ID])
+        kind, *key = parent
+        content = b"".join(event.encoded.values())
+        return wire.span(
+            trace_id,
+            span_id(self._run, "event", event.name, event.time_ns, content),
+            span_id(self._run, str(kind), *key),
+            event.name,
+            wire.INTERNAL,
+            event.time_ns,
+            event.time_ns,
+            [event.encoded[key] for key in sorted(_SHARED) if key in event.encoded],
+            events=[event.span_event()],
+        )
+
     def of_manager(self, manager: Manager, *, run_ended_ns: int, has_block: bool) -> bytes:
         """
         Return the span of a manager, from its first report to its last.

@@ -26,7 +26,7 @@ from sqlalchemy.exc import OperationalError
 from otel_parsl import __version__, rendezvous, semconv, wire
 from otel_parsl.identity import run_key, span_id
 from otel_parsl.leftovers import is_running, lock_spool
-from otel_parsl.rendezvous import AGENT, SUBMIT
+from otel_parsl.rendezvous import SUBMIT
 from otel_parsl.seldom import Seldom
 from otel_parsl.spool import Frame, Place, SpoolWriter, frame
 from otel_parsl.spool_room import MAX_MIB
@@ -82,7 +82,7 @@ class Agent:
         collector = self._settings.get("collector")
         store_streams = STORED if collector is None else STREAMS
         self._store_carrier = Carrier("store", store_streams, is_store=True)
-        self._lifecycle_carrier = Carrier("lifecycle", (SUBMIT, AGENT))
+        self._lifecycle_carrier = Carrier("lifecycle", STORED)
         self._carriers = [
             Carrier(f"forward-{number}", STREAMS)
             for number, _ in enumerate(self._settings["destinations"])
@@ -298,7 +298,7 @@ class Agent:
         self._lifecycle = Pump(
             "lifecycle",
             self._directory,
-            {stream: Place() for stream in (SUBMIT, AGENT)} | lifecycle.places,
+            dict.fromkeys(STORED, Place()) | lifecycle.places,
             lifecycle.consume,
             retryable=(OSError, sqlite3.OperationalError),
             delay_s=lambda _: _STORE_DELAY_S,

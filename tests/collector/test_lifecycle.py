@@ -456,3 +456,21 @@ def test_other_signals_are_passed_over() -> None:
         if signal != LOGS
     ]
     assert _derive((run_id, frames), [others]) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "count"), [("samples", 0), ("rerun_by_executor", 1), ("users_radio", 4)]
+)
+def test_news_has_a_span_where_no_execution_says_it(name: str, count: int) -> None:
+    """That a try ran is told by its execution; by a span of its own if there is none."""
+    requests = CASES[name]().requests
+    frames = [Frame(*request, Place(1, end)) for end, request in enumerate(requests, start=1)]
+    spans = [Span.FromString(data) for data in _derive((_runs(name)[0][0], tuple(frames)))]
+    told = [span for span in spans if span.name == semconv.EVENT_TRY_RUNNING]
+    tries = {
+        span.span_id
+        for span in spans
+        if span.parent_span_id and span.kind == Span.SPAN_KIND_PRODUCER
+    }
+    assert len(told) == count
+    assert {span.parent_span_id for span in told} <= tries

@@ -26,8 +26,8 @@ from tests.support.recorded_stream import Recording, Request
 from tests.support.store_rows import Rows, only_parsls
 
 EXAMPLES = settings(max_examples=40)
-# What goes on has no spans yet; of the others test_store_properties says why.
-IN_SPANS = sorted(CASES.keys() - {"going_on", "users_radio", "rerun_by_executor", "late_messages"})
+IN_SPANS = sorted(CASES.keys() - {"going_on"})
+"""What goes on has no spans yet."""
 
 
 @cache

@@ -98,18 +98,9 @@ def test_one_transaction_gives_the_rows_of_many(name: str) -> None:
 
 _ENDED = sorted(CASES.keys() - {"going_on"})
 """A span is made when its end is known: what goes on is in the logs alone."""
-_RADIO = frozenset({"users_radio", "rerun_by_executor", "late_messages"})
-_LOGS_ALONE = pytest.mark.xfail(
-    strict=True,
-    reason="parsl.try.running of a try that has no execution span after it is in no span: one that"
-    " a user's own radio reported, or that an executor ran again after its worker was lost;"
-    " and what the hub says after its run's end is in no span, since all are out by then",
-)
 
 
-@pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=_LOGS_ALONE if name in _RADIO else ()) for name in _ENDED]
-)
+@pytest.mark.parametrize("name", _ENDED)
 def test_spans_give_the_rows_that_logs_give(name: str) -> None:
     """Without the log signal Parsl's tables are filled alike from the spans derived from it."""
     requests = _without_logs(name)
@@ -117,7 +108,7 @@ def test_spans_give_the_rows_that_logs_give(name: str) -> None:
     assert only_parsls(rows) == only_parsls(_expected(name))
 
 
-@given(st.sampled_from([n for n in _ENDED if n not in _RADIO]).flatmap(_of_case_without_logs))
+@given(st.sampled_from(_ENDED).flatmap(_of_case_without_logs))
 def test_spans_in_any_order_give_the_rows_that_logs_give(delivered: tuple[str, Delivery]) -> None:
     """The same of spans in any order, any of them again, packed in any way."""
     name, delivery = delivered

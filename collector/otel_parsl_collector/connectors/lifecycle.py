@@ -31,6 +31,7 @@ from otel_parsl.spool import Frame, Place, frame
 from otel_parsl.wire import LOGS, METRICS, TRACES
 from otel_parsl_collector.connectors.managers import Managers
 from otel_parsl_collector.connectors.run_metrics import RunMetrics
+from otel_parsl_collector.connectors.untold import Execution, Untold
 
 _TABLES = """
 CREATE TABLE IF NOT EXISTS event (
@@ -93,6 +94,9 @@ class Lifecycle:
         self._managers = Managers(said.get("managers"))
         chunks = dict(self._database.execute("SELECT chunk, states FROM task_states"))
         self._metrics = RunMetrics(said.get("metrics"), chunks)
+        self._untold = Untold(self._database)
+        self._executed: list[Execution] = []
+        """What the spans say was executed that came with the frames at hand."""
 
     @property
     def places(self) -> dict[str, Place]:
@@ -123,6 +127,7 @@ class Lifecycle:
 
     def _consume(self, frames: Iterable[Frame], places: Mapping[str, Place]) -> None:
         events: dict[Key, list[tuple[Event, bytes]]] = defaultdict(list)
+        self._executed = []
         for item in frames:
             if item.signal == LOGS:
                 self._read(item.payload, events)
@@ -133,7 +138,7 @@ class Lifecycle:
         try:
             self._database.execute("BEGIN")
             was_over = self._over()
-            spans = [] if was_over else self._finish(events)
+            spans = self._tell_late(events) if was_over else self._finish(events)
             over = self._over()
             are_managers_due = over and self._managers_ended and _MANAGERS_DONE not in self._said
             if are_managers_due:
@@ -199,7 +204,8 @@ class Lifecycle:
                         continue
                     key = _key(record)
                     if key is not None:
-                        self._read_resource(group.resource)
+                        if key[0][0] != "running":  # that has its worker's Resource
+                            self._read_resource(group.resource)
                         events[key[0]].append((key[1], record.SerializeToString()))
 
     def _read_resource(self, resource: Any) -> None:
@@ -227,8 +233,10 @@ class Lifecycle:
             if pair.key in (semconv.TASK_ID, semconv.TRY_ID)
         }
         if len(ids) == 2:  # else it is a span of the user's
+            which = ids[semconv.TASK_ID], ids[semconv.TRY_ID]
             ran_ns = span.end_time_unix_nano - span.start_time_unix_nano
-            self._metrics.try_executed(ids[semconv.TASK_ID], ids[semconv.TRY_ID], ran_ns)
+            self._metrics.try_executed(*which, ran_ns)
+            self._executed.append((*which, span.start_time_unix_nano))
 
     def _finish(self, events: dict[Key, list[tuple[Event, bytes]]]) -> list[bytes]:
         """
@@ -237,13 +245,13 @@ class Lifecycle:
         What the hub says after the end of its run changes no span: all of them are out by then.
         """
         end = next((e for e, _ in events.get(("run", ""), ()) if _is_run_end(e)), None)
+        late: dict[Key, list[tuple[Event, bytes]]] = {}
         if end is not None:
-            events = {
-                key: kept
-                for key, new in events.items()
-                if (kept := [item for item in new if item[0].sequence <= end.sequence])
-            }
-        spans: list[bytes] = []
+            late = _where(events, lambda event: event.sequence > end.sequence)
+            events = _where(events, lambda event: event.sequence <= end.sequence)
+        running = {key: new for key, new in events.items() if key[0] == "running"}
+        events = {key: new for key, new in events.items() if key not in running}
+        spans = self._tell_running(running)
         tasks = sum(_is_new_task(new) for new in events.values())
         if tasks:
             self._count_tasks(tasks)
@@ -265,7 +273,22 @@ class Lifecycle:
                 self._keep(key, new)  # a block may leave any status again: its run's end is its own
         if end is not None:
             spans += self._close_run(end)
+        return spans + self._tell_late(late)
+
+    def _tell_running(self, running: Mapping[Key, list[tuple[Event, bytes]]]) -> list[bytes]:
+        """Return the spans of news of tasks that have ended; what is said of others is kept."""
+        spans = []
+        for (_, task), new in running.items():
+            if self._metrics.has_ended(int(task)):
+                spans += [self._spans.of_event(event) for event, _ in new]
+            else:
+                self._untold.keep(int(task), (record for _, record in new))
+        self._untold.forget(self._executed)
         return spans
+
+    def _tell_late(self, events: Mapping[Key, list[tuple[Event, bytes]]]) -> list[bytes]:
+        """Return the spans of what came after the end of the run."""
+        return [self._spans.of_event(event) for new in events.values() for event, _ in new]
 
     def _manager_spans(self, run_ended_ns: int) -> list[bytes]:
         """Return the spans of managers: the run has ended, and none of them reports any more."""
@@ -294,6 +317,7 @@ class Lifecycle:
         if ending and ending[-1].attributes[semconv.TASK_STATE] in FINAL_STATES:
             spans.append(self._spans.of_task(known))
             self._measure_task(known[0], ending[-1])
+            spans += map(self._spans.of_event, self._untold.take(int(key[1])))
             if before:
                 self._forget(key)
         else:
@@ -341,6 +365,7 @@ class Lifecycle:
             if not _ends(last):  # else the span of that try is out already
                 spans.append(self._spans.of_try(of_try, **cut))
             spans.append(self._spans.of_task(kept, **cut))
+        spans += map(self._spans.of_event, self._untold.take_all())
         of_run = self._kept([("run", "")])[("run", "")]
         (tasks,) = self._database.execute("SELECT coalesce(sum(tasks), 0) FROM run").fetchone()
         spans.append(self._spans.of_run(of_run, name=self._name, tasks=tasks))
@@ -385,9 +410,19 @@ def _key(record: Any) -> tuple[Key, Event] | None:
         event = Event(record)
         found = event.attributes
         return ("block", _block_key(found[semconv.EXECUTOR_LABEL], found[semconv.BLOCK_ID])), event
+    if record.event_name == semconv.EVENT_TRY_RUNNING:
+        event = Event(record)
+        return ("running", str(event.attributes[semconv.TASK_ID])), event
     if record.event_name in _OF_RUN:
         return ("run", ""), Event(record)
     return None
+
+
+def _where(
+    events: Mapping[Key, list[tuple[Event, bytes]]], is_wanted: Callable[[Event], bool]
+) -> dict[Key, list[tuple[Event, bytes]]]:
+    found = {key: [item for item in new if is_wanted(item[0])] for key, new in events.items()}
+    return {key: kept for key, kept in found.items() if kept}
 
 
 def _block_key(executor: str, block_id: str) -> str:

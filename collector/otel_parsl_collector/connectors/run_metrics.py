@@ -21,7 +21,7 @@ from opentelemetry.proto.metrics.v1.metrics_pb2 import (
 )
 
 from otel_parsl import semconv, wire
-from otel_parsl.semconv import STATES, TERMS
+from otel_parsl.semconv import FINAL_STATES, STATES, TERMS
 
 BOUNDS_S = (
     *(0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0),
@@ -33,6 +33,8 @@ UNMATCHED = 1000
 CHUNK = 4096
 
 _NUMBER_OF = {state: number for number, state in enumerate(STATES, start=1)}
+
+_FINAL = frozenset(_NUMBER_OF[state] for state in FINAL_STATES)
 
 Labels = tuple[str, ...]
 
@@ -89,6 +91,10 @@ class RunMetrics:
         self._tasks[now] += 1
         self._states[task_id] = now
         self._changed.add(task_id // CHUNK)
+
+    def has_ended(self, task_id: int) -> bool:
+        """Tell whether a task has, as far as is known."""
+        return task_id < len(self._states) and self._states[task_id] in _FINAL
 
     def task_ended(self, app: str, outcome: str, duration_ns: int) -> None:
         """Take in how long a task took, from its call to the end of its future."""

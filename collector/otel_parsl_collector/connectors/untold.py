@@ -1,0 +1,84 @@
+"""
+What is said of tries that run, until it is known whether spans of their executions say it too.
+
+Flow: lifecycle -> **untold** -> lifecycle
+A worker's execution span follows its news, but not where it was lost, or where a radio of the
+user's choice reported: what is left when the task has ended is told in spans of its own.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable
+
+from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord
+
+from otel_parsl import semconv
+from otel_parsl.spans import Event
+
+_TABLE = """
+CREATE TABLE IF NOT EXISTS untold (task_id INTEGER, record BLOB, PRIMARY KEY (task_id, record))
+WITHOUT ROWID;
+"""
+
+Execution = tuple[int, int, int]
+"""Task, try, and when it began in ns."""
+
+
+class Untold:
+    """
+    Keep news of tries on disk.
+
+    Args:
+        database: Where; transactions are the caller's.
+    """
+
+    def __init__(self, database: sqlite3.Connection) -> None:
+        self._database = database
+        database.executescript(_TABLE)
+        (self._may_be_any,) = database.execute("SELECT count(*) FROM untold").fetchone()
+
+    def keep(self, task_id: int, records: Iterable[bytes]) -> None:
+        """Keep news of a task that has not ended."""
+        rows = [(task_id, record) for record in records]
+        self._database.executemany("INSERT OR IGNORE INTO untold VALUES (?, ?)", rows)
+        self._may_be_any = True
+
+    def forget(self, executions: Iterable[Execution]) -> None:
+        """Drop what spans of executions say."""
+        if not self._may_be_any:
+            return
+        for execution in executions:
+            for record in self._of(execution[0]):
+                if _began(Event(LogRecord.FromString(record))) == execution:
+                    self._database.execute(
+                        "DELETE FROM untold WHERE task_id = ? AND record = ?",
+                        (execution[0], record),
+                    )
+
+    def take(self, task_id: int) -> list[Event]:
+        """Return what is left of a task, which has ended, and keep it no more."""
+        if not self._may_be_any:
+            return []
+        records = self._of(task_id)
+        self._database.execute("DELETE FROM untold WHERE task_id = ?", (task_id,))
+        return [Event(LogRecord.FromString(record)) for record in records]
+
+    def take_all(self) -> list[Event]:
+        """Return what is left of all tasks: the run has ended."""
+        tasks = self._database.execute("SELECT DISTINCT task_id FROM untold").fetchall()
+        return [event for (task_id,) in tasks for event in self.take(task_id)]
+
+    def _of(self, task_id: int) -> list[bytes]:
+        rows = self._database.execute("SELECT record FROM untold WHERE task_id = ?", (task_id,))
+        return [record for (record,) in rows]
+
+
+def _began(event: Event) -> Execution | None:
+    """Return the execution whose beginning an event says, and nothing else."""
+    said = event.attributes
+    if semconv.EXECUTION_TIME_ENDED in said:
+        return None
+    which = (semconv.TASK_ID, semconv.TRY_ID, semconv.EXECUTION_TIME_RUNNING)
+    task_id, try_id, time_ns = (said.get(name, -1) for name in which)
+    return task_id, try_id, time_ns
