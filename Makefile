@@ -3,13 +3,17 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+LOWEST := .venv-lowest
+
+# Where versions matter: what we hold on to in Parsl, and the hub in every use.
+LOWEST_TESTS := tests/contracts tests/e2e/test_hub.py
 
 .PHONY: demo
 demo: $(VENV)/.installed  ## Run a small monitored workflow and show what was recorded
 	$(BIN)/otel-parsl demo
 
 .PHONY: test
-test: $(VENV)/.installed-dev backends lint types pytest parsl-tests missing  ## Provision what the tests need, and run everything
+test: $(VENV)/.installed-dev backends lint types pytest parsl-tests lowest missing  ## Provision what the tests need, and run everything
 
 .PHONY: backends
 backends: $(VENV)/.installed-dev  ## Build or install the real backends (Jaeger, OpenTelemetry Collector, PostgreSQL, Chromium)
@@ -36,6 +40,11 @@ pytest: $(VENV)/.installed-dev  ## Run our own tests
 .PHONY: parsl-tests
 parsl-tests:  ## Run Parsl's own monitoring tests with our hub in MonitoringHub's place
 	$(PYTHON) tests/parsl_own/run.py
+
+.PHONY: lowest
+lowest: $(LOWEST)/.installed  ## Try the lowest versions that pyproject.toml allows
+	$(LOWEST)/bin/python -m pytest $(LOWEST_TESTS)
+	cd $(LOWEST) && rm -rf otel-parsl-demo && bin/otel-parsl demo
 
 .PHONY: format
 format: $(VENV)/.installed-dev  ## Format the code
@@ -65,6 +74,14 @@ $(VENV)/.installed: pyproject.toml | $(VENV)/bin/python
 $(VENV)/.installed-dev: pyproject.toml | $(VENV)/bin/python
 	$(BIN)/python -m pip install --quiet --editable '.[dev]'
 	touch $@ $(VENV)/.installed
+
+# What pytest brings is not ours: it is installed after, and changes nothing that is there.
+$(LOWEST)/.installed: pyproject.toml $(VENV)/.installed-dev
+	$(BIN)/uv venv --quiet --clear --no-project --python $(BIN)/python $(LOWEST)
+	$(BIN)/uv pip install --quiet --python $(LOWEST) --resolution lowest-direct \
+	  --editable '.[postgres]'
+	$(BIN)/uv pip install --quiet --python $(LOWEST) hypothesis pytest
+	touch $@
 
 $(VENV)/.installed-docs: pyproject.toml | $(VENV)/bin/python
 	$(BIN)/python -m pip install --quiet --editable '.[docs]'

@@ -71,16 +71,18 @@ def test_manager_with_20000_reports_comes_through_whole(tmp_path: Path) -> None:
             f"""
             import datetime
             from parsl.monitoring.message_type import MessageType
-            from parsl.monitoring.radios.zmq import ZMQRadioSender
+            import zmq
 
             executor = htex(provider=LocalProvider(init_blocks=0))
             with parsl.load(Config(executors=[executor], strategy="none",
                                    monitoring=OTelMonitoringHub(endpoint="{sink.url}"))):
-                interchange = ZMQRadioSender("127.0.0.1", executor.hub_zmq_port, None)
+                interchange = zmq.Context().socket(zmq.DEALER)
+                interchange.set_hwm(0)
+                interchange.connect(f"tcp://127.0.0.1:{{executor.hub_zmq_port}}")
                 began = datetime.datetime.now()
                 for number in range({REPORTS}):
                     now = began + datetime.timedelta(milliseconds=number)
-                    interchange.send((MessageType.NODE_INFO, {{
+                    interchange.send_pyobj((MessageType.NODE_INFO, {{
                         "block_id": "0", "start_time": began.timestamp(), "tasks": [number],
                         "worker_count": 4, "max_capacity": 4, "active": number < {REPORTS} - 1,
                         "draining": False, "last_heartbeat": now, "idle_since": None,
