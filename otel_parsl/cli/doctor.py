@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import sys
+from pathlib import Path
 
 from otel_parsl.cli import words
 from otel_parsl.cli.as_json import print_json
@@ -26,18 +28,36 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="URL",
         help="an OTLP endpoint to try; by default what OTEL_EXPORTER_OTLP_ENDPOINT names",
     )
+    parser.add_argument(
+        "--fix", action="store_true", help="make parsl-visualize ours where it is Parsl's"
+    )
     add_database(parser)
     add_json(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Print what was found, each with what to do about it."""
+    if arguments.fix:
+        _fix(Path(sys.executable).parent)
     findings = examine(arguments.endpoint, arguments.db)
     if arguments.json:
         print_json({"findings": findings})
     else:
         print("\n".join(line for finding in findings for line in _lines(finding)))
     return TROUBLE if any(finding.verdict is Verdict.BAD for finding in findings) else WELL
+
+
+def _fix(beside: Path) -> None:
+    """Make ``parsl-visualize`` ours, unless somebody else's program has the name."""
+    from otel_parsl.cli.installation_check import check_visualize
+    from otel_parsl.cli.own_script import NAME, make_ours
+
+    path = beside / NAME
+    found = check_visualize(str(path), beside=beside) if path.exists() else None
+    if found is None or found.verdict is not Verdict.WARNING:
+        found = make_ours(beside)
+    if found.verdict is not Verdict.OK:
+        sys.stderr.write("\n".join(_lines(found)) + "\n")
 
 
 def examine(endpoint: str | None, database_url: str | None) -> list[Finding]:

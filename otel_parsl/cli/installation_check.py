@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib
 import importlib.metadata
 import importlib.util
-import os
 import platform
 import re
 import shutil
@@ -15,11 +14,11 @@ from pathlib import Path
 
 from otel_parsl import __version__
 from otel_parsl.cli.finding import Finding, Verdict
+from otel_parsl.cli.own_script import NAME as _VISUALIZE
 
 _DISTRIBUTION = "otel-parsl"
 _REQUIREMENT = re.compile(r"^([A-Za-z0-9._-]+)(?:\[[^]]*\])?\s*(?:\(?>=\s*([0-9][0-9.]*)\)?)?")
 _HTEX_SCRIPTS = ("interchange.py", "process_worker_pool.py")
-_VISUALIZE = "parsl-visualize"
 _SCRIPT_BYTES = 65_536
 _IMPORT = re.compile(r"^\s*from\s+([\w.]+)\s+import", re.MULTILINE)
 
@@ -148,17 +147,16 @@ def check_visualize(path: str | None, *, beside: Path) -> Finding:
             f"{path} is neither Parsl's nor ours",
             f"look into {path}",
         )
-    if _is_here(path) and importlib.util.find_spec("flask") is None:
+    if Path(path).parent.resolve() != beside.resolve():
         return Finding(
             _VISUALIZE,
             Verdict.NOTE,
-            f"{path} is Parsl's, and lacks what it needs to run",
-            "to use it: pip install 'parsl[monitoring,visualization]'",
+            f"{path} is Parsl's, of another environment; otel-parsl visualize is ours",
+            f"to have ours under that name: export PATH={beside}:$PATH",
         )
-    return Finding(_VISUALIZE, Verdict.OK, f"{path} is Parsl's; it can show our databases")
-
-
-def _is_here(path: str) -> bool:
-    return os.path.dirname(os.path.abspath(path)) == os.path.dirname(
-        os.path.abspath(sys.executable)
+    return Finding(
+        _VISUALIZE,
+        Verdict.NOTE,
+        f"{path} is Parsl's; otel-parsl visualize is ours",
+        "to have ours under that name: otel-parsl doctor --fix",
     )

@@ -6,6 +6,8 @@ import http.server
 import importlib.metadata
 import os
 import sqlite3
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -21,6 +23,7 @@ from otel_parsl.cli.endpoint_check import check_endpoints
 from otel_parsl.cli.finding import Finding, Verdict
 from otel_parsl.cli.installation_check import check_installation, check_visualize
 from otel_parsl.cli.otlp_probe import SERVICES, Answer, Target, probe
+from otel_parsl.cli.own_script import make_ours
 from otel_parsl.schema import SCHEMA_VERSION
 from tests.support.backends import Jaeger, OtelCollector
 from tests.support.command_line import PROGRAM, otel_parsl, otel_parsl_by_path
@@ -351,11 +354,11 @@ def test_missing_scripts_are_told(tmp_path: Path) -> None:
     [
         (
             "#!/usr/bin/python3\nfrom parsl.monitoring.visualization.app import cli_run\n",
-            Verdict.OK,
-            "{path} is Parsl's; it can show our databases",
+            Verdict.NOTE,
+            "{path} is Parsl's; otel-parsl visualize is ours",
         ),
         (
-            "#!/usr/bin/python3\nfrom otel_parsl.cli.main import visualize\n",
+            "#!/usr/bin/python3\nfrom otel_parsl.cli.visualize import main\n",
             Verdict.OK,
             "{path} is ours",
         ),
@@ -376,6 +379,40 @@ def test_owner_of_parsl_visualize_is_told(
     finding = check_visualize(str(path), beside=tmp_path)
 
     assert (finding.verdict, finding.found) == (verdict, found.format(path=path))
+
+
+@pytest.mark.parametrize("folder", ["bin", "a folder with blanks " + "x" * 120])
+def test_parsl_visualize_is_made_ours(tmp_path: Path, folder: str) -> None:
+    """`doctor --fix` puts a script of ours in the place of Parsl's, whatever Python's path is."""
+    beside = tmp_path / folder
+    beside.mkdir()
+    python = beside / "python"
+    python.symlink_to(sys.executable)
+    path = beside / "parsl-visualize"
+    path.write_text("#!/usr/bin/python3\nfrom parsl.monitoring.visualization.app import cli_run\n")
+
+    made = make_ours(beside, str(python))
+
+    assert (made.verdict, made.found) == (Verdict.OK, f"{path} is ours now")
+    assert check_visualize(str(path), beside=beside).found == f"{path} is ours"
+    ran = subprocess.run(
+        [str(path), "--help"],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    assert "The same as: otel-parsl visualize" in " ".join(ran.stdout.split())
+
+
+def test_folder_that_cannot_be_written_is_told(tmp_path: Path) -> None:
+    """Where the script cannot be put in its place, the doctor says why and what to use instead."""
+    made = make_ours(tmp_path / "missing")
+
+    assert made.verdict is Verdict.BAD
+    assert made.found.endswith("parsl-visualize cannot be written: No such file or directory")
+    assert made.advice == "use otel-parsl visualize, which is the same program"
 
 
 def test_parsl_visualize_off_the_path_is_told(tmp_path: Path) -> None:
