@@ -32,6 +32,7 @@ from otel_parsl.config import (
     resource_attributes,
     site_collector,
 )
+from otel_parsl.dashboard_process import DashboardProcess
 from otel_parsl.drain import FLUSH_S, Drain
 from otel_parsl.embedded import EmbeddedAgent, start_agent
 from otel_parsl.errors import ConfigError
@@ -95,6 +96,8 @@ class OTelMonitoringHub(MonitoringHub):
         shutdown_timeout: Seconds that cleanup may wait for the store.
         spool_max_size_mib: How much of a run may wait on disk. Beyond it what destinations lack is
             dropped, the oldest first; what the store lacks is kept, and what comes then is dropped.
+        dashboard: Show the run in a browser while it goes on: the pages of ``otel-parsl
+            visualize``, on 127.0.0.1 of this host, and their address on standard error.
 
     Raises:
         ConfigError: An argument or an ``OTEL_`` variable cannot be used.
@@ -123,6 +126,7 @@ class OTelMonitoringHub(MonitoringHub):
         resource_attributes: Mapping[str, str | int | float | bool] | None = None,
         shutdown_timeout: float = 30,
         spool_max_size_mib: int = MAX_MIB,
+        dashboard: bool = False,
         **retired: Any,
     ) -> None:
         _warn_of_retired(retired)
@@ -154,6 +158,11 @@ class OTelMonitoringHub(MonitoringHub):
                 "logging_endpoint: the database is the collector's where collector is given;"
                 " expected one of the two"
             )
+        if dashboard and collector is not None:
+            raise ConfigError(
+                "dashboard: the database is the collector's where collector is given; expected"
+                " one of the two. Run otel-parsl visualize where that database is"
+            )
         self.hub_address, self.hub_port = hub_address, hub_port
         self.transport = transport
         if spool_max_size_mib < 1:
@@ -170,6 +179,7 @@ class OTelMonitoringHub(MonitoringHub):
         self.trace_scope = trace_scope
         self.resource_attributes = resource_attributes
         self.shutdown_timeout = shutdown_timeout
+        self.dashboard = dashboard
         of_url = {"protocol": protocol, "headers": headers, "certificate": certificate}
         of_none = dict.fromkeys(of_url)
         is_for_collector = collector is not None and endpoint is None
@@ -227,6 +237,7 @@ class OTelMonitoringHub(MonitoringHub):
         )
         self._agent = EmbeddedAgent(self._directory)
         self._transport.start(self._agent)
+        self._dashboard = self._start_dashboard() if self.dashboard else None
         for directory in leftovers:
             logger.info("an earlier run left telemetry in %s: an agent delivers it now", directory)
             start_agent(directory)
@@ -261,6 +272,8 @@ class OTelMonitoringHub(MonitoringHub):
                 left,
                 self._directory,
             )
+        if self._dashboard is not None:
+            self._dashboard.close()
         for trouble in self._agent.troubles():
             logger.warning("monitoring: %s", trouble)
         self._transport.say_at_end()
@@ -329,6 +342,17 @@ class OTelMonitoringHub(MonitoringHub):
     def stop_listening(self, label: str) -> None:
         """Tell the agent that an executor's interchange is gone."""
         self._agent.stop_listening(label)
+
+    def _start_dashboard(self) -> DashboardProcess | None:
+        try:
+            return DashboardProcess(
+                str(self.logging_endpoint),
+                self._directory / "dashboard.log",
+                lambda lines: _say_once("\n".join(f"otel-parsl: {line}" for line in lines)),
+            )
+        except OSError as error:
+            logger.warning("the dashboard cannot be started, the run goes on: %s", error)
+            return None
 
     @property
     def _database(self) -> str:

@@ -42,5 +42,10 @@ def run(arguments: argparse.Namespace) -> None:
         address=arguments.listen,
         port=arguments.port,
         root_path=arguments.root_path,
-        token=os.environ.get(TOKEN_VARIABLE) or None,
+        token=chosen_token(),
     )
+
+
+def chosen_token() -> str | None:
+    """Return the token that the user chose, if any."""
+    return os.environ.get(TOKEN_VARIABLE) or None
