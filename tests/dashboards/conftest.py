@@ -1,6 +1,14 @@
 """What the tests of the pages share."""
 
-from tests.support.browser_fixtures import browser, demo, demo_database, serve, shown
+from tests.support.browser_fixtures import (
+    browser,
+    demo,
+    demo_database,
+    demo_folder,
+    demo_output,
+    serve,
+    shown,
+)
 from tests.support.recorded_databases import (
     otel_database,
     parsl_database,
@@ -11,6 +19,8 @@ __all__ = [
     "browser",
     "demo",
     "demo_database",
+    "demo_folder",
+    "demo_output",
     "otel_database",
     "parsl_database",
     "recorded_database",

@@ -46,10 +46,14 @@ def as_rows(frame: pd.DataFrame) -> list[tuple[object, ...]]:
 def test_states_are_those_of_the_command_line(recorded_database: Path) -> None:
     """Tasks by app and state are the same by columns as by the queries of `otel-parsl status`."""
     source = Source(str(recorded_database))
-    for run in runs_of(source):
-        known, _ = read_whole(source, run)
-        with source.read() as connection:
-            assert count(known) == select_counts(connection, run)
+    library = Library(source)
+    try:
+        for run in runs_of(source):
+            snapshot = library.resident(run.run_id).wait(("samples",), 60)
+            with source.read() as connection:
+                assert snapshot.standing.counts == select_counts(connection, run)
+    finally:
+        library.close()
 
 
 def test_frames_have_a_row_for_each_of_the_tables(recorded_database: Path) -> None:

@@ -40,18 +40,34 @@ def shown(browser: Browser) -> Iterator[Tab]:
 
 
 @pytest.fixture(scope="session")
-def demo_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The database that a run of the demo has left."""
+def demo_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the demo has run, without a terminal; ``output.txt`` has what it printed."""
     folder = tmp_path_factory.mktemp("demo")
-    subprocess.run(
+    ran = subprocess.run(
         [str(Path(sys.executable).parent / "otel-parsl"), "demo"],
         cwd=folder,
         env={**os.environ, "CI": "true"},
-        check=True,
-        capture_output=True,
+        check=False,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
         timeout=_DEMO_S,
     )
-    return folder / "otel-parsl-demo" / "runinfo" / "monitoring.db"
+    assert ran.returncode == 0, ran.stdout
+    (folder / "output.txt").write_text(ran.stdout)
+    return folder
+
+
+@pytest.fixture
+def demo_output(demo_folder: Path) -> str:
+    """What the demo printed."""
+    return (demo_folder / "output.txt").read_text()
+
+
+@pytest.fixture(scope="session")
+def demo_database(demo_folder: Path) -> Path:
+    """The database that a run of the demo has left."""
+    return demo_folder / "otel-parsl-demo" / "runinfo" / "monitoring.db"
 
 
 Serve = Callable[..., Dashboard]

@@ -142,7 +142,11 @@ class Library:
                 for resident in watched:
                     resident.refresh()
                 for tell in told:
-                    tell()
+                    try:
+                        tell()
+                    except Exception:  # noqa: BLE001 - whatever it is, it is said
+                        # One page that cannot be shown must not keep the others from it.
+                        _log.exception("the list of runs cannot be updated")
             before = now
             self._ended.wait(POLL_S)
 

@@ -9,11 +9,14 @@ import time
 from collections.abc import Callable
 
 from otel_parsl.query.errors import NoSuchRun, QueryError
+from otel_parsl.query.liveness import with_outcome
 from otel_parsl.query.runs import Run, select_runs
+from otel_parsl.query.task_states import left_open_as
 from otel_parsl_dashboards.data.loading import Frames, Marks, read_changes, read_stages
 from otel_parsl_dashboards.data.snapshot import Snapshot
 from otel_parsl_dashboards.data.source import Signature, Source
 from otel_parsl_dashboards.data.standing import read_standing
+from otel_parsl_dashboards.data.states import mark_left_open
 
 _log = logging.getLogger(__name__)
 
@@ -145,11 +148,16 @@ class Resident:
         _, gaps = self._source.open()
         now = datetime.datetime.now(datetime.timezone.utc)
         with self._source.read() as connection:
-            standing = read_standing(connection, run, self._known or None, now=now)
+            known = dict(self._known)
+            left = left_open_as(with_outcome(connection, run, now=now))
+            if known and left is not None:
+                tasks = known["tasks"]
+                known["tasks"] = tasks.assign(state=mark_left_open(tasks["state"].array, left))
+            standing = read_standing(connection, run, known or None, now=now)
         self._version += 1
         if self._is_whole or (self._known and "samples" in self._known):
             reading = None
-        return Snapshot(standing, self._known, gaps, version=self._version, reading=reading)
+        return Snapshot(standing, known, gaps, version=self._version, reading=reading)
 
     def _publish(self, snapshot: Snapshot) -> None:
         with self._changed:
@@ -157,8 +165,7 @@ class Resident:
             self.snapshot = snapshot
             self._changed.notify_all()
             told = list(self._told)
-        for tell in told:
-            tell(self)
+        self._tell(told)
 
     def _set_error(self, error: QueryError) -> None:
         _log.warning("%s", error)
@@ -166,8 +173,15 @@ class Resident:
             self.error = error
             self._changed.notify_all()
             told = list(self._told)
+        self._tell(told)
+
+    def _tell(self, told: list[Told]) -> None:
         for tell in told:
-            tell(self)
+            try:
+                tell(self)
+            except Exception:  # noqa: BLE001 - whatever it is, it is said
+                # One page that cannot be shown must not keep the others from being current.
+                _log.exception("a page of run %s cannot be updated", self._run_id)
 
     def _progress(self, what: str, rows: int) -> None:
         self._rows += rows

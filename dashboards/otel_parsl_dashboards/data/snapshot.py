@@ -19,6 +19,26 @@ _KEPT = 64
 """Things made from a snapshot that stay with it; a picture of the stream takes a megabyte."""
 
 
+class _Made:
+    """
+    What is made once, by whoever asks first.
+
+    Each has a lock of its own, since one that draws also waits for its turn to draw.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.RLock()
+        self._is_made = False
+        self._value: Any = None
+
+    def get(self, make: Callable[[], Any]) -> Any:
+        with self._lock:
+            if not self._is_made:
+                self._value = make()
+                self._is_made = True
+            return self._value
+
+
 class Snapshot:
     """
     One run as it was found at one moment.
@@ -46,8 +66,8 @@ class Snapshot:
         self.version = version
         self.reading = reading
         self._frames = known
-        self._once: dict[Any, Any] = {}
-        self._lock = threading.RLock()
+        self._once: dict[Any, _Made] = {}
+        self._lock = threading.Lock()
 
     @property
     def tasks(self) -> pd.DataFrame:
@@ -114,11 +134,12 @@ class Snapshot:
     def once(self, key: Any, make: Callable[[], Result]) -> Result:
         """Return what was made for a key, made at the first asking and kept for a while."""
         with self._lock:
-            result: Result = self._once.pop(key) if key in self._once else make()
-            self._once[key] = result  # the latest asked for is the last
+            made = self._once.pop(key, None) or _Made()
+            self._once[key] = made  # the latest asked for is the last
             while len(self._once) > _KEPT:
                 del self._once[next(iter(self._once))]
-            return result
+        result: Result = made.get(make)
+        return result
 
     def _frame(self, kind: str) -> pd.DataFrame:
         known = self._frames.get(kind)

@@ -10,9 +10,9 @@ import numpy as np
 from sqlalchemy import Connection, select
 
 from otel_parsl.query.counts import AppStates, select_counts
-from otel_parsl.query.liveness import Liveness, RunState, select_liveness
+from otel_parsl.query.liveness import Liveness, RunState, select_liveness, with_outcome
 from otel_parsl.query.runs import Run
-from otel_parsl.query.task_states import OPEN, TaskState
+from otel_parsl.query.task_states import LEFT_OPEN, OPEN, TaskState
 from otel_parsl.query.times import local_from_utc
 from otel_parsl.schema import workflow
 from otel_parsl_dashboards.data import frames
@@ -72,20 +72,22 @@ def read_standing(
     Args:
         connection: Of ``Source.read``.
         run: The run.
-        known: Its frames, as far as they have been read.
+        known: Its frames, as far as they have been read, with what it left open marked.
         now: The time it is.
     """
+    as_ended = with_outcome(connection, run, now=now)
     counts = None
     if known is not None and "statuses" in known:
         counts = count(known)
     elif run.is_ours:
-        counts = select_counts(connection, run)
+        counts = select_counts(connection, as_ended)
     row = connection.execute(
         select(workflow.c.tasks_completed_count, workflow.c.tasks_failed_count).where(
             workflow.c.run_id == run.run_id
         )
     ).one()
-    open_tasks = sum(tasks for (_, state), tasks in (counts or {}).items() if state in OPEN)
+    is_open = (*OPEN, *LEFT_OPEN)
+    open_tasks = sum(tasks for (_, state), tasks in (counts or {}).items() if state in is_open)
     liveness = select_liveness(connection, run, open_tasks=open_tasks, now=now)
     return Standing(run, liveness, counts, row[0] or 0, row[1] or 0, now)
 

@@ -11,7 +11,7 @@ from typing import Final
 import numpy as np
 import pandas as pd
 
-from otel_parsl.query.task_states import OF_PARSL, TaskState
+from otel_parsl.query.task_states import OF_PARSL, OPEN, TaskState
 
 RANKED: Final = tuple(OF_PARSL)
 """Parsl's states in the order in which a try enters them."""
@@ -72,4 +72,13 @@ def mark_running(states: pd.Categorical, is_running: np.ndarray) -> pd.Categoric
     ]
     codes = states.codes.copy()
     codes[is_running & np.isin(codes, under_way)] = _STATES.index(TaskState.RUNNING.value)
+    return pd.Categorical.from_codes(codes, categories=_STATES)
+
+
+def mark_left_open(states: pd.Categorical, left: TaskState) -> pd.Categorical:
+    """Return states with those of open tasks replaced: their run has ended without them."""
+    codes = states.codes.copy()
+    codes[np.isin(codes, [_STATES.index(state.value) for state in OPEN])] = _STATES.index(
+        left.value
+    )
     return pd.Categorical.from_codes(codes, categories=_STATES)

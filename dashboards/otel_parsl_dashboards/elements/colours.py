@@ -35,6 +35,8 @@ OF_STATE: Final = {
     "memoised": "#86c98c",
     "failed": "#cf222e",
     "dep_failed": "#e58ac8",
+    "lost": "#b35c1e",
+    "unfinished": "#c9b183",
     "unknown": "#c4c4c4",
 }
 """By query.task_states.TaskState."""

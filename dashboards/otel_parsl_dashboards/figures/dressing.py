@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from typing import Any
 
 import holoviews as hv
@@ -33,22 +34,22 @@ return cut(tick);
 """
 
 
-def render(element: Any, *, height: int, time_range: Range1d | None = None) -> Any:
+def render(draw: Callable[[], Any], *, height: int, time_range: Range1d | None = None) -> Any:
     """
     Return the Bokeh figure of an element.
 
     Args:
-        element: A HoloViews element or overlay.
+        draw: Returns a HoloViews element or overlay.
         height: In pixels; it is as wide as there is room.
         time_range: Stands in the place of its own x range, for plots that share one.
     """
     global _is_loaded
-    # HoloViews keeps its options in places that threads share.
+    # HoloViews keeps the options of elements in places that threads share.
     with _lock:
         if not _is_loaded:
             hv.extension("bokeh", logo=False)
             _is_loaded = True
-        figure = hv.render(element, backend="bokeh")
+        figure = hv.render(draw(), backend="bokeh")
     _dress(figure, height)
     if time_range is not None:
         figure.x_range = time_range

@@ -125,13 +125,13 @@ class RunSession(Session):
         return ("drawn", self._page.path, plot.key, self._asked(view), window)
 
     def _rendered(self, plot: Plot, view: View, time_range: Range1d | None) -> Any:
-        return render(plot.draw(view), height=plot.height, time_range=time_range)
+        return render(lambda: plot.draw(view), height=plot.height, time_range=time_range)
 
     def _tell(self, resident: Resident) -> None:
         """Work out what is to be shown, in the thread that read it."""
         if resident.error is not None:
             notice = {"notices": f'<p class="notice">{escape(str(resident.error))}</p>'}
-            self.document.add_next_tick_callback(partial(self.send, notice))
+            self.later(partial(self.send, notice))
             return
         snapshot = resident.snapshot
         view = self._view(snapshot)
@@ -140,7 +140,7 @@ class RunSession(Session):
             if plot.is_ready(snapshot) and plot.key in self._drawn:
                 self._drawn_of(plot, view)
         self._waiting = snapshot
-        self.document.add_next_tick_callback(self._show_latest)
+        self.later(self._show_latest)
 
     def _show_latest(self) -> None:
         snapshot, self._waiting = self._waiting, None

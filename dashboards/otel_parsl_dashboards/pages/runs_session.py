@@ -42,4 +42,4 @@ class RunsSession(Session):
         except QueryError as error:
             # The next reload says so at length.
             fragments = {"runs": str(error)}
-        self.document.add_next_tick_callback(lambda: self.send(fragments))
+        self.later(lambda: self.send(fragments))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import panel as pn
@@ -27,6 +27,7 @@ class Session:
 
     def __init__(self, document: Any, template: str, fragments: tuple[str, ...]) -> None:
         self.document = document
+        self._context = document.session_context
         self._template = template
         self._fragments = fragments
         self._sent: dict[str, str] = {}
@@ -44,6 +45,15 @@ class Session:
         self.document.title = str(facts["title"])
         self.document.add_root(self._control)
         self._sent = {name: render_block(self._template, name, facts) for name in self._fragments}
+
+    def later(self, callback: Callable[[], None]) -> None:
+        """Have a function called with the document's lock, from any thread, if it is still open."""
+        try:
+            self.document.add_next_tick_callback(callback)
+        except AttributeError:
+            # Bokeh takes a document apart before it says that its browser has gone.
+            if not self._context.destroyed:
+                raise
 
     def fragments(self, facts: Facts) -> dict[str, str]:
         """Return the blocks that may change, as HTML."""

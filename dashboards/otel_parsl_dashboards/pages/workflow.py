@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from otel_parsl.cli import words
+from otel_parsl.cli.status import LABELS
 from otel_parsl.query.task_states import FAILED, TaskState
 from otel_parsl_dashboards.data import frames
 from otel_parsl_dashboards.data.pace import Outlook, outlook
@@ -19,18 +20,8 @@ from otel_parsl_dashboards.shell.environment import (
     time_words,
 )
 
-LABELS = {
-    TaskState.WAITING: "waiting on dependencies",
-    TaskState.QUEUED: "queued",
-    TaskState.RUNNING: "running",
-    TaskState.JOINING: "joining",
-    TaskState.RETRYING: "retrying",
-    TaskState.EXECUTED: "executed",
-    TaskState.MEMOISED: "memoised",
-    TaskState.FAILED: "failed",
-    TaskState.DEP_FAILED: "dependency failed",
-    TaskState.UNKNOWN: "unknown",
-}
+_RARE = (TaskState.LOST, TaskState.UNFINISHED, TaskState.UNKNOWN)
+"""Shown where there are some."""
 
 
 def facts(view: View) -> Facts:
@@ -59,7 +50,7 @@ def _states(view: View) -> Facts:
                 "colour": OF_STATE[state.value],
             }
             for state in LABELS
-            if state is not TaskState.UNKNOWN or states[state]
+            if state not in _RARE or states[state]
         ],
     }
 

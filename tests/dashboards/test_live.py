@@ -1,0 +1,250 @@
+"""The pages follow a run: what is committed is shown, and nothing else moves."""
+
+from __future__ import annotations
+
+import datetime
+import os
+import pty
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.browser_fixtures import Serve
+from tests.support.chromium import Tab
+from tests.support.dashboard import PROGRAM, Dashboard
+from tests.support.stored_run import StoredRun
+
+_DEADLINE_MS = 60_000
+_COUNT = """
+([state, tasks]) => document.querySelector(`#states [data-state=${state}] b`).innerText === tasks
+"""
+
+
+@pytest.fixture(scope="module")
+def database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A database that the runs of these tests are in."""
+    return tmp_path_factory.mktemp("live") / "live.db"
+
+
+@pytest.fixture
+def run(database: Path) -> StoredRun:
+    """A run that began just now, with a task that has ended and one that runs."""
+    now = datetime.datetime.now(datetime.timezone.utc)
+    stored = StoredRun(
+        f"sqlite:///{database}",
+        run_id=str(uuid.uuid4()),
+        began=now - datetime.timedelta(seconds=20),
+    )
+    stored.task(0, "pending", "launched", "exec_done", at_s=1.0)
+    stored.execution(0, at_s=1.5, run_s=4.0)
+    stored.task(1, "pending", "launched", at_s=2.0)
+    stored.running(1, at_s=3.0)
+    stored.heartbeat(at_s=19.5)
+    stored.write()
+    return stored
+
+
+@pytest.fixture
+def live(run: StoredRun, database: Path, serve: Serve, shown: Tab) -> Iterator[Tab]:
+    """Its page."""
+    dashboard = serve(database)
+    shown.open(dashboard.address)
+    shown.open(f"{dashboard.root}/workflow/{run.run_id}/")
+    shown.wait_drawn()
+    yield shown
+    shown.page.goto("about:blank")
+
+
+def wait_for_count(tab: Tab, state: str, tasks: int) -> float:
+    """Wait until the state bar counts so many tasks, and return how long it took in seconds."""
+    began = time.monotonic()
+    tab.page.wait_for_function(_COUNT, arg=[state, str(tasks)], timeout=_DEADLINE_MS)
+    return time.monotonic() - began
+
+
+def test_what_is_committed_is_shown(run: StoredRun, live: Tab) -> None:
+    """A task that begins and one that ends change the numbers and the plots, without a reload."""
+    live.page.evaluate("window.isThisPage = true")
+    before = live.text("#f-summary-stream")
+
+    run.task(1, "exec_done", at_s=9.0)
+    run.execution(1, at_s=3.0, run_s=6.0)
+    run.task(2, "pending", "launched", at_s=9.5, app="triple")
+    run.execution(2, at_s=10.0, run_s=1.0, app="triple")
+    run.heartbeat(at_s=21.0)
+    run.write()
+
+    assert wait_for_count(live, "executed", 2) < 30
+    assert live.text("#states [data-state=total] b") == "3"
+    live.page.wait_for_function(
+        "(before) => document.getElementById('f-summary-stream').innerText !== before",
+        arg=before,
+        timeout=_DEADLINE_MS,
+    )
+    assert [cells[0] for cells in live.cells("#apps")] == ["double", "triple"]
+    assert live.page.evaluate("window.isThisPage")
+    assert live.errors == []
+
+
+def test_nothing_moves_that_its_reader_looks_at(run: StoredRun, live: Tab) -> None:
+    """A range that was zoomed into and a text that is selected stay while the run goes on."""
+    figure = live.page.locator("#plot-stream .bk-Figure").bounding_box()
+    assert figure is not None
+    y = figure["y"] + 60
+    live.page.mouse.move(figure["x"] + 200, y)
+    live.page.mouse.down()
+    live.page.mouse.move(figure["x"] + 500, y, steps=4)
+    live.page.mouse.up()
+    live.page.wait_for_selector("#f-window .notice")
+    url = live.page.url
+    live.page.evaluate("getSelection().selectAllChildren(document.querySelector('#apps'))")
+    live.page.evaluate("document.querySelector('#f-window p').dataset.mark = 'same'")
+
+    run.task(3, "pending", at_s=11.0, app="quadruple")
+    run.heartbeat(at_s=22.0)
+    run.write()
+    wait_for_count(live, "waiting", 1)
+
+    assert live.page.url == url
+    assert live.page.locator("#f-window p").get_attribute("data-mark") == "same"
+    assert live.page.evaluate("String(getSelection())") != ""
+
+
+def test_run_that_ends_is_said_to_have_ended(run: StoredRun, live: Tab) -> None:
+    """The header changes from running to completed by itself, and so does the list of runs."""
+    assert live.text("#f-header .pill") in ("running", "lost")
+
+    run.task(1, "exec_done", at_s=9.0)
+    run.ended("completed", at_s=25.0)
+    run.write()
+
+    live.page.wait_for_selector("#f-header .pill.completed", timeout=_DEADLINE_MS)
+
+
+def test_lost_server_is_said(run: StoredRun, database: Path, tmp_path: Path, shown: Tab) -> None:
+    """When the server is gone the page says that what it shows no longer changes."""
+    with Dashboard(database, tmp_path / "log.txt") as dashboard:
+        shown.open(dashboard.address)
+        shown.open(f"{dashboard.root}/workflow/{run.run_id}/")
+        shown.wait_drawn()
+
+    shown.page.wait_for_selector("#connection:not([hidden])", timeout=_DEADLINE_MS)
+    assert "The connection is lost" in shown.text("#connection")
+
+
+def test_demo_shows_its_run_until_ctrl_c(tmp_path: Path, shown: Tab) -> None:
+    """At a terminal the demo prints the address, is seen to run, and serves until Ctrl-C."""
+    master, slave = pty.openpty()
+    process = subprocess.Popen(
+        [str(PROGRAM), "demo"],
+        cwd=tmp_path,
+        env={name: value for name, value in os.environ.items() if name != "CI"},
+        stdin=slave,
+        stdout=slave,
+        stderr=slave,
+        start_new_session=True,
+    )
+    os.close(slave)
+    printed: list[str] = []
+
+    def read() -> None:
+        while True:
+            try:
+                data = os.read(master, 4096)
+            except OSError:  # the terminal's way of saying that nobody writes any more
+                return
+            printed.append(data.decode(errors="replace"))
+
+    threading.Thread(target=read, daemon=True).start()
+
+    def wait_printed(pattern: str) -> str:
+        deadline = time.monotonic() + 120
+        while not (match := re.search(pattern, "".join(printed))):
+            assert process.poll() is None, "".join(printed)
+            assert time.monotonic() < deadline, "".join(printed)
+            time.sleep(0.05)
+        return match[1]
+
+    try:
+        shown.open(wait_printed(r"Open +(http\S+)"))
+        shown.page.get_by_role("link", name="otel-parsl demo").click()
+        shown.page.wait_for_selector("#f-header .pill.running")
+        shown.page.wait_for_selector("#f-header .pill.completed", timeout=120_000)
+        wait_for_count(shown, "total", 56)
+        wait_printed("(until you press Ctrl-C)")
+        shown.page.goto("about:blank")
+        process.send_signal(signal.SIGINT)
+        assert process.wait(60) == 0
+    finally:
+        if process.poll() is None:
+            process.kill()
+            process.wait()
+        os.close(master)
+    assert shown.errors == []
+
+
+def test_demo_without_a_terminal_loads_every_page(demo_output: str) -> None:
+    """In CI the demo loads each page once, says so, and ends."""
+    assert re.search(r"^dashboard ok: \d+ pages loaded$", demo_output, re.M)
+
+
+def test_hub_starts_the_pages_beside_its_run(tmp_path: Path) -> None:
+    """`OTelMonitoringHub(dashboard=True)` prints the address; the pages go when the run ends."""
+    program = tmp_path / "program.py"
+    program.write_text(
+        """
+import http.client, re, sys, time, urllib.parse
+from pathlib import Path
+import parsl
+from parsl.config import Config
+from parsl.executors import ThreadPoolExecutor
+from otel_parsl import OTelMonitoringHub
+
+@parsl.python_app
+def double(x):
+    return 2 * x
+
+def ask(address):
+    parts = urllib.parse.urlsplit(address)
+    connection = http.client.HTTPConnection(parts.netloc, timeout=60)
+    connection.request("GET", f"{parts.path}", headers={
+        "Authorization": parts.query.replace("=", " ")})
+    return connection.getresponse().read().decode()
+
+hub = OTelMonitoringHub(dashboard=True, workflow_name="beside")
+with parsl.load(Config(executors=[ThreadPoolExecutor()], monitoring=hub)):
+    double(3).result()
+    log = Path(sys.argv[1])
+    deadline = time.monotonic() + 90
+    while not (match := re.search(r"otel-parsl: Open +(\\S+)", log.read_text())):
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    assert "beside</a>" in ask(match[1])
+try:
+    ask(match[1])
+except ConnectionRefusedError:
+    print("gone")
+"""
+    )
+    log = tmp_path / "stderr.txt"
+    with log.open("w") as errors:
+        ran = subprocess.run(
+            [sys.executable, str(program), str(log)],
+            cwd=tmp_path,
+            env={**os.environ, "PATH": f"{PROGRAM.parent}:{os.environ['PATH']}"},
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            text=True,
+            timeout=180,
+            check=False,
+        )
+
+    assert (ran.returncode, ran.stdout) == (0, "gone\n"), log.read_text()
