@@ -51,7 +51,7 @@ def test_torn_telemetry_of_a_try_hides_nothing(
 
 def test_whose_run_it_is_is_written_before_anything_is_spooled(tmp_path: Path) -> None:
     """Who reads the spool always knows whose run it is, on a disk that was full likewise."""
-    drain = Drain(tmp_path, scope="auto", block_statuses=lambda _label: {})
+    drain = Drain(tmp_path, scope="auto", watch=ExecutorWatch(KernelExecutors()))
     is_full = True
 
     def announce() -> None:
