@@ -386,6 +386,8 @@ class Agent:
         try:
             return self._close_lost_run()
         except OSError as error:
+            if not self._directory.is_dir():
+                raise  # somebody has thrown the run away: there is nothing to wait for
             self._unsaid.say("a run whose submit process is gone cannot be closed: %s", error)
             return None
 
