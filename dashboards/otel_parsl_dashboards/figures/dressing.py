@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import holoviews as hv
+from bokeh.document import Document
 from bokeh.models import (
     BoxZoomTool,
     CustomJSTickFormatter,
@@ -49,7 +50,8 @@ def render(draw: Callable[[], Any], *, height: int, time_range: Range1d | None =
         if not _is_loaded:
             hv.extension("bokeh", logo=False)
             _is_loaded = True
-        figure = hv.render(draw(), backend="bokeh")
+        # Bokeh keeps the current document in one as well: the session of another thread, or gone.
+        figure = hv.renderer("bokeh").get_plot(draw(), doc=Document()).state
     _dress(figure, height)
     if time_range is not None:
         figure.x_range = time_range
