@@ -8,8 +8,10 @@ import signal
 import sqlite3
 import subprocess
 import sys
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 from sqlalchemy import create_engine, select, text
@@ -232,12 +234,30 @@ def test_locked_database_is_said(store: Path, monkeypatch: pytest.MonkeyPatch) -
     )
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+@contextmanager
+def _as_stranger() -> Iterator[None]:
+    """Be nobody for a while: root may read everything."""
+    is_root = os.geteuid() == 0
+    if is_root:
+        os.seteuid(65534)
+    try:
+        yield
+    finally:
+        if is_root:
+            os.seteuid(0)
+
+
 def test_unreadable_file_is_said(store: Path) -> None:
     """A file that the user may not read is told as such."""
-    store.chmod(0)
+    with TemporaryDirectory() as directory:  # that a stranger may enter, as no tmp_path
+        os.chmod(directory, 0o755)
+        path = Path(shutil.copy(store, directory))
+        path.chmod(0)
 
-    assert _message(str(store)) == f"database {store}: cannot be read: Permission denied"
+        with _as_stranger():
+            message = _message(str(path))
+
+    assert message == f"database {path}: cannot be read: Permission denied"
 
 
 def test_killed_writer_is_said(store: Path) -> None:
