@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import datetime
 from typing import Any, NamedTuple
 
 from otel_parsl.cli import words
@@ -18,8 +19,10 @@ from otel_parsl.cli.run_arguments import (
     opened_run,
 )
 from otel_parsl.message_template import template
+from otel_parsl.query.counts import select_lost
 from otel_parsl.query.failure_groups import FailureGroup
 from otel_parsl.query.failures import select_failure_groups
+from otel_parsl.query.liveness import RunState, with_outcome
 from otel_parsl.query.runs import Run
 from otel_parsl.query.workers import (
     Block,
@@ -36,6 +39,8 @@ _BLOCKS_SHOWN = 10
 
 class _Failures(NamedTuple):
     run: Run
+    lost: int
+    """How many tasks died with their run, of which no failure tells."""
     groups: list[FailureGroup]
     blocks: list[Block]
     executors: list[DeadExecutor]
@@ -54,18 +59,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Print why tasks and blocks failed."""
-    with opened_run(arguments.db, arguments.run) as (connection, found):
+    now = datetime.datetime.now(datetime.timezone.utc)
+    with opened_run(arguments.db, arguments.run) as (connection, named):
+        found = with_outcome(connection, named, now=now)
+        lost = select_lost(connection, found)
         groups = select_failure_groups(connection, found)
         blocks = [block for block in select_blocks(connection, found) if block.is_trouble]
         executors = select_dead_executors(connection, found)
-    failures = _Failures(found, groups, blocks, executors)
+    failures = _Failures(found, lost, groups, blocks, executors)
     if arguments.json:
         print_json(_facts(failures))
     else:
         limit = arguments.limit or len(groups)
         print("\n".join(_lines(failures, limit, with_stack=arguments.stack)))
     is_given_up = any(group.failed_tasks or group.dependents for group in groups)
-    return TROUBLE if is_given_up or blocks or executors else WELL
+    is_lost = found.outcome == RunState.LOST.value
+    return TROUBLE if is_given_up or blocks or executors or is_lost else WELL
 
 
 def _facts(failures: _Failures) -> dict[str, Any]:
@@ -73,6 +82,7 @@ def _facts(failures: _Failures) -> dict[str, Any]:
         "run_id": failures.run.run_id,
         "failed_tasks": sum(group.failed_tasks for group in failures.groups),
         "dependents": sum(group.dependents for group in failures.groups),
+        "lost_tasks": failures.lost,
         "executors": [plain(executor) for executor in failures.executors],
         "groups": [plain(group) | {"hosts": dict(group.hosts)} for group in failures.groups],
         "blocks": [
@@ -83,7 +93,7 @@ def _facts(failures: _Failures) -> dict[str, Any]:
 
 def _lines(failures: _Failures, limit: int, *, with_stack: bool) -> list[str]:
     groups = failures.groups
-    if not groups and not failures.blocks and not failures.executors:
+    if not groups and not failures.blocks and not failures.executors and not failures.lost:
         return [f"nothing has failed in run {failures.run.number}"]
     lines = [_summary(failures)]
     for executor in failures.executors:
@@ -114,6 +124,8 @@ def _summary(failures: _Failures) -> str:
         parts.append(words.counted(len(failures.blocks), "block") + " in trouble")
     for executor in failures.executors:
         parts.append(f"executor {words.visible(executor.executor)} {executor.state}")
+    if failures.lost:
+        parts.append(f"{words.counted(failures.lost, 'task')} lost with the run")
     name = words.visible(failures.run.name or "(no name)")
     return f"{paint(name, 'bold')}  run {failures.run.number}: {', '.join(parts)}"
 

@@ -5,7 +5,15 @@ from __future__ import annotations
 from otel_parsl.cli import words
 from otel_parsl.cli.as_json import print_json
 from otel_parsl.cli.exit_codes import TROUBLE, WELL
-from otel_parsl.cli.status import LABELS, Status, headline, read_status, run_facts
+from otel_parsl.cli.status import (
+    LABELS,
+    Status,
+    block_status,
+    executor_lines,
+    headline,
+    read_status,
+    run_facts,
+)
 from otel_parsl.cli.table import Column, table
 from otel_parsl.cli.traces import search_words, trace_of_run, trace_scope
 from otel_parsl.query.liveness import RunState
@@ -25,7 +33,8 @@ def show_run(database_url: str | None, which: str, *, as_json: bool) -> int:
     else:
         print("\n".join(_lines(status)))
     has_failed = any(status.tasks[state] for state in FAILED)
-    return TROUBLE if has_failed or status.liveness.state is RunState.LOST else WELL
+    is_lost = status.liveness.state is RunState.LOST or bool(status.executors)
+    return TROUBLE if has_failed or is_lost else WELL
 
 
 def _facts(status: Status) -> dict[str, object]:
@@ -41,6 +50,7 @@ def _facts(status: Status) -> dict[str, object]:
         "span_id": trace.span_id if trace else None,
         "trace_scope": trace_scope(status.run) if trace else None,
         "blocks": status.blocks,
+        "executors": status.executors,
     }
 
 
@@ -67,6 +77,8 @@ def _lines(status: Status) -> list[str]:
         lines.append(f"  {'':<12}{search_words(run, status.tasks.total())}")
     if status.blocks:
         lines += ["", *_block_lines(status)]
+    if status.executors:
+        lines += ["", *executor_lines(status)]
     return lines
 
 
@@ -93,9 +105,9 @@ def _block_lines(status: Status) -> list[str]:
             words.visible(block.executor),
             block.block_id,
             words.visible(block.job_id or words.UNKNOWN),
-            block.status.lower(),
+            block_status(block, status),
             words.local(block.changed_at, status.run.zone),
-            words.visible(block.message or ""),
+            words.visible(block.submit_error or block.message or ""),
         )
         for block in status.blocks
     ]

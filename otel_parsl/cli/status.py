@@ -200,11 +200,7 @@ def _lines(status: Status) -> list[str]:
     if status.counts:
         lines += ["", *_app_lines(status)]
     lines += ["", *_pace_lines(status), *_block_lines(status)]
-    lines += [
-        f"  executor    {words.visible(dead.executor)}: {paint(dead.state, 'red')},"
-        f" {_DEAD[dead.state]}"
-        for dead in status.executors
-    ]
+    lines += executor_lines(status)
     has_failed = any(status.tasks[state] for state in FAILED)
     if has_failed or status.executors or any(map(_is_trouble, status.blocks)):
         lines += ["", f"why it failed: otel-parsl failures {found.number}"]
@@ -296,13 +292,26 @@ def _time_left_words(time_left: TimeLeft | None) -> str:
     return about
 
 
+def executor_lines(status: Status) -> list[str]:
+    """Return a line for each executor that runs nothing any more."""
+    return [
+        f"  executor    {words.visible(dead.executor)}: {paint(dead.state, 'red')},"
+        f" {_DEAD[dead.state]}"
+        for dead in status.executors
+    ]
+
+
+def block_status(block: Block, status: Status) -> str:
+    """Return a block's status in words: where its run is over, nobody hears of its end."""
+    said = block.status.lower()
+    is_open = not status.is_running and said in ("running", "pending")
+    return f"{said} when last seen" if is_open else said
+
+
 def _block_lines(status: Status) -> list[str]:
     by_executor: dict[str, Counter[str]] = {}
     for block in status.blocks:
-        said = block.status.lower()
-        if not status.is_running and said in ("running", "pending"):
-            said += " when last seen"  # nobody has heard of its end, and nobody will
-        by_executor.setdefault(block.executor, Counter())[said] += 1
+        by_executor.setdefault(block.executor, Counter())[block_status(block, status)] += 1
     lines = []
     for executor, states in sorted(by_executor.items()):
         said = ", ".join(f"{count} {state}" for state, count in sorted(states.items()))

@@ -75,3 +75,20 @@ def _move(connection: Connection, run: Run, counts: AppStates) -> None:
         for app, stored, number in connection.execute(query):
             counts[app, OF_PARSL[stored]] -= number
             counts[app, state] += number
+
+
+def select_lost(connection: Connection, run: Run) -> int:
+    """Return how many tasks died with their run, of which no failure tells."""
+    if left_open_as(run) is not TaskState.LOST:
+        return 0
+    counts = select_counts(connection, run)
+    lost = sum(tasks for (_, state), tasks in counts.items() if state is TaskState.LOST)
+    if not lost or not run.is_ours:
+        return lost
+    stored = [name for name, state in OF_PARSL.items() if state in OPEN]
+    told = select(func.count()).where(
+        otel_task.c.run_id == run.run_id,
+        otel_task.c.state.in_(stored),
+        otel_task.c.task_id.in_(lost_tasks(run)),
+    )
+    return lost - (connection.execute(told).scalar() or 0)

@@ -134,51 +134,136 @@ def test_killed_interchange_loses_its_executor_and_not_the_run(tmp_path: Path) -
     ) == [(task_id, "InterchangeLost", "manager_lost") for task_id in (1, 2, 3)]
 
 
-def test_lost_manager_and_lost_worker_are_closed(tmp_path: Path) -> None:
-    """A killed worker and a killed manager end their tries, each by its fate, and are marked."""
-    program = run(
-        tmp_path,
-        """
-        import signal
+EVERY_FATE = """
+import os, signal
+from parsl import File
+from parsl.executors.errors import ExecutorError
 
-        @python_app
-        def die():
-            import os, signal
-            os.kill(os.getpid(), signal.SIGKILL)
+class Local(LocalProvider):
+    status_polling_interval = 1  # Parsl's is 5 s
 
-        @python_app
-        def manager():
-            import os
-            return os.getppid()
+class Wordless(ThreadPoolExecutor):
+    def submit(self, func, resource_specification, *args, **kwargs):
+        raise ExecutorError(self, "it did not go")
 
-        executor = htex(heartbeat_period=1, heartbeat_threshold=4, block_error_handler=False)
-        with parsl.load(Config(executors=[executor], strategy="none", exit_mode="wait",
-                               monitoring=OTelMonitoringHub(resource_monitoring_interval=1))):
-            assert type(die().exception()).__name__ == "WorkerLost"
-            pid = manager().result()
-            lost = sleep(1000)
-            while not any(m["tasks"] for m in executor.connected_managers()):
-                time.sleep(0.1)
-            time.sleep(2)  # until its worker has said that it runs, which no one here can see
-            os.kill(pid, signal.SIGKILL)
-            assert type(lost.exception()).__name__ == "ManagerLost"
-        """,
+@python_app(executors=["htex"])
+def app_exception():
+    raise ValueError("out of range")
+
+@bash_app(executors=["htex"])
+def bash_exit_code():
+    return "echo cannot read input >&2; exit 7"
+
+@python_app(executors=["htex"])
+def walltime(walltime=0.5):
+    import time
+    while True:
+        time.sleep(0.05)
+
+@bash_app(executors=["htex"])
+def killed():
+    return "kill -9 $$"
+
+@python_app(executors=["htex"])
+def out_of_memory():
+    import resource
+    soft, hard = resource.getrlimit(resource.RLIMIT_AS)
+    resource.setrlimit(resource.RLIMIT_AS, (8 << 30, hard))
+    try:
+        return bytearray(16 << 30)
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
+
+@python_app(executors=["htex"])
+def worker_lost():
+    import os, signal
+    os.kill(os.getpid(), signal.SIGKILL)
+
+@python_app(executors=["htex"])
+def dependency(value):
+    return value
+
+@join_app
+def join():
+    return app_exception()
+
+@python_app(executors=["htex"])
+def serialisation():
+    return (number for number in range(3))
+
+@bash_app(executors=["htex"])
+def missing_output(outputs=()):
+    return "true"
+
+@python_app(executors=["wordless"])
+def unknown():
+    return None
+
+def manager():
+    import os
+    return os.getppid()
+
+def wait():
+    import time
+    time.sleep(1000)
+
+one = dict(init_blocks=1, min_blocks=0, max_blocks=1)
+watched = htex(heartbeat_period=1, heartbeat_threshold=4, block_error_handler=False)
+dies = htex("dies", provider=Local(**one))
+with parsl.load(Config(executors=[watched, dies, Wordless(label="wordless")], strategy="none",
+                       strategy_period=1, monitoring=OTelMonitoringHub())):
+    managers = [python_app(manager, executors=[e.label])() for e in (watched, dies)]
+    failed = app_exception()
+    futures = [failed, bash_exit_code(), walltime(), killed(), out_of_memory(), dependency(failed),
+               join(), serialisation(), missing_output(outputs=[File("absent.txt")]), unknown()]
+    for future in futures:
+        assert future.exception() is not None
+    assert type(worker_lost().exception()).__name__ == "WorkerLost"
+    lost = python_app(wait, executors=["htex"])()
+    stopped = python_app(wait, executors=["dies"])()
+    for executor, pid in zip((watched, dies), managers):
+        while not any(m["tasks"] for m in executor.connected_managers()):
+            time.sleep(0.1)
+        os.kill(pid.result(), signal.SIGKILL)
+    print(type(lost.exception()).__name__, type(stopped.exception()).__name__)
+"""
+
+
+def test_every_fate_is_told_of_what_really_happened(tmp_path: Path) -> None:
+    """Each way to fail has its fate, in the table and in ``otel-parsl failures``, and a killed
+    manager is marked as lost."""
+    program = run(tmp_path, EVERY_FATE, timeout_s=240)  # two executors start in it
+
+    assert "ManagerLost BadStateException" in program.output
+    fates = query(
+        program.database,
+        "select task_func_name, fate from otel_failure join task using (run_id, task_id)"
+        " where is_final order by task_id",
     )
-
-    assert _fates(program.database) == [(0, 0, "worker_lost", 1), (2, 0, "manager_lost", 1)]
-    assert query(program.database, "select executor_label, state, active from otel_manager") == [
-        ("htex", "lost", 0)
-    ]
-    status = _json("status", program)
-    assert (status["state"], status["tasks"]["failed"], status["tasks"]["running"]) == (
-        "completed",
-        2,
-        0,
+    itself = (
+        *("app_exception", "bash_exit_code", "walltime", "killed", "out_of_memory", "dependency"),
+        *("join", "serialisation", "missing_output", "unknown", "worker_lost"),
     )
+    expected = {(app, app) for app in itself} | {("wait", "manager_lost"), ("wait", "block_failed")}
+    assert set(fates) == expected
+    told = _json("failures", program)
+    # A dependent is counted under what it failed of.
+    groups = {group["fate"] for group in told["groups"]}
+    assert groups == {fate for _, fate in expected} - {"dependency", "join"}
+    assert told["dependents"] == 2
+    blocks = {block["executor"]: block["exit_code"] for block in told["blocks"]}
+    assert blocks["dies"] == 128 + 9
     assert query(
         program.database,
-        "select task_status_name from status where task_id = 2 order by timestamp",
-    ) == [("pending",), ("launched",), ("running",), ("failed",)]
+        "select executor_label, state, active from otel_manager where executor_label = 'htex'",
+    ) == [("htex", "lost", 0)]
+    tasks = _json("status", program)["tasks"]
+    assert {state: tasks[state] for state in ("failed", "dep_failed", "running", "lost")} == {
+        "failed": 13,
+        "dep_failed": 1,
+        "running": 0,
+        "lost": 0,
+    }
 
 
 def _scheduler(directory: Path, **commands: str) -> str:

@@ -208,6 +208,24 @@ def test_dead_executor_is_told(tmp_path: Path) -> None:
     )
 
 
+def test_tasks_that_died_with_their_run_are_told(tmp_path: Path) -> None:
+    """A run that died has trouble, though none of its tasks could fail any more."""
+    with StoredRun(f"sqlite:///{tmp_path}/monitoring.db") as run:
+        run.task(0, "pending", "launched", app="read")
+        run.task(1, "pending", app="read")
+        run.ended("lost")
+
+    ran = otel_parsl("failures", "--db", tmp_path)
+    show = otel_parsl("show", "--db", tmp_path)
+
+    assert (ran.code, ran.lines) == (
+        1,
+        ["corridor.py  run 000: 0 tasks failed of 0 causes, 2 tasks lost with the run"],
+    )
+    assert otel_parsl("failures", "--db", tmp_path, "--json").json["lost_tasks"] == 2
+    assert "  tasks       2: 2 lost" in show.lines
+
+
 def test_stack_trace_of_the_example_is_shown_on_demand(tmp_path: Path) -> None:
     """``--stack`` adds the stack trace of one try of each cause."""
     _store(tmp_path)
@@ -239,6 +257,7 @@ def test_run_that_only_retried_is_well(tmp_path: Path) -> None:
     """Failures that no task was given up for are shown, with code 0."""
     with StoredRun(f"sqlite:///{tmp_path}/monitoring.db") as run:
         run.task(0, "pending", "launched", "fail_retryable", fail_history="KeyError(1)")
+        run.ended()
 
     ran = otel_parsl("failures", "--db", tmp_path)
 
