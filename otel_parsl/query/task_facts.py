@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Sequence
+from pathlib import PurePath
 from typing import Any, NamedTuple
 
 from sqlalchemy import ColumnElement, Connection, String, cast, func, literal, or_, select
@@ -13,7 +14,7 @@ from otel_parsl.query.runs import Run
 from otel_parsl.query.task_states import OF_PARSL, TaskState, task_states
 from otel_parsl.query.times import utc_from_local
 from otel_parsl.query.tries import ids_in
-from otel_parsl.schema import otel_edge, status, task
+from otel_parsl.schema import otel_edge, status, task, workflow
 
 _AT_ONCE = 500
 
@@ -35,7 +36,8 @@ class TaskFacts(NamedTuple):
     invoked_at: datetime.datetime | None
     returned_at: datetime.datetime | None
     fail_count: int
-    fail_cost: float
+    fail_cost: float | None
+    """None where an older Parsl did not record it."""
 
 
 class StateChange(NamedTuple):
@@ -53,6 +55,16 @@ class Neighbours(NamedTuple):
     task_ids: list[int]
     """The first of them."""
     total: int
+
+
+class SameHashsum(NamedTuple):
+    """A task with the same hashsum, of the same run or another."""
+
+    run_id: str
+    run_number: str
+    """The name of its run directory, as ``000``."""
+    run_name: str | None
+    task_id: int
 
 
 def select_task_facts(
@@ -123,6 +135,33 @@ def select_dependents(
         counted = select(func.count()).where(*conditions)
         total = connection.execute(counted).scalar_one()
     return Neighbours(found[:limit], total)
+
+
+def select_same_hashsum(
+    connection: Connection, run: Run, facts: TaskFacts, *, limit: int = 20
+) -> tuple[list[SameHashsum], int]:
+    """Return the first other tasks with a task's hashsum, of any run, and how many there are."""
+    if facts.hashsum is None:
+        return [], 0
+    conditions = (
+        task.c.task_hashsum == facts.hashsum,
+        or_(task.c.run_id != run.run_id, task.c.task_id != facts.task_id),
+    )
+    query = (
+        select(task.c.run_id, workflow.c.rundir, workflow.c.workflow_name, task.c.task_id)
+        .join(workflow, workflow.c.run_id == task.c.run_id)
+        .where(*conditions)
+        .order_by(workflow.c.time_began, task.c.task_id)
+        .limit(limit)
+    )
+    found = [
+        SameHashsum(run_id, PurePath(rundir).name, name, task_id)
+        for run_id, rundir, name, task_id in connection.execute(query)
+    ]
+    if len(found) < limit:
+        return found, len(found)
+    total = connection.execute(select(func.count()).where(*conditions)).scalar_one()
+    return found, total
 
 
 def select_states_of(

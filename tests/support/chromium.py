@@ -14,7 +14,9 @@ WIDTH, HEIGHT = 1500, 1150
 _WAIT_MS = 30_000
 
 _IS_DRAWN = """
-() => [...document.querySelectorAll('section.plot')].every((section) => {
+() => [...document.querySelectorAll('section.plot')].filter(
+    (section) => section.checkVisibility()
+).every((section) => {
     const slot = section.querySelector('[data-root-id]');
     const view = window.Bokeh && Bokeh.index && slot && Bokeh.index[slot.dataset.rootId];
     return view && view.child_views.length > 0 && view.child_views.every(
@@ -71,7 +73,7 @@ class Tab:
         return answer.status if answer is not None else 0
 
     def wait_drawn(self) -> None:
-        """Wait until every plot of the page has a figure."""
+        """Wait until every plot that the page shows has a figure."""
         self.page.wait_for_function(_IS_DRAWN, timeout=_WAIT_MS)
         # Bokeh paints in the frame after the one in which a view is there.
         self.page.evaluate(

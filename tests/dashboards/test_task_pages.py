@@ -1,0 +1,187 @@
+"""The pages of tasks say what the rows say, as SQL written by hand finds it."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser
+
+from tests.support.chromium import Tab, tab
+from tests.support.dashboard import Dashboard
+from tests.support.recorded_databases import rows, value
+
+
+@pytest.fixture(scope="module")
+def opened(demo: Dashboard, browser: Browser) -> Iterator[Tab]:
+    """A page of the browser that has shown the token."""
+    with tab(browser) as page:
+        page.open(demo.address)
+        yield page
+
+
+@pytest.fixture(scope="module")
+def run_root(demo: Dashboard, demo_database: Path) -> str:
+    """The address of the demo's run."""
+    return f"{demo.root}/workflow/{value(demo_database, 'SELECT run_id FROM workflow')}/"
+
+
+def _facts(page: Tab, selector: str) -> dict[str, str]:
+    names = page.page.locator(f"{selector} dt").all_inner_texts()
+    texts = page.page.locator(f"{selector} dd").all_inner_texts()
+    return {
+        name.removesuffix("?").strip(): " ".join(text.split())
+        for name, text in zip(names, texts, strict=True)
+    }
+
+
+def _ids(text: str | None) -> list[int]:
+    return sorted(int(part) for part in (text or "").split(",") if part)
+
+
+def test_task_that_failed_is_told_whole(opened: Tab, run_root: str, demo_database: Path) -> None:
+    """A failed task has its times, counts, tries, states and stack traces as the tables do."""
+    task_id = value(
+        demo_database,
+        "SELECT min(task_id) FROM status WHERE task_status_name = 'failed' AND task_id IN"
+        " (SELECT task_id FROM task WHERE task_fail_count = 2)",
+    )
+    app, invoked, returned, cost = rows(
+        demo_database,
+        "SELECT task_func_name, substr(task_time_invoked, 1, 19), substr(task_time_returned, 1,"
+        " 19), task_fail_cost FROM task WHERE task_id = ?",
+        task_id,
+    )[0]
+    tries = rows(
+        demo_database,
+        "SELECT CAST(try_id AS TEXT), task_executor, block_id, fate FROM try JOIN otel_failure"
+        " USING (run_id, task_id, try_id) WHERE task_id = ? ORDER BY 1",
+        task_id,
+    )
+    states = rows(
+        demo_database,
+        "SELECT task_status_name, CAST(try_id AS TEXT), substr(timestamp, 12, 12) FROM status"
+        " WHERE task_id = ?",
+        task_id,
+    )
+    traces = rows(
+        demo_database, "SELECT stacktrace FROM otel_failure WHERE task_id = ? ORDER BY 1", task_id
+    )
+
+    assert opened.open(f"{run_root}task/{task_id}") == 200
+    opened.wait_drawn()
+    facts = _facts(opened, "#facts")
+
+    assert opened.text("#state") == "failed"
+    assert (facts["App"], facts["Time invoked"], facts["Time returned"]) == (app, invoked, returned)
+    assert (facts["Fail count"], facts["Fail cost"]) == ("2", f"{cost:g}")
+    assert (facts["Memoize"], facts["Hashsum"]) == ("no", "not known yet")
+    shown = opened.cells("#tries")
+    assert [(cells[0], cells[6], cells[7], cells[11]) for cells in shown] == tries
+    assert sorted(tuple(cells[:3]) for cells in opened.cells("#states")) == sorted(states)
+    assert len(opened.page.locator("#tries .timeline i").all()) >= 2 * 3
+    assert sorted(
+        " ".join(text.split())
+        for text in opened.page.locator(".failure pre.trace").all_inner_texts()
+    ) == sorted(" ".join(text.split()) for (text,) in traces)
+
+
+def test_tasks_before_and_after_are_linked(opened: Tab, run_root: str, demo_database: Path) -> None:
+    """What a task depends on leads to that task, whose page names it among those that need it."""
+    task_id, depends = rows(
+        demo_database,
+        "SELECT task_id, task_depends FROM task WHERE task_depends <> '' ORDER BY task_id LIMIT 1",
+    )[0]
+    parent = _ids(depends)[0]
+    needed_by = [
+        child
+        for child, of_child in rows(demo_database, "SELECT task_id, task_depends FROM task")
+        if parent in _ids(of_child)
+    ]
+    opened.open(f"{run_root}task/{task_id}")
+    assert _ids(_facts(opened, "#neighbours")["depends on"].replace(" ", ",")) == _ids(depends)
+
+    opened.page.locator("#neighbours").get_by_role("link", name=str(parent), exact=True).click()
+    opened.page.wait_for_url(f"**/task/{parent}")
+
+    assert _ids(_facts(opened, "#neighbours")["needed by"].replace(" ", ",")) == needed_by
+
+
+def test_samples_are_drawn_where_there_are_some(
+    opened: Tab, run_root: str, demo_database: Path
+) -> None:
+    """A task with samples has its CPU time and memory drawn; one without says not sampled."""
+    sampled, number = rows(
+        demo_database,
+        "SELECT task_id, count(*) FROM resource GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT 1",
+    )[0]
+    join, joined = rows(
+        demo_database, "SELECT task_id, task_joins FROM try WHERE task_joins <> '' LIMIT 1"
+    )[0]
+
+    opened.open(f"{run_root}task/{sampled}")
+    opened.wait_drawn()
+    said = opened.text("#f-summary-cpu")
+    colours = [opened.colours(plot) for plot in ("cpu", "memory")]
+    opened.open(f"{run_root}task/{join}")
+
+    assert said.startswith(f"{number} samples.")
+    assert all("#7b6fb5" in found for found in colours)
+    assert opened.text("#f-usage .summary").startswith("not sampled")
+    assert not opened.page.locator("#plot-cpu").is_visible()
+    assert _ids(_facts(opened, "#neighbours")["joins"].replace(" ", ",")) == _ids(joined)
+
+
+@pytest.mark.parametrize(
+    ("path", "sentence"),
+    [("task/99999", "has no task 99999"), ("task/99999999999999999999", "has no task 9999")],
+)
+def test_unknown_is_a_page_that_says_so(
+    opened: Tab, run_root: str, path: str, sentence: str
+) -> None:
+    """A task that there is not is answered with 404 and a sentence that names it."""
+    assert opened.open(run_root + path) == 404
+    assert sentence in opened.text("section.message")
+    opened.failed.clear()
+    opened.errors.clear()
+
+
+def test_databases_of_old_parsls_have_the_page_too(
+    serve: Callable[..., Dashboard], browser: Browser, tmp_path: Path
+) -> None:
+    """A database without our tables has the page, with the task of another run that is like it."""
+    database = tmp_path / "monitoring.db"
+    with closing(sqlite3.connect(database)) as connection, connection:
+        connection.executescript(Path(__file__).with_name("parsl-1.1.sql").read_text())
+        connection.executescript(
+            """
+            UPDATE task SET task_hashsum = 'abc', task_inputs = '<b>bold</b>' WHERE task_id = 1;
+            INSERT INTO workflow SELECT 'new/run', workflow_name, NULL, time_began, time_completed,
+                host, user, '/home/me/runinfo/001', 0, 1 FROM workflow;
+            INSERT INTO task SELECT 7, 'new/run', '', 'inc', 'True', 'abc', NULL, NULL, NULL, NULL,
+                NULL, task_time_invoked, task_time_returned, 0 FROM task WHERE task_id = 1;
+            """
+        )
+    dashboard = serve(database)
+    with tab(browser) as page:
+        page.open(dashboard.address)
+        assert page.open(f"{dashboard.root}/workflow/old-run/task/1") == 200
+        page.wait_drawn()
+        facts, files = _facts(page, "#facts"), _facts(page, "#files")
+        (cells,) = page.cells("#tries")
+        page.page.get_by_role("link", name="old.py 001 / 7").click()
+        page.page.wait_for_selector("text=Task 7")
+
+        assert (facts["Hashsum"], facts["Fail cost"], facts["Took"]) == ("abc", "-", "5.9 s")
+        assert cells[2:6] == ["3.1 s", "0.8 s", "1.9 s", "-"]
+        assert files["inputs"] == "<b>bold</b>"
+        assert _facts(page, "#facts")["Memoize"] == "yes"
+        assert (page.errors, page.failed) == ([], [])
+
+
+def test_nothing_goes_wrong_in_the_browser(opened: Tab) -> None:
+    """No page of a task has a script that fails or a request that is refused."""
+    assert (opened.errors, opened.failed) == ([], [])
