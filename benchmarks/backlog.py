@@ -90,7 +90,7 @@ def _measure(root: Path, tasks: int, catch_up_s: float) -> None:
     assert isinstance(start[1], dict)
     attributes = tuple(run_attributes(start[1], zone="UTC"))
     run = {"run_id": RUN_ID, "resource": [attribute.hex() for attribute in attributes]}
-    drain.begin(RUN_ID, attributes, lambda: rendezvous.write(directory, "run.json", run))
+    drain.begin(RUN_ID, attributes, lambda: rendezvous.write(directory, rendezvous.RUN, run))
     drain.put(start)
     drain.flush()
     while _stored(directory) is None:

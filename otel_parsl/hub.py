@@ -410,7 +410,7 @@ class OTelMonitoringHub(MonitoringHub):
         run = {"run_id": run_id, "resource": [attribute.hex() for attribute in resource]}
 
         def announce() -> None:
-            rendezvous.write(self._directory, "run.json", run, is_durable=True)
+            rendezvous.write(self._directory, rendezvous.RUN, run, is_durable=True)
 
         self._drain.begin(run_id, (*resource, *own), announce)
         carrier.register(run_id, self.take_frames)

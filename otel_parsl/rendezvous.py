@@ -16,6 +16,8 @@ from otel_parsl.spool import sync_names
 
 SETTINGS = "agent.json"
 """Hub to agent: the run, the database, the destinations."""
+RUN = "run.json"
+"""Hub to agent: which run it is, and the attributes of the submit process."""
 SOCKETS = "sockets.json"
 """Hub to agent: the monitoring channels to listen on, by executor label."""
 PORTS = "ports.json"

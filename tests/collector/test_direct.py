@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from otel_parsl_collector.direct_receiver import DirectReceiver, listening_host
+from otel_parsl_collector.agent.direct_receiver import DirectReceiver, listening_host
 from otel_parsl_collector.endpoint import Endpoint
 from otel_parsl_collector.spool_space import SpoolSpace
 

@@ -58,7 +58,7 @@ def test_whose_run_it_is_is_written_before_anything_is_spooled(tmp_path: Path) -
         if is_full:
             raise OSError(errno.ENOSPC, "No space left on device")
         assert _payloads(tmp_path) == []
-        rendezvous.write(tmp_path, "run.json", {}, is_durable=True)
+        rendezvous.write(tmp_path, rendezvous.RUN, {}, is_durable=True)
 
     drain.begin(RUN_ID, (), announce)
     drain.put_frames(frame(1, b"one"))
@@ -67,7 +67,7 @@ def test_whose_run_it_is_is_written_before_anything_is_spooled(tmp_path: Path) -
     is_full = False
     drain.put_frames(frame(1, b"two"))
     drain.close()
-    assert (tmp_path / "run.json").exists()
+    assert (tmp_path / rendezvous.RUN).exists()
     assert _payloads(tmp_path) == [b"one", b"two"]
 
 

@@ -1,0 +1,315 @@
+"""
+The agent's loop: it serves a run until that is over and everything is delivered.
+
+It tails what the hub spools, receives what HTEX's interchange and the workers send while tries
+run, stores all of it, derives the hub's spans where a destination wants them, and forwards.
+It outlives a killed DataFlowKernel and closes the run.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sqlite3
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from otel_parsl import rendezvous
+from otel_parsl.leftovers import is_running
+from otel_parsl.rendezvous import SUBMIT
+from otel_parsl.seldom import Seldom
+from otel_parsl.spool import Place, SpoolWriter
+from otel_parsl.spool_room import MAX_MIB
+from otel_parsl_collector.agent.forwarder import Forwarder
+from otel_parsl_collector.agent.inlets import AGAIN_S, Inlets
+from otel_parsl_collector.agent.run import Run
+from otel_parsl_collector.agent.run_spool import STORED, STREAMS, Carrier, RunSpool
+from otel_parsl_collector.agent.run_store import DELAY_S, RunStore
+from otel_parsl_collector.directory_watch import DirectoryWatch
+from otel_parsl_collector.pump import Pump
+
+logger = logging.getLogger(__name__)
+
+TICK_S = 0.05
+HUB_CHECK_S = 1.0
+TORN_S = 1.0
+SAY_S = 0.25
+HEARTBEAT_S = 15.0
+SAY_AGAIN_S = 5.0
+"""How long to wait where something could not be said."""
+MEASURE_S = 60.0
+"""How often a run in which nothing happens says its metrics again."""
+LINGER_S = 60.0
+"""How long it goes on sending after the store is complete; where a site's collector keeps the
+database, after that has taken anything."""
+
+
+class Agent:
+    """
+    The agent of one run.
+
+    Args:
+        directory: The run's spool; ``rendezvous.SETTINGS`` there says the rest.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._settings: dict[str, Any] = rendezvous.read(directory, rendezvous.SETTINGS)
+        self._run = Run(directory)
+        self._store = RunStore(directory, self._settings, self._run, on_taken=self._move)
+        self._lifecycle_carrier = Carrier("lifecycle", STORED)
+        self._carriers = [
+            Carrier(f"forward-{number}", STREAMS)
+            for number, _ in enumerate(self._settings["destinations"])
+        ]
+        self._spool = RunSpool(
+            directory,
+            (self._store.carrier, self._lifecycle_carrier, *self._carriers),
+            max_bytes=self._settings.get("spool_max_bytes", MAX_MIB << 20),
+        )
+        self._inlets = Inlets(directory, self._run, self._spool)
+        self._forwarders: list[Forwarder] = []
+        self._lifecycle: Pump | None = None
+        self._measure: Callable[[], None] = lambda: None
+        self._have_managers_ended = False
+        self._damaged = 0
+        status = rendezvous.read(directory, rendezvous.STATUS)
+        self._is_released = bool(status and status["is_released"])  # by an agent before this one
+        self._store.carrier.is_done = self._is_released
+        self._lifecycle_carrier.is_done = not self._carriers and not self._store.is_site
+        self._unsaid = Seldom(logger, logging.WARNING)
+        self._moved_at = time.monotonic()
+        self._said: Any = None
+        self._due_at: dict[str, float] = {}
+        self._watch = DirectoryWatch(directory)
+        self._read_at: dict[str, int] = {}
+
+    def run(self) -> None:
+        """Serve the run until it is over and everything is delivered, or cannot be for now."""
+        self._start_forwarding()
+        closing = None
+        while True:
+            has_changed = self._watch.has_changed()
+            if has_changed:
+                self._inlets.bind(self._changed(rendezvous.SOCKETS) or {})
+                closing = closing or self._changed(rendezvous.CLOSING)
+                self._start_lifecycle()
+            if closing is None and (has_changed or self._is_due("receiver", AGAIN_S)):
+                self._inlets.receive()
+            if self._store.pump is None and not self._is_released:
+                self._store.open()
+            if closing is None and self._is_due("hub", HUB_CHECK_S) and not self._hub_is_alive():
+                closing = self._try_to_close_lost_run()
+            if closing is None:
+                self._move()
+                self._say_now_and_then()
+            if closing is not None and not self._is_released:
+                self._release(Place(*closing["place"]))
+            self._check_pumps()
+            if self._is_due("say", SAY_S) or self._is_released:
+                self._say()
+                self._tidy(is_over=closing is not None)
+            if closing is not None and self._is_done():
+                break
+            time.sleep(TICK_S)
+        self._stop()
+
+    def _move(self) -> None:
+        self._moved_at = time.monotonic()
+
+    def _is_done(self) -> bool:
+        """Tell whether all is delivered, or what is left has been waited for long enough."""
+        if self._is_released and self._is_forwarded():
+            return True
+        is_given_up = time.monotonic() - self._moved_at > LINGER_S
+        return is_given_up and (self._is_released or self._store.is_site)
+
+    def _is_due(self, what: str, every_s: float) -> bool:
+        now = time.monotonic()
+        if now < self._due_at.get(what, 0.0):
+            return False
+        self._due_at[what] = now + every_s
+        return True
+
+    def _changed(self, name: str) -> Any:
+        """Return a file of the hub's if it is new since the last call, else None."""
+        try:
+            written_ns = (self._directory / name).stat().st_mtime_ns
+        except FileNotFoundError:
+            return None
+        if written_ns == self._read_at.get(name):
+            return None
+        self._read_at[name] = written_ns
+        return rendezvous.read(self._directory, name)
+
+    def _pumps(self) -> list[Pump]:
+        pumps = [self._store.pump, self._lifecycle, *(each.pump for each in self._forwarders)]
+        return [pump for pump in pumps if pump is not None]
+
+    def _check_pumps(self) -> None:
+        """End with the error of a pump that has one, so that the hub starts a new agent."""
+        for pump in self._pumps():
+            if pump.failure is not None:
+                raise pump.failure
+
+    def _start_forwarding(self) -> None:
+        for number, carrier in enumerate(self._carriers):
+            forwarder = Forwarder(carrier, number, self._directory, self._settings, self._run)
+            self._forwarders.append(forwarder)
+        for forwarder in self._forwarders:
+            forwarder.pump.start()
+
+    def _start_lifecycle(self) -> None:
+        """Derive spans: only where something is sent, since a database here has the events."""
+        run_id = self._run.run_id
+        if run_id is None or self._lifecycle is not None or self._lifecycle_carrier.is_done:
+            return
+        from otel_parsl_collector.connectors.lifecycle import Lifecycle
+
+        try:
+            lifecycle = Lifecycle(
+                self._directory / "lifecycle.db",
+                run_id,
+                scope=self._settings["trace_scope"],
+                emit=self._spool.derive,
+            )
+        except sqlite3.OperationalError as error:
+            self._unsaid.say("spans cannot be derived for now: %s", error)
+            return
+        self._lifecycle = Pump(
+            "lifecycle",
+            self._directory,
+            dict.fromkeys(STORED, Place()) | lifecycle.places,
+            lifecycle.consume,
+            retryable=(OSError, sqlite3.OperationalError),
+            delay_s=lambda _: DELAY_S,
+            run=self._run.attributes,
+        )
+        self._measure = lifecycle.measure
+        self._lifecycle_carrier.pump = self._lifecycle
+        self._lifecycle.start()
+
+    def _hub_is_alive(self) -> bool:
+        settings = self._settings
+        return is_running(hub_pid=settings["hub_pid"], hub_started=settings["hub_started"])
+
+    def _try_to_close_lost_run(self) -> dict[str, Any] | None:
+        try:
+            return self._close_lost_run()
+        except OSError as error:
+            if not self._directory.is_dir():
+                raise  # somebody has thrown the run away: there is nothing to wait for
+            self._unsaid.say("a run whose submit process is gone cannot be closed: %s", error)
+            return None
+
+    def _close_lost_run(self) -> dict[str, Any]:
+        """End a run whose process is gone: it can spool no more, so its stream is ours now."""
+        writer = SpoolWriter(self._directory, SUBMIT)
+        ending = self._run.lost()
+        if ending is not None:
+            writer.append([ending])
+        closing = {"place": writer.place}
+        writer.close()
+        rendezvous.write(self._directory, rendezvous.CLOSING, closing, is_durable=True)
+        logger.warning("the submit process is gone: its run is closed as lost")
+        return closing
+
+    def _say_now_and_then(self) -> None:
+        if self._is_due("heartbeat", HEARTBEAT_S):
+            self._beat()
+        if self._is_due("measure", MEASURE_S):
+            self._say_metrics()
+
+    def _beat(self) -> None:
+        """Say that the run has an agent: it comes to the database by the spool, as all else."""
+        beat = self._run.alive()
+        if beat is None:
+            self._due_at.pop("heartbeat")  # as soon as it is known whose agent this is
+        else:
+            self._spool.received.append([beat])
+
+    def _say_metrics(self) -> None:
+        try:
+            self._measure()
+        except OSError as error:
+            self._unsaid.say("the spool cannot be written, so metrics are left out: %s", error)
+
+    def _end_managers(self) -> None:
+        """Say, behind all their reports, that no more can come: their spans wait for it."""
+        if self._have_managers_ended or self._lifecycle_carrier.is_done:
+            return
+        if not self._is_due("managers", SAY_AGAIN_S):
+            return
+        ending = self._run.managers_ended()
+        if ending is not None:
+            self._spool.received.append([ending])
+            self._have_managers_ended = True
+
+    def _tidy(self, *, is_over: bool) -> None:
+        self._spool.tidy()
+        if is_over and self._is_due("torn", TORN_S):
+            self._spool.pass_torn([pump.places for pump in self._pumps()])
+
+    def _release(self, last: Place) -> None:
+        """Let go of the store when it holds everything up to the run's last event."""
+        for each in self._pumps():
+            each.hurry()
+        self._inlets.close()
+        self._end_managers()
+        pump = self._store.pump
+        if pump is None or pump.places[SUBMIT] < last:
+            return
+        if self._store.is_site and not self._is_derived():
+            return
+        self._spool.tidy()
+        if self._spool.received.waiting or not pump.is_empty():
+            return
+        pump.stop()
+        self._damaged_bytes()
+        self._store.close()
+        self._is_released = self._store.carrier.is_done = True
+        self._move()
+        logger.info("the store is complete")
+
+    def _is_derived(self) -> bool:
+        return self._lifecycle is None or self._lifecycle.is_empty()
+
+    def _is_forwarded(self) -> bool:
+        return self._is_derived() and all(each.pump.is_empty() for each in self._forwarders)
+
+    def _damaged_bytes(self) -> int:
+        """Return how much of the spool was no telemetry, as whoever found most has found it."""
+        found = [pump.corrupt_bytes for pump in self._pumps()]
+        self._damaged = max([self._damaged, *found])
+        return self._damaged
+
+    def _say(self) -> None:
+        pump = self._store.pump
+        said = {
+            "pid": os.getpid(),
+            "stored": None if pump is None else pump.places[SUBMIT],
+            "is_released": self._is_released,
+            "store_error": self._store.error,
+            "store_refused": self._store.refused,
+            "damaged_bytes": self._damaged_bytes(),
+            "destinations": [forwarder.status() for forwarder in self._forwarders],
+        }
+        if said == self._said:
+            return
+        try:
+            rendezvous.write(self._directory, rendezvous.STATUS, said)
+        except OSError as error:
+            self._unsaid.say("%s cannot be written: %s", rendezvous.STATUS, error)
+        else:
+            self._said = said
+
+    def _stop(self) -> None:
+        if self._lifecycle is not None:
+            self._lifecycle.stop()
+        for forwarder in self._forwarders:
+            forwarder.stop()
+        if self._is_released and self._is_forwarded():
+            self._spool.clear()
+        self._say()

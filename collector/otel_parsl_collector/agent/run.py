@@ -1,0 +1,96 @@
+"""The run that an agent serves, as its hub has told of it, and what the agent says of it itself."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from pathlib import Path
+
+from otel_parsl import __version__, rendezvous, semconv, wire
+from otel_parsl.identity import run_key, span_id
+from otel_parsl.spool import frame
+
+LOST_SEQUENCE = 1 << 52
+"""Of the event that ends a run whose own process can say no more: after all of that one's."""
+_DEBUG, _ERROR = 5, 17
+"""OpenTelemetry's numbers of severity."""
+
+
+class Run:
+    """
+    The run of a spool; not known before the hub has said whose it is.
+
+    Args:
+        directory: Of the spool.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._known: tuple[str, tuple[bytes, ...]] | None = None
+
+    @property
+    def run_id(self) -> str | None:
+        """The run, once it is known."""
+        known = self._read()
+        return None if known is None else known[0]
+
+    def attributes(self) -> tuple[bytes, ...] | None:
+        """Return the attributes of the submit process's Resource, once they are known."""
+        known = self._read()
+        return None if known is None else known[1]
+
+    def alive(self) -> bytes | None:
+        """Return the frame that says that the run has an agent; None while it is not known."""
+        return self._event(semconv.EVENT_RUN_ALIVE, _now_ns())
+
+    def managers_ended(self) -> bytes | None:
+        """Return the frame that says that no manager reports any more; None as above."""
+        return self._event(semconv.EVENT_MANAGERS_ENDED, _now_ns())
+
+    def lost(self) -> bytes | None:
+        """Return the frame that ends a run whose own process is gone; None as above."""
+        now_ns = _now_ns()
+        attributes = [
+            wire.Key(semconv.SEQUENCE).integer(LOST_SEQUENCE),
+            wire.Key(semconv.TIME_COMPLETED).integer(now_ns),
+            wire.Key(semconv.OUTCOME).text("lost"),
+        ]
+        return self._event(semconv.EVENT_RUN_ENDED, now_ns, attributes, severity=_ERROR)
+
+    def _read(self) -> tuple[str, tuple[bytes, ...]] | None:
+        if self._known is None:
+            told = rendezvous.read(self._directory, rendezvous.RUN)
+            if told is not None:
+                resource = tuple(bytes.fromhex(attribute) for attribute in told["resource"])
+                self._known = told["run_id"], resource
+        return self._known
+
+    def _event(
+        self, name: str, now_ns: int, attributes: Iterable[bytes] = (), *, severity: int = _DEBUG
+    ) -> bytes | None:
+        known = self._read()
+        if known is None:
+            return None
+        run_id, resource = known
+        run = run_key(run_id)
+        record = wire.log_record(
+            wire.sized(name.encode()),
+            now_ns,
+            now_ns,
+            run,
+            span_id(run, "run"),
+            list(attributes),
+            severity=severity,
+        )
+        request = wire.request(
+            wire.resource(resource),
+            wire.scope(semconv.SCOPE, __version__),
+            [record],
+            schema_url=semconv.SCHEMA_URL,
+        )
+        return frame(wire.LOGS, request)
+
+
+def _now_ns() -> int:
+    """Return the time to the microsecond, as the tables keep it."""
+    return time.time_ns() // 1000 * 1000
