@@ -41,6 +41,35 @@ _RUN_ID = "SELECT run_id FROM workflow"
 Tick = tuple[str, object, str]
 """An expression, its argument, and the SQL for what it has to give."""
 
+_RUN: dict[str, Tick] = {
+    "workflow_details['workflow_name']": (
+        "(selector) => document.querySelector(selector).firstChild.textContent.trim()",
+        "#f-header h1",
+        "SELECT workflow_name FROM workflow",
+    ),
+    "workflow_details['time_began'] | timeformat": (
+        _FACT,
+        "Started",
+        "SELECT substr(time_began, 1, 19) FROM workflow",
+    ),
+    "workflow_details['time_completed'] | timeformat": (
+        _FACT,
+        "Completed",
+        "SELECT substr(time_completed, 1, 19) FROM workflow",
+    ),
+    "(workflow_details['time_began'], workflow_details['time_completed']) | durationformat": (
+        _FACT,
+        "Duration",
+        _LASTED,
+    ),
+    "workflow_details['user']": (_FACT, "Owner", "SELECT user FROM workflow"),
+    "workflow_details['host']": (_FACT, "Host", "SELECT host FROM workflow"),
+    "workflow_details['rundir']": (_FACT, "Run directory", "SELECT rundir FROM workflow"),
+    "workflow_details['tasks_completed_count']": (_FACT, "Completed tasks", _DONE),
+    "workflow_details['tasks_failed_count']": (_FACT, "Failed tasks", _FAILED),
+}
+"""What each page of a run has at its head."""
+
 TICKS: dict[str, dict[str, Tick]] = {
     "workflows_summary.html": {
         "w['run_id']": (_LINK, ".runs tbody a", f"SELECT 'workflow/' || ({_RUN_ID}) || '/'"),
@@ -58,31 +87,7 @@ TICKS: dict[str, dict[str, Tick]] = {
         ),
     },
     "workflow.html": {
-        "workflow_details['workflow_name']": (
-            "(selector) => document.querySelector(selector).firstChild.textContent.trim()",
-            "#f-header h1",
-            "SELECT workflow_name FROM workflow",
-        ),
-        "workflow_details['time_began'] | timeformat": (
-            _FACT,
-            "Started",
-            "SELECT substr(time_began, 1, 19) FROM workflow",
-        ),
-        "workflow_details['time_completed'] | timeformat": (
-            _FACT,
-            "Completed",
-            "SELECT substr(time_completed, 1, 19) FROM workflow",
-        ),
-        "(workflow_details['time_began'], workflow_details['time_completed']) | durationformat": (
-            _FACT,
-            "Duration",
-            _LASTED,
-        ),
-        "workflow_details['user']": (_FACT, "Owner", "SELECT user FROM workflow"),
-        "workflow_details['host']": (_FACT, "Host", "SELECT host FROM workflow"),
-        "workflow_details['rundir']": (_FACT, "Run directory", "SELECT rundir FROM workflow"),
-        "workflow_details['tasks_completed_count']": (_FACT, "Completed tasks", _DONE),
-        "workflow_details['tasks_failed_count']": (_FACT, "Failed tasks", _FAILED),
+        **_RUN,
         "t['task_func_name']": (
             _TEXT,
             "#apps tbody td",
@@ -96,8 +101,22 @@ TICKS: dict[str, dict[str, Tick]] = {
         "task_gantt | safe": (_COLOURS, "gantt", ""),
         "task_per_app |safe": (_COLOURS, "concurrency", ""),
     },
+    "resource_usage.html": {
+        **_RUN,
+        "workflow_details['run_id']": (_FACT, "Run id", _RUN_ID),
+        "worker_efficiency|safe": (_COLOURS, "workers", ""),
+        "cpu_efficiency|safe": (_COLOURS, "cores", ""),
+        "user_time_distribution_max_plot|safe": (_COLOURS, "cpu-user-s", ""),
+        "memory_efficiency|safe": (_COLOURS, "memory", ""),
+        "memory_usage_distribution_avg_plot|safe": (_COLOURS, "memory-mean-bytes", ""),
+        "memory_usage_distribution_max_plot|safe": (_COLOURS, "memory-max-bytes", ""),
+    },
 }
-_PATHS = {"workflows_summary.html": "/", "workflow.html": "/workflow/{run_id}/"}
+_PATHS = {
+    "workflows_summary.html": "/",
+    "workflow.html": "/workflow/{run_id}/",
+    "resource_usage.html": "/workflow/{run_id}/resource_usage",
+}
 
 
 @pytest.fixture(scope="module", params=sorted(TICKS))

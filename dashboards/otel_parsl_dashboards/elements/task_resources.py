@@ -1,0 +1,82 @@
+"""What tasks needed: histograms of CPU time and memory, a task once."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import holoviews as hv
+import numpy as np
+import pandas as pd
+
+from otel_parsl.cli import words
+from otel_parsl_dashboards.elements.axes import TOOLS, count_axis
+from otel_parsl_dashboards.elements.used_of_all import CORES, MEMORY
+
+_BINS = 40
+_COLOURS: Final = {
+    "cpu_user_s": CORES,
+    "memory_mean_bytes": MEMORY,
+    "memory_max_bytes": MEMORY,
+}
+_AXES: Final = {
+    "cpu_user_s": "CPU user time (s)",
+    "memory_mean_bytes": "mean resident memory (GB)",
+    "memory_max_bytes": "most resident memory (GB)",
+}
+
+
+def task_histogram(by_task: pd.DataFrame, column: str) -> hv.Histogram:
+    """
+    Return the histogram of one figure of tasks.
+
+    Args:
+        by_task: Of ``usage.by_task``.
+        column: ``cpu_user_s``, ``memory_mean_bytes`` or ``memory_max_bytes``.
+    """
+    values = _values(by_task, column) / (1.0 if column == "cpu_user_s" else 1e9)
+    low, high = (values.min(), values.max()) if len(values) else (0.0, 1.0)
+    if high - low < max(1e-9, high * 1e-6):
+        low, high = low * 0.9, high * 1.1 or 1.0
+    counts, edges = np.histogram(values, bins=_BINS, range=(low, high))
+    return hv.Histogram((edges, counts), kdims=_AXES[column], vdims="tasks").opts(
+        hv.opts.Histogram(
+            fill_color=_COLOURS[column],
+            line_color=None,
+            fill_alpha=0.85,
+            tools=["hover"],
+            default_tools=list(TOOLS),
+            hooks=[count_axis],
+            ylim=(0, max(1.0, float(counts.max()) * 1.08)),
+        )
+    )
+
+
+def summarise(by_task: pd.DataFrame, column: str) -> str:
+    """Return the histogram in words."""
+    values = _values(by_task, column)
+    if not len(values):
+        return "No task was sampled."
+    say = words.duration if column == "cpu_user_s" else memory_words
+    low, middle, high = (say(float(each)) for each in np.percentile(values, [5, 50, 95]))
+    return (
+        f"{words.counted(len(values), 'task')} sampled. Half needed less than {middle}; nine in ten"
+        f" between {low} and {high}; the most {say(float(values.max()))}."
+    )
+
+
+def memory_words(count: float | None) -> str:
+    """Return bytes as people buy them, in powers of a thousand: ``69.6 MB``."""
+    if count is None or np.isnan(count):
+        return words.UNKNOWN
+    for unit, size in (("TB", 1e12), ("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if count >= size:
+            return (
+                f"{count / size:.3g} {unit}"
+                if count < 999.5 * size
+                else f"{count / size:,.0f} {unit}"
+            )
+    return f"{count:.0f} B"
+
+
+def _values(by_task: pd.DataFrame, column: str) -> np.ndarray:
+    return np.asarray(by_task[column].dropna(), dtype="float64")

@@ -1,0 +1,229 @@
+"""What was used against all that there was: workers, cores and memory, over time."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import holoviews as hv
+import numpy as np
+import pandas as pd
+
+from otel_parsl.cli import words
+from otel_parsl_dashboards.elements import capacity, usage
+from otel_parsl_dashboards.elements.axes import TIME_TOOLS, count_axis
+from otel_parsl_dashboards.elements.levels import (
+    PIECES,
+    Amounts,
+    Steps,
+    lasted_s,
+    mean,
+    steps,
+    total_s,
+)
+from otel_parsl_dashboards.elements.span import Span
+
+WORKERS: Final = "#7b6fb5"
+CORES: Final = "#e3923c"
+MEMORY: Final = "#5f9e8f"
+ALL: Final = "#8d96a0"
+_GB = 1e9
+
+
+def busy_workers(
+    tries: pd.DataFrame, nodes: pd.DataFrame, *, span: Span, until: np.datetime64
+) -> hv.Overlay:
+    """
+    Return the lines of busy and of connected workers.
+
+    Args:
+        tries: A frame of tries.
+        nodes: A frame of nodes.
+        span: What is in view.
+        until: Up to when tries that have not ended are taken to run, and managers to be there.
+    """
+    return _against(
+        busy(tries, nodes, until),
+        capacity.workers(nodes, until),
+        span,
+        colour=WORKERS,
+        unit="workers",
+        is_count=True,
+    )
+
+
+def used_cores(
+    used: pd.DataFrame, nodes: pd.DataFrame, *, span: Span, until: np.datetime64
+) -> hv.Overlay:
+    """
+    Return the lines of used and of all cores.
+
+    Args:
+        used: Of ``usage.intervals``.
+        nodes: A frame of nodes.
+        span: What is in view.
+        until: Up to when managers are taken to be there.
+    """
+    return _against(
+        usage.amounts(used, "cores"),
+        capacity.of_hosts(nodes, until, "cpu_count"),
+        span,
+        colour=CORES,
+        unit="cores",
+        # Of CPU seconds only means are known, and over a millisecond they say nothing.
+        most_exact=0,
+    )
+
+
+def used_memory(
+    used: pd.DataFrame, nodes: pd.DataFrame, *, span: Span, until: np.datetime64
+) -> hv.Overlay:
+    """
+    Return the lines of used and of all memory, in GB.
+
+    Args:
+        used: Of ``usage.intervals``.
+        nodes: A frame of nodes.
+        span: What is in view.
+        until: Up to when managers are taken to be there.
+    """
+    return _against(
+        _in_gb(usage.amounts(used, "memory_bytes")),
+        _in_gb(capacity.of_hosts(nodes, until, "memory_bytes")),
+        span,
+        colour=MEMORY,
+        unit="memory (GB)",
+    )
+
+
+def summarise_workers(
+    tries: pd.DataFrame, nodes: pd.DataFrame, *, span: Span, until: np.datetime64
+) -> str:
+    """Return the lines of workers in words."""
+    ran, connected = busy(tries, nodes, until), capacity.workers(nodes, until)
+    most = steps(ran, span).values.max()
+    if not len(connected.start):
+        if not most:
+            return "No manager has reported its workers, and no try is known to have run."
+        return (
+            "No manager has reported its workers: only executors such as HighThroughputExecutor"
+            f" have managers. Tries running: at most {most:.0f}, {mean(ran, span):.3g} on average."
+        )
+    there = steps(connected, span)
+    text = (
+        f"At most {words.counted(round(most), 'worker')} busy of {there.values.max():.0f}"
+        f" connected; on average {against(ran, connected, span)}."
+    )
+    others = int((tries["running"].notna() & (tries["block"] == "")).sum())
+    if others:
+        text += f" {words.counted(others, 'try')} outside any block, as of threads, not counted."
+    return text + _drawn(steps(ran, span))
+
+
+def summarise_cores(
+    used: pd.DataFrame, nodes: pd.DataFrame, *, span: Span, until: np.datetime64
+) -> str:
+    """Return the lines of cores in words."""
+    cores = usage.amounts(used, "cores")
+    everything = capacity.of_hosts(nodes, until, "cpu_count")
+    all_words = _all_words(everything, span, "cores")
+    if not np.isfinite(cores.amount).any():
+        return f"CPU time is not known: {_unsampled(used)}{all_words}"
+    drawn = steps(cores, span, most_exact=0)
+    most = f"at most {drawn.values.max():.3g}. Drawn: the mean of each of {PIECES} stretches."
+    if not len(everything.start):
+        return f"On average {mean(cores, span):.3g} cores used, {most}{all_words}"
+    return f"On average {against(cores, everything, span)} cores used, {most}"
+
+
+def summarise_memory(
+    used: pd.DataFrame, nodes: pd.DataFrame, *, span: Span, until: np.datetime64
+) -> str:
+    """Return the lines of memory in words."""
+    memory = _in_gb(usage.amounts(used, "memory_bytes"))
+    everything = _in_gb(capacity.of_hosts(nodes, until, "memory_bytes"))
+    all_words = _all_words(everything, span, "GB")
+    if not np.isfinite(memory.amount).any():
+        return f"Memory is not known: {_unsampled(used)}{all_words}"
+    drawn = steps(memory, span)
+    text = f"At most {drawn.values.max():.3g} GB used, {mean(memory, span):.3g} GB on average."
+    return text + all_words + _drawn(drawn)
+
+
+def _against(
+    used: Amounts,
+    everything: Amounts,
+    span: Span,
+    *,
+    colour: str,
+    unit: str,
+    is_count: bool = False,
+    most_exact: int | None = None,
+) -> hv.Overlay:
+    line = steps(used, span) if most_exact is None else steps(used, span, most_exact=most_exact)
+    top = steps(everything, span)
+    if not len(everything.start):
+        top = top._replace(values=np.full(len(top.values), np.nan))
+    most = np.nanmax([line.values.max(), np.fmax.reduce(top.values)])
+    dimensions = {"kdims": "time", "vdims": unit}
+    return hv.Overlay(
+        [
+            hv.Area(line.corners, **dimensions, label="used").opts(
+                hv.opts.Area(color=colour, fill_alpha=0.25, line_color=colour, line_width=1.5)
+            ),
+            hv.Curve(line.corners, **dimensions, label="used").opts(
+                hv.opts.Curve(color=colour, line_width=1.5, tools=["hover"])
+            ),
+            hv.Curve(top.corners, **dimensions, label="all").opts(
+                hv.opts.Curve(color=ALL, line_width=2, tools=["hover"])
+            ),
+        ]
+    ).opts(
+        hv.opts.Overlay(
+            show_legend=False,
+            ylabel=unit,
+            hooks=[count_axis] if is_count else [],
+            ylim=(0, float(most) * 1.08 or 1.0),
+            xlim=(span.start, span.end),
+            default_tools=list(TIME_TOOLS),
+        )
+    )
+
+
+def busy(tries: pd.DataFrame, nodes: pd.DataFrame, until: np.datetime64) -> Amounts:
+    """Return the tries that ran; where there are managers, those in their blocks."""
+    start = tries["running"].to_numpy()
+    is_counted = ~np.isnat(start)
+    if len(nodes):
+        is_counted &= (tries["block"] != "").to_numpy()
+    ended = tries["ended"].to_numpy()
+    end: np.ndarray = ended.copy()
+    end[np.isnat(ended)] = until
+    return Amounts(start, end, np.ones(len(tries))).of(is_counted)
+
+
+def _in_gb(amounts: Amounts) -> Amounts:
+    return amounts._replace(amount=amounts.amount / _GB)
+
+
+def against(part: Amounts, whole: Amounts, span: Span) -> str:
+    """Return means over the time in which there was something to use, and their share."""
+    there_s = lasted_s(whole, span)
+    if not there_s:
+        return f"{mean(part, span):.3g} of 0"
+    used_s, whole_s = total_s(part, span), total_s(whole, span)
+    return f"{used_s / there_s:.3g} of {whole_s / there_s:.3g} ({100 * used_s / whole_s:.3g} %)"
+
+
+def _all_words(everything: Amounts, span: Span, unit: str) -> str:
+    if not len(everything.start):
+        return " How much there was is not known: no manager has reported."
+    most = steps(everything, span).values.max()
+    return f" There were at most {most:.3g} {unit}."
+
+
+def _unsampled(used: pd.DataFrame) -> str:
+    return "a try needs two samples for it." if len(used) else "no try was sampled."
+
+
+def _drawn(line: Steps) -> str:
+    return "" if line.is_exact else f" Drawn: the mean of each of {PIECES} stretches."

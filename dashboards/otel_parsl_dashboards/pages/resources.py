@@ -1,0 +1,350 @@
+"""What a run used of what it had: ``/workflow/RUN/resource_usage``."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from otel_parsl.cli import words
+from otel_parsl_dashboards.data import frames
+from otel_parsl_dashboards.data.lanes import natural
+from otel_parsl_dashboards.elements import capacity, task_resources, usage, used_of_all
+from otel_parsl_dashboards.elements.levels import Amounts, mean, steps, total_s
+from otel_parsl_dashboards.elements.task_resources import memory_words
+from otel_parsl_dashboards.pages.page import Facts, Plot, RunPage, View
+from otel_parsl_dashboards.shell.environment import number_words, share_words, time_words
+
+_NEEDS = ("tries", "nodes", "samples")
+_NOT_SAMPLED = "not sampled"
+
+
+def facts(view: View) -> Facts:
+    """Return what the page says beside its plots."""
+    if not all(map(view.snapshot.has, _NEEDS)):
+        return {"is_read": False, "cards": [], "apps": [], "hosts": [], "lacks": [], "window": None}
+
+    def made() -> Facts:
+        return {
+            "is_read": True,
+            "cards": _cards(view),
+            "apps": _apps(view),
+            "hosts": _hosts(view),
+            "lacks": _lacks(view),
+            "window": _window(view),
+        }
+
+    found: Facts = view.snapshot.once(("resources", view.window), made)
+    return found
+
+
+def _used(view: View) -> pd.DataFrame:
+    """Return what tries used from sample to sample, of the whole run."""
+    snapshot = view.snapshot
+    found: pd.DataFrame = snapshot.once(
+        "usage",
+        lambda: usage.intervals(
+            snapshot.samples,
+            snapshot.tries,
+            until=snapshot.until,
+            counts_from_try=snapshot.run.is_ours,
+        ),
+    )
+    return found
+
+
+def _used_within(view: View) -> pd.DataFrame:
+    used = _used(view)
+    if view.window is None:
+        return used
+    span = view.span
+    used = used[(used["start"] < span.end) & (used["end"] > span.start)]
+    return used.assign(
+        start=np.maximum(used["start"].to_numpy(), span.start),
+        end=np.minimum(used["end"].to_numpy(), span.end),
+    )
+
+
+def _samples(view: View) -> pd.DataFrame:
+    """Return the samples within the window, with the app and host of their tries."""
+    snapshot = view.snapshot
+
+    def found() -> pd.DataFrame:
+        located = snapshot.once("located", lambda: usage.located(snapshot.samples, snapshot.tries))
+        window = view.window
+        if window is None:
+            return located
+        time = located["time"].to_numpy()
+        return located[(time >= window.start) & (time <= window.end)]
+
+    result: pd.DataFrame = snapshot.once(("located", view.window), found)
+    return result
+
+
+def _by_task(view: View) -> pd.DataFrame:
+    found: pd.DataFrame = view.snapshot.once(
+        ("by task", view.window), lambda: usage.by_task(_samples(view), "app")
+    )
+    return found
+
+
+def _cards(view: View) -> list[Facts]:
+    span, until, nodes = view.span, view.snapshot.until, view.snapshot.nodes
+    connected = capacity.workers(nodes, until)
+    busy = used_of_all.busy(view.snapshot.tries, nodes, until)
+    used = _used(view)
+    cores, memory = usage.amounts(used, "cores"), usage.amounts(used, "memory_bytes")
+    all_cores = capacity.of_hosts(nodes, until, "cpu_count")
+    all_memory = capacity.of_hosts(nodes, until, "memory_bytes")
+    has_cpu = bool(np.isfinite(cores.amount).any())
+    has_memory = bool(np.isfinite(memory.amount).any())
+    efficiency = _mean_cores(_used_within(view))
+    most = float(steps(memory, span).values.max())
+    most_memory = float(steps(all_memory, span).values.max())
+    return [
+        {
+            "name": "Workers busy",
+            "value": share_words(total_s(busy, span), total_s(connected, span))
+            if len(connected.start)
+            else words.UNKNOWN,
+            "more": f"at most {steps(connected, span).values.max():,.0f} connected"
+            if len(connected.start)
+            else "no manager has reported",
+            "help": "The time that tries ran on workers, as a share of the time that workers were"
+            " connected.",
+        },
+        {
+            "name": "Cores used",
+            "value": _cores_words(view, cores, all_cores) if has_cpu else _NOT_SAMPLED,
+            "more": f"of at most {steps(all_cores, span).values.max():,.0f} cores"
+            if len(all_cores.start)
+            else "cores, on average",
+            "help": "The CPU seconds of tries, in their code and in the kernel, as a share of the"
+            " cores there were for as long as they were there. Only what lies between samples is"
+            " known.",
+        },
+        {
+            "name": "Cores a try",
+            "value": words.UNKNOWN if efficiency is None else f"{efficiency:.3g}",
+            "more": "on average, while tries ran",
+            "help": "The CPU seconds of tries over the seconds that they ran, as far as they were"
+            " sampled: 1 is a core kept busy, and much less is a try that waits.",
+        },
+        {
+            "name": "Most memory",
+            "value": memory_words(most) if has_memory else _NOT_SAMPLED,
+            "more": f"of {memory_words(most_memory)}" if most_memory else "of a size not known",
+            "help": "The most resident memory of all tries at one moment, by their samples. Memory"
+            " that processes share counts once for each of them.",
+        },
+    ]
+
+
+def _cores_words(view: View, cores: Amounts, everything: Amounts) -> str:
+    if not len(everything.start):
+        return f"{mean(cores, view.span):.3g}"
+    return share_words(total_s(cores, view.span), total_s(everything, view.span))
+
+
+def _mean_cores(used: pd.DataFrame) -> float | None:
+    known = used[used["cores"].notna()]
+    lasted = frames.seconds(known["end"], known["start"])
+    return float((known["cores"] * lasted).sum() / lasted.sum()) if len(known) else None
+
+
+def _apps(view: View) -> list[Facts]:
+    """Return a row an app that has tasks: what they needed."""
+    ran = view.tries[view.tries["running"].notna()]
+    tasks = ran.groupby("app", observed=True)["task_id"].nunique()
+    by_task = _by_task(view)
+    cores = usage.efficiency(_used_within(view), "app")
+    return [
+        {
+            "name": app,
+            "colour": view.colours[app],
+            "tasks": int(tasks.get(app, 0)),
+            **_needed(by_task[by_task["app"] == app], cores.get(app)),
+        }
+        for app in view.snapshot.apps
+        if tasks.get(app, 0)
+    ]
+
+
+def _hosts(view: View) -> list[Facts]:
+    """Return a row a node, naturally sorted: what it had, and what its tasks needed."""
+    nodes, until, span = view.snapshot.nodes, view.snapshot.until, view.span
+    ran = view.tries[view.tries["running"].notna()]
+    tasks = ran.groupby("host", observed=True)["task_id"].nunique()
+    by_task = usage.by_task(_samples(view), "host")
+    cores = usage.efficiency(_used_within(view), "host")
+    rows = []
+    for host in sorted({*nodes["host"].unique(), *tasks.index} - {""}, key=natural):
+        here = nodes[nodes["host"] == host]
+        connected = capacity.workers(here, until)
+        busy = used_of_all.busy(
+            view.snapshot.tries[view.snapshot.tries["host"] == host], nodes, until
+        )
+        rows.append(
+            {
+                "name": host,
+                "cores": _most(here, "cpu_count"),
+                "memory": memory_words(_most(here, "memory_bytes")),
+                "workers": number_words(int(steps(connected, span).values.max()))
+                if len(here)
+                else words.UNKNOWN,
+                "busy": share_words(total_s(busy, span), total_s(connected, span)),
+                "tasks": int(tasks.get(host, 0)),
+                **_needed(by_task[by_task["host"] == host], cores.get(host)),
+            }
+        )
+    return rows
+
+
+def _most(nodes: pd.DataFrame, column: str) -> float | None:
+    known = nodes[column].dropna()
+    return float(known.max()) if len(known) else None
+
+
+def _needed(by_task: pd.DataFrame, cores: Any) -> Facts:
+    """Return what tasks needed; of none that was sampled, nothing."""
+    most = by_task["memory_max_bytes"].max()
+    cpu = by_task["cpu_user_s"]
+    return {
+        "sampled": len(by_task),
+        "cpu_mean_s": float(cpu.mean()) if cpu.notna().any() else None,
+        "cpu_max_s": float(cpu.max()) if cpu.notna().any() else None,
+        "used_cores": None if cores is None or np.isnan(cores) else float(cores),
+        "memory_mean": memory_words(float(by_task["memory_mean_bytes"].mean())),
+        "memory_max": memory_words(float(most)),
+    }
+
+
+def _lacks(view: View) -> list[str]:
+    """Return what there is nothing of, and how it is had."""
+    snapshot = view.snapshot
+    if not len(snapshot.tries) or not snapshot.tries["running"].notna().any():
+        return []
+    lacks = []
+    if not len(snapshot.samples):
+        lacks.append(
+            "No task was sampled, so that CPU time and memory are not known. Samples are taken of"
+            " tasks on executors with worker processes, such as HighThroughputExecutor; not of"
+            " threads. They need resource_monitoring_enabled=True and a"
+            " resource_monitoring_interval above 0 in the monitoring hub."
+        )
+    elif not snapshot.run.is_ours:
+        lacks.append(
+            "Parsl's own hub wrote this run: it counts CPU time from the start of a worker, so that"
+            " the CPU time of a task holds that of the tasks which its worker had before. Cores"
+            " used are right: they come from what was added between samples."
+        )
+    if not len(snapshot.nodes):
+        lacks.append(
+            "No manager has reported, so that connected workers, all cores and all memory are not"
+            " known. Managers report where tasks run on HighThroughputExecutor; threads have none."
+        )
+    return lacks
+
+
+def _window(view: View) -> Facts | None:
+    if view.window is None:
+        return None
+    return {"start": time_words(view.window.start), "end": time_words(view.window.end)}
+
+
+def _histogram(column: str, title: str, explained: str) -> Plot:
+    return Plot(
+        key=column.replace("_", "-"),
+        title=title,
+        help=explained,
+        draw=lambda view: task_resources.task_histogram(_by_task(view), column),
+        summarise=lambda view: task_resources.summarise(_by_task(view), column),
+        needs=_NEEDS,
+        height=200,
+        follows_window=True,
+    )
+
+
+_timed = partial(Plot, needs=_NEEDS, height=200, is_timed=True, follows_window=True)
+
+PAGE = RunPage(
+    path="resource_usage",
+    tab="Resources",
+    template="resources.html",
+    facts=facts,
+    fragments=("cards", "apps", "hosts", "lacks", "window"),
+    needs=_NEEDS,
+    plots=(
+        _timed(
+            key="workers",
+            title="Busy and connected workers",
+            help="Tries between running and running_ended, against the workers of the managers that"
+            " took tasks, by each manager's latest report. Where no manager reports, all tries that"
+            " ran.",
+            hint="drag over a stretch of time: the page shows that alone",
+            draw=lambda view: used_of_all.busy_workers(
+                view.snapshot.tries,
+                view.snapshot.nodes,
+                span=view.span,
+                until=view.snapshot.until,
+            ),
+            summarise=lambda view: used_of_all.summarise_workers(
+                view.snapshot.tries,
+                view.snapshot.nodes,
+                span=view.span,
+                until=view.snapshot.until,
+            ),
+            legend=lambda _view: [
+                ("busy", used_of_all.WORKERS),
+                ("connected", used_of_all.ALL),
+            ],
+        ),
+        _timed(
+            key="cores",
+            title="Used and all cores",
+            help="The CPU seconds that tries spent from one sample to the next, over the time"
+            " between them, summed over tries; against the cores of the hosts whose managers took"
+            " tasks, a host once. Children of a try count with it.",
+            draw=lambda view: used_of_all.used_cores(
+                _used(view), view.snapshot.nodes, span=view.span, until=view.snapshot.until
+            ),
+            summarise=lambda view: used_of_all.summarise_cores(
+                _used(view), view.snapshot.nodes, span=view.span, until=view.snapshot.until
+            ),
+            legend=lambda _view: [("used", used_of_all.CORES), ("all", used_of_all.ALL)],
+        ),
+        _timed(
+            key="memory",
+            title="Used and all memory",
+            help="The resident memory of the tries that ran, each by its next sample, and after"
+            " its last by that one; against the memory of the hosts whose managers took tasks, a"
+            " host once. A GB is 1,000,000,000 bytes.",
+            draw=lambda view: used_of_all.used_memory(
+                _used(view), view.snapshot.nodes, span=view.span, until=view.snapshot.until
+            ),
+            summarise=lambda view: used_of_all.summarise_memory(
+                _used(view), view.snapshot.nodes, span=view.span, until=view.snapshot.until
+            ),
+            legend=lambda _view: [("used", used_of_all.MEMORY), ("all", used_of_all.ALL)],
+        ),
+        _histogram(
+            "cpu_user_s",
+            "CPU user time of tasks",
+            "The most CPU seconds in its own code that any sample of a task says. Tasks that were"
+            " not sampled are left out.",
+        ),
+        _histogram(
+            "memory_mean_bytes",
+            "Mean memory of tasks",
+            "The mean resident memory of a task's samples.",
+        ),
+        _histogram(
+            "memory_max_bytes",
+            "Most memory of tasks",
+            "The most resident memory that any sample of a task says. A peak between two samples"
+            " is not seen.",
+        ),
+    ),
+)
