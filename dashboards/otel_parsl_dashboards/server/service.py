@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import signal
 from collections.abc import Callable
+from functools import partial
 from typing import Any, TextIO
 
 import panel as pn
@@ -60,14 +62,13 @@ def serve(
         PortBusy: It cannot listen there.
     """
     root_path = "/" + root_path.strip("/") if root_path.strip("/") else ""
-    number = free_port(address, port)
     provider = TokenAuthProvider(token)
     _use_our_handlers()
     pn.extension(console_output="disable")
     loop = IOLoop.current()
-    server: Any = get_server(
+    make = partial(
+        get_server,
         routes(library),
-        port=number,
         address=address,
         loop=loop,
         show=False,
@@ -79,6 +80,7 @@ def serve(
         keep_alive_milliseconds=_KEEP_ALIVE_MS,
         unused_session_lifetime_milliseconds=_UNUSED_SESSION_MS,
     )
+    number, server = _listening(make, address, port)
     application = server._tornado
     application.settings.update(
         otel_parsl_library=library,
@@ -102,6 +104,18 @@ def serve(
     finally:
         library.close()
         server.stop()
+
+
+def _listening(make: Callable[..., Any], address: str, port: int | None) -> tuple[int, Any]:
+    """Return a port and a server on it."""
+    while True:
+        number = free_port(address, port)
+        try:
+            return number, make(port=number)
+        except OSError as error:
+            # Another program has taken it since: the next one, or PortBusy where it was named.
+            if error.errno != errno.EADDRINUSE:
+                raise
 
 
 def _use_our_handlers() -> None:
