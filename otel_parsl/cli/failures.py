@@ -18,7 +18,6 @@ from otel_parsl.cli.run_arguments import (
     add_run,
     opened_run,
 )
-from otel_parsl.message_template import template
 from otel_parsl.query.counts import select_lost
 from otel_parsl.query.failure_groups import FailureGroup
 from otel_parsl.query.failures import select_failure_groups
@@ -27,6 +26,7 @@ from otel_parsl.query.runs import Run
 from otel_parsl.query.workers import (
     Block,
     DeadExecutor,
+    alike,
     select_blocks,
     select_dead_executors,
 )
@@ -99,8 +99,8 @@ def _lines(failures: _Failures, limit: int, *, with_stack: bool) -> list[str]:
     for executor in failures.executors:
         has_blocks = any(block.executor == executor.executor for block in failures.blocks)
         lines += ["", *_executor_lines(executor, failures.run, has_blocks=has_blocks)]
-    for alike in _alike(failures.blocks):
-        lines += ["", *_block_lines(alike, failures.run)]
+    for blocks in alike(failures.blocks):
+        lines += ["", *_block_lines(blocks, failures.run)]
     for group in groups[:limit]:
         lines += ["", *_group_lines(group, failures.run, with_stack=with_stack)]
     if len(groups) > limit:
@@ -186,28 +186,18 @@ def _executor_lines(executor: DeadExecutor, run: Run, *, has_blocks: bool) -> li
     return [*lines, f"  {paint('seen', 'dim')}      {words.local(executor.changed_at, run.zone)}"]
 
 
-def _alike(blocks: list[Block]) -> list[list[Block]]:
-    """Put together the blocks that ended alike: a scheduler may refuse one every few seconds."""
-    groups: dict[tuple[object, ...], list[Block]] = {}
-    for block in blocks:
-        said = template(block.submit_error or block.message or "")
-        groups.setdefault((block.executor, block.status, block.exit_code, said), []).append(block)
-    return list(groups.values())
-
-
-def _block_lines(alike: list[Block], run: Run) -> list[str]:
-    block = alike[-1]
+def _block_lines(blocks: list[Block], run: Run) -> list[str]:
+    block = blocks[-1]
     where = f"block {block.block_id} of {block.executor}"
     if block.job_id:
         where += f"  job {block.job_id}"
     if block.exit_code is not None:
         where += f"  exit code {block.exit_code}"
     lines = [f"{paint('block_' + block.status.lower(), 'red')}  {words.visible(where)}"]
-    said = block.submit_error or block.message or ""
-    lines += [f"  {line}" for line in words.visible_lines(said) if line.strip()]
+    lines += [f"  {line}" for line in words.visible_lines(block.said) if line.strip()]
     lines.append(f"  {paint('seen', 'dim')}      {words.local(block.changed_at, run.zone)}")
-    if len(alike) > 1:
-        others = [other.block_id for other in alike[:-1]]
+    if len(blocks) > 1:
+        others = [other.block_id for other in blocks[:-1]]
         shown = ", ".join(others[-_BLOCKS_SHOWN:])
         more = " and earlier ones" if len(others) > _BLOCKS_SHOWN else ""
         number = words.counted(len(others), "more block")

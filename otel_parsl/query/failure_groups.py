@@ -69,6 +69,24 @@ class FailureGroup(NamedTuple):
         )
 
 
+class FailedTry(NamedTuple):
+    """One of the tries of a group."""
+
+    task_id: int
+    try_id: int
+    is_final: bool
+    """Whether its task was given up with it."""
+
+
+class GroupMembers(NamedTuple):
+    """The tries of a group, and what is folded under it: the first of each."""
+
+    tries: list[FailedTry]
+    """Those that tasks were given up with come first; then by task."""
+    dependents: list[int]
+    """Tasks that failed because one of the group's did, by id."""
+
+
 class Propagated(NamedTuple):
     """Failed tries of one group that go back to the failure of one other task."""
 

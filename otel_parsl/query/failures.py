@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from itertools import chain
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Select, case, func, select
 
@@ -28,6 +28,7 @@ from otel_parsl.query.told_failures import select_told_groups
 from otel_parsl.query.tries import ids_in
 from otel_parsl.schema import otel_edge, otel_failure, otel_task, try_
 
+Key = TypeVar("Key", int, str)
 _AT_ONCE = 500
 _failure = otel_failure.c
 
@@ -133,10 +134,21 @@ def _propagated(connection: Connection, run: Run) -> list[Propagated]:
 
 
 def _propagated_unsaid(connection: Connection, run: Run) -> list[Propagated]:
-    """Return those whose text does not say which task they go back to."""
-    query = _of_run(run, _failure.task_id, _failure.fingerprint, _failure.is_final).where(
-        _failure.fate.in_(PROPAGATED), _failure.caused_by.is_(None)
-    )
+    return [
+        Propagated(row.fingerprint, root, 1, int(row.is_final))
+        for row, root in unsaid_roots(connection, run)
+    ]
+
+
+def unsaid_roots(connection: Connection, run: Run) -> list[tuple[Any, int]]:
+    """
+    Return the failed tries whose text does not say which task they go back to, with that task.
+
+    Each is a row with ``task_id``, ``try_id``, ``fingerprint`` and ``is_final``.
+    """
+    query = _of_run(
+        run, _failure.task_id, _failure.try_id, _failure.fingerprint, _failure.is_final
+    ).where(_failure.fate.in_(PROPAGATED), _failure.caused_by.is_(None))
     rows = list(connection.execute(query))
     if not rows:
         return []
@@ -151,15 +163,11 @@ def _propagated_unsaid(connection: Connection, run: Run) -> list[Propagated]:
         level = above - edges.keys()
     failed = _failed_by_themselves(connection, run, {*tasks, *chain(*edges.values())})
     roots = roots_by_edges(tasks, edges, failed)
-    return [
-        Propagated(row.fingerprint, roots[row.task_id], 1, int(row.is_final))
-        for row in rows
-        if row.task_id in roots
-    ]
+    return [(row, roots[row.task_id]) for row in rows if row.task_id in roots]
 
 
 def _edges(connection: Connection, run: Run, task_ids: Iterable[int]) -> Iterator[tuple[int, int]]:
-    for chunk in _chunks(task_ids):
+    for chunk in chunks(task_ids):
         query = select(otel_edge.c.task_id, otel_edge.c.on_task_id).where(
             otel_edge.c.run_id == run.run_id, otel_edge.c.task_id.in_(chunk)
         )
@@ -170,7 +178,7 @@ def _failed_by_themselves(
     connection: Connection, run: Run, task_ids: Iterable[int]
 ) -> dict[int, bool]:
     found: dict[int, bool] = {}
-    for chunk in _chunks(task_ids):
+    for chunk in chunks(task_ids):
         query = _of_run(run, _failure.task_id, _failure.fate).where(
             _failure.task_id.in_(chunk), _failure.is_final
         )
@@ -185,7 +193,7 @@ def _final_fingerprints(
 ) -> dict[int, str]:
     """Return the groups that tasks were given up in."""
     found: dict[int, str] = {}
-    for chunk in _chunks(task_ids):
+    for chunk in chunks(task_ids):
         query = _of_run(run, _failure.task_id, _failure.fingerprint).where(
             _failure.task_id.in_(chunk), _failure.is_final
         )
@@ -193,8 +201,9 @@ def _final_fingerprints(
     return found
 
 
-def _chunks(task_ids: Iterable[int]) -> Iterator[list[int]]:
-    wanted = sorted(task_ids)
+def chunks(keys: Iterable[Key]) -> Iterator[list[Key]]:
+    """Give keys in such numbers as one query may name."""
+    wanted = sorted(keys)
     for start in range(0, len(wanted), _AT_ONCE):
         yield wanted[start : start + _AT_ONCE]
 

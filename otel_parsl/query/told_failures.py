@@ -14,7 +14,9 @@ from sqlalchemy import Connection, exists, or_, select
 from otel_parsl.failures import Failure, describe_failure
 from otel_parsl.query.failure_groups import (
     PROPAGATED,
+    FailedTry,
     FailureGroup,
+    GroupMembers,
     GroupSums,
     Propagated,
     grouped,
@@ -43,6 +45,29 @@ def select_told_groups(connection: Connection, run: Run) -> list[FailureGroup]:
     sums = {name: _sums(items, run, recovered) for name, items in by_group.items()}
     groups = grouped(sums, _propagated(connection, run, told), _final_fingerprints(told))
     return [_with_example(group, by_group[group.fingerprint]) for group in groups]
+
+
+def select_told_members(
+    connection: Connection, run: Run, fingerprint: str, *, limit: int
+) -> GroupMembers:
+    """Return the first tries of a group, and the first tasks that are folded under it."""
+    told = _select(connection, run)
+    final = {item.row.task_id: item.failure for item in told if item.is_final}
+    folded = {
+        (item.row.task_id, item.row.try_id): final[root].fingerprint
+        for item, root in _with_roots(connection, run, told)
+        if root in final and final[root].fate.value not in PROPAGATED
+    }
+    tries, dependents = [], []
+    for item in told:
+        key = item.row.task_id, item.row.try_id
+        cause = folded.get(key)
+        if cause is None and item.failure.fingerprint == fingerprint:
+            tries.append(FailedTry(*key, item.is_final))
+        elif cause == fingerprint and item.is_final:
+            dependents.append(item.row.task_id)
+    tries.sort(key=lambda each: not each.is_final)  # they come by task
+    return GroupMembers(tries[:limit], sorted(dependents)[:limit])
 
 
 def _select(connection: Connection, run: Run) -> list[_Told]:
@@ -112,6 +137,14 @@ def _sums(items: list[_Told], run: Run, executed: set[int]) -> GroupSums:
 
 
 def _propagated(connection: Connection, run: Run, told: list[_Told]) -> list[Propagated]:
+    return [
+        Propagated(item.failure.fingerprint, root, 1, int(item.is_final))
+        for item, root in _with_roots(connection, run, told)
+    ]
+
+
+def _with_roots(connection: Connection, run: Run, told: list[_Told]) -> list[tuple[_Told, int]]:
+    """Return what failed because of another task, with that task."""
     ours = [item for item in told if item.failure.fate.value in PROPAGATED]
     unsaid = {item.row.task_id for item in ours if not item.failure.caused_by}
     roots = _roots(connection, run, told, unsaid) if unsaid else {}
@@ -120,7 +153,7 @@ def _propagated(connection: Connection, run: Run, told: list[_Told]) -> list[Pro
         causes = item.failure.caused_by
         root = causes[-1] if causes else roots.get(item.row.task_id)
         if root is not None:
-            found.append(Propagated(item.failure.fingerprint, root, 1, int(item.is_final)))
+            found.append((item, root))
     return found
 
 

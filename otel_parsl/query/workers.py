@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import datetime
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, func, select
 
+from otel_parsl.message_template import template
 from otel_parsl.query.runs import Run
 from otel_parsl.query.times import utc_from_local, utc_from_ns
 from otel_parsl.query.versions import is_there, known
@@ -45,6 +47,11 @@ class Block(NamedTuple):
         """Whether it ended, or stands, as nobody wanted it to."""
         return self.status in TROUBLE or self.exit_code not in (None, 0)
 
+    @property
+    def said(self) -> str:
+        """The scheduler's words, or else the provider's; empty for none."""
+        return self.submit_error or self.message or ""
+
 
 class DeadExecutor(NamedTuple):
     """An executor that runs nothing any more."""
@@ -77,6 +84,15 @@ def select_blocks(connection: Connection, run: Run) -> list[Block]:
     """Return all blocks with their latest status, by executor and in the order of their ids."""
     blocks = _blocks_of_ours(connection, run) if run.is_ours else _blocks_of_parsls(connection, run)
     return sorted(blocks, key=lambda item: (item.executor, _number(item.block_id), item.block_id))
+
+
+def alike(blocks: Iterable[Block]) -> list[list[Block]]:
+    """Put together the blocks that ended alike: a scheduler may refuse one every few seconds."""
+    groups: dict[tuple[object, ...], list[Block]] = {}
+    for item in blocks:
+        key = item.executor, item.status, item.exit_code, template(item.said)
+        groups.setdefault(key, []).append(item)
+    return list(groups.values())
 
 
 def _number(block_id: str) -> int:

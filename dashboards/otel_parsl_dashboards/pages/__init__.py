@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
-from otel_parsl_dashboards.pages import resources, task, workflow
+from otel_parsl_dashboards.pages import failure, failures, resources, task, workflow
 from otel_parsl_dashboards.pages.page import RunPage
 
-RUN_PAGES: tuple[RunPage, ...] = (workflow.PAGE, resources.PAGE, task.PAGE)
+RUN_PAGES: tuple[RunPage, ...] = (
+    workflow.PAGE,
+    failures.PAGE,
+    failure.PAGE,
+    resources.PAGE,
+    task.PAGE,
+)
 """In the order of the tabs."""

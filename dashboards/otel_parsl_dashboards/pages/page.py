@@ -108,6 +108,8 @@ class RunPage(NamedTuple):
     """Its numbers: quick, since the page waits for them; may raise NoSuchRun."""
     tab: str = ""
     """Its name among the run's tabs; none by default."""
+    tab_count: Callable[[Snapshot], int] = lambda _snapshot: 0
+    """A number of what is wrong, beside its tab; 0 is not shown."""
     plots: tuple[Plot, ...] = ()
     fragments: tuple[str, ...] = ()
     """Blocks of the template that change while the run goes on; each in an element ``f-BLOCK``."""

@@ -9,7 +9,7 @@ from otel_parsl.cli import words
 from otel_parsl.query.task_states import TaskState
 from otel_parsl_dashboards.data.generations import missing_words
 from otel_parsl_dashboards.data.snapshot import Snapshot
-from otel_parsl_dashboards.pages.page import Facts
+from otel_parsl_dashboards.pages.page import Facts, RunPage
 
 
 class Tab(NamedTuple):
@@ -18,6 +18,18 @@ class Tab(NamedTuple):
     name: str
     path: str
     is_here: bool
+    failures: int = 0
+
+    @property
+    def said(self) -> str:
+        """The number beside the name; empty for none."""
+        return words.number(self.failures) if self.failures else ""
+
+
+def failed_count(snapshot: Snapshot) -> int:
+    """Return how many tasks failed by themselves, or as Parsl counted where that is not known."""
+    standing = snapshot.standing
+    return standing.failed_count if standing.counts is None else standing.states[TaskState.FAILED]
 
 
 def header_facts(snapshot: Snapshot) -> Facts:
@@ -42,16 +54,25 @@ def header_facts(snapshot: Snapshot) -> Facts:
             if is_counted
             else standing.completed_count,
             "memoised_count": states[TaskState.MEMOISED],
-            "failed_count": states[TaskState.FAILED] if is_counted else standing.failed_count,
+            "failed_count": failed_count(snapshot),
             "dep_failed_count": states[TaskState.DEP_FAILED],
         },
         "notices": _notices(snapshot),
     }
 
 
-def tabs(names: Sequence[tuple[str, str]], here: str) -> list[Tab]:
-    """Return the run's tabs: names with their paths below the run's."""
-    return [Tab(name, path, path == here) for name, path in names]
+def tabs(pages: Sequence[RunPage], here: str, snapshot: Snapshot) -> list[Tab]:
+    """Return the tabs of those pages that have one; a page below one of them is in its tab."""
+    return [
+        Tab(
+            page.tab,
+            page.path,
+            here == page.path or (page.path != "" and here.startswith(page.path + "/")),
+            page.tab_count(snapshot),
+        )
+        for page in pages
+        if page.tab
+    ]
 
 
 def _notices(snapshot: Snapshot) -> list[str]:

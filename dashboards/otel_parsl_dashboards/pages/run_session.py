@@ -173,6 +173,7 @@ class RunSession(Session):
         def make() -> dict[str, str]:
             facts = self._facts(view)
             shown = self.fragments(facts)
+            shown |= {f"tab-{tab.path}": tab.said for tab in facts["tabs"]}
             for plot in self._page.plots:
                 shown[f"summary-{plot.key}"] = str(escape(facts["summaries"][plot.key]))
                 shown[f"legend-{plot.key}"] = str(legend(facts["legends"][plot.key]))
@@ -188,7 +189,6 @@ class RunSession(Session):
         from otel_parsl_dashboards.pages import RUN_PAGES
 
         run_root = f"{self._root}workflow/{path_part(self._run_id)}/"
-        names = [(page.tab, page.path) for page in RUN_PAGES if page.tab]
         return {
             "title": view.snapshot.run.name or "run",
             "root": self._root,
@@ -196,7 +196,7 @@ class RunSession(Session):
             "is_home": False,
             "is_run_page": self._page.path == "",
             "paths": {page.path for page in RUN_PAGES},
-            "tabs": tabs(names, self._page.path),
+            "tabs": tabs(RUN_PAGES, self._page.path, view.snapshot),
             "summaries": {plot.key: plot.say(view) for plot in self._page.plots},
             "legends": {plot.key: plot.legend(view) for plot in self._page.plots},
             **header_facts(view.snapshot),

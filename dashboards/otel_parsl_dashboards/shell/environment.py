@@ -110,6 +110,7 @@ templates.filters.update(
     time=time_words,
     size=words.size,
     visible=words.visible,
+    visible_lines=lambda text: "\n".join(words.visible_lines(text)),
     part=path_part,
 )
 

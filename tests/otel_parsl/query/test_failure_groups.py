@@ -6,7 +6,8 @@ import datetime
 from pathlib import Path
 
 from otel_parsl.query.engine import open_database
-from otel_parsl.query.failure_groups import FailureGroup, roots_by_edges
+from otel_parsl.query.failure_groups import FailedTry, FailureGroup, GroupMembers, roots_by_edges
+from otel_parsl.query.failure_members import select_group_members
 from otel_parsl.query.failures import select_failure_groups
 from otel_parsl.query.runs import find_run
 from tests.support.recorded_databases import first_run_id, rows
@@ -167,6 +168,50 @@ def test_cause_that_is_not_known_stays_a_group(tmp_path: Path) -> None:
         1,
         0,
     )
+
+
+def _members(path: Path, *, limit: int = 1000) -> list[tuple[FailureGroup, GroupMembers]]:
+    database = open_database(str(path))
+    with database.read() as connection:
+        run = find_run(connection, "000", has_otel=database.has_otel)
+        return [
+            (group, select_group_members(connection, run, group, limit=limit))
+            for group in select_failure_groups(connection, run)
+        ]
+
+
+def test_members_are_as_many_as_their_group_counts(recorded_database: Path) -> None:
+    """The tries and dependents that are listed are those counted, and each is in one group."""
+    found = _members(recorded_database)
+
+    assert [
+        (len(members.tries), sum(each.is_final for each in members.tries), len(members.dependents))
+        for _, members in found
+    ] == [(group.tries, group.failed_tasks, group.dependents) for group, _ in found]
+    listed = [each[:2] for _, members in found for each in members.tries]
+    assert len(listed) == len(set(listed))
+
+
+def test_members_are_the_first_ones_those_given_up_before_others(tmp_path: Path) -> None:
+    """A limit keeps the first tries that tasks were given up with, and the first dependents."""
+    _store_failures(f"sqlite:///{tmp_path}/monitoring.db")
+
+    (_, empty), (_, full) = _members(tmp_path / "monitoring.db", limit=3)
+
+    assert empty == GroupMembers([FailedTry(number, 0, True) for number in (0, 1, 2)], [3, 4, 5])
+    assert full == GroupMembers([FailedTry(7, 0, False), FailedTry(8, 0, False)], [])
+
+
+def test_members_of_a_cause_that_is_not_known_are_listed(tmp_path: Path) -> None:
+    """What goes back to no row is listed as its own group."""
+    path = tmp_path / "monitoring.db"
+    with StoredRun(f"sqlite:///{path}") as run:
+        text = "DependencyError([(ValueError('x'), 'task 5')], 6)"
+        run.task(6, "pending", "dep_fail", depends="5", fail_history=text)
+
+    ((_, members),) = _members(path)
+
+    assert members == GroupMembers([FailedTry(6, 0, True)], [])
 
 
 def test_run_without_failures_has_no_groups(recorded_database: Path) -> None:

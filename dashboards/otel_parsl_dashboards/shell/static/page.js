@@ -5,11 +5,19 @@
       if (command.kind === "html") {
         const element = document.getElementById("f-" + command.id);
         // What has the keyboard or is being selected stays under the reader's hands.
-        if (element && !holdsReader(element)) element.innerHTML = command.html;
+        if (element && !holdsReader(element)) put(element, command.html);
       } else if (command.kind === "query") {
         history.replaceState(null, "", location.pathname + command.query + location.hash);
       }
     }
+  };
+  // What the reader has opened stays open, and what has the keyboard keeps it, by their ids.
+  const put = (element, html) => {
+    const open = [...element.querySelectorAll("details[open][id]")].map((each) => each.id);
+    const focused = element.contains(document.activeElement) && document.activeElement.id;
+    element.innerHTML = html;
+    for (const id of open) document.getElementById(id)?.setAttribute("open", "");
+    if (focused) document.getElementById(focused)?.focus({ preventScroll: true });
   };
   const holdsReader = (element) => {
     const selection = document.getSelection();

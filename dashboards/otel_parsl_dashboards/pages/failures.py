@@ -1,0 +1,167 @@
+"""Why tasks and blocks failed, by cause: ``/workflow/RUN/failures``."""
+
+from __future__ import annotations
+
+from otel_parsl.cli import words
+from otel_parsl.query.failure_groups import FailureGroup
+from otel_parsl.query.failures import select_failure_groups
+from otel_parsl.query.workers import Block, alike, select_blocks, select_dead_executors
+from otel_parsl_dashboards.data.file_end import file_end
+from otel_parsl_dashboards.data.snapshot import Snapshot
+from otel_parsl_dashboards.elements import failures_over_time
+from otel_parsl_dashboards.pages.page import Facts, Plot, RunPage, View
+from otel_parsl_dashboards.pages.run_header import failed_count
+from otel_parsl_dashboards.shell.environment import time_words
+
+_GROUPS_SHOWN = 100
+_HOSTS_SHOWN = 8
+_BLOCKS_SHOWN = 10
+
+
+def failure_groups(view: View) -> list[FailureGroup]:
+    """Return the causes of all of the run, those that cost most tasks first."""
+
+    def read() -> list[FailureGroup]:
+        with view.source.read() as connection:
+            return select_failure_groups(connection, view.snapshot.run)
+
+    return view.snapshot.once("failure groups", read)
+
+
+def group_facts(group: FailureGroup, snapshot: Snapshot) -> Facts:
+    """Return what both pages say of a cause."""
+    zone = snapshot.run.zone
+    hidden = len(group.hosts) - _HOSTS_SHOWN
+    waiting = group.tasks - group.failed_tasks - group.recovered_tasks
+    return {
+        "fingerprint": group.fingerprint,
+        "fate": group.fate,
+        "exception": (group.exception_type or "").rpartition(".")[2],
+        "frame": group.frame,
+        "template": group.template,
+        "message": group.message if group.message != group.template else None,
+        "tries": group.tries,
+        "failed_tasks": group.failed_tasks,
+        "recovered_tasks": group.recovered_tasks,
+        "other_tasks": max(waiting, 0),
+        "dependents": group.dependents,
+        "first": words.local(group.first_at, zone),
+        "last": words.local(group.last_at, zone),
+        "apps": group.apps,
+        "hosts": group.hosts[:_HOSTS_SHOWN],
+        "hidden_hosts": max(hidden, 0),
+        "example": (group.example_task, group.example_try),
+    }
+
+
+def facts(view: View) -> Facts:
+    """Return what the page says beside its plot."""
+    every = failure_groups(view)
+    groups = [group for group in every if _is_in(group, view)]
+    return {
+        "groups": [group_facts(group, view.snapshot) for group in groups[:_GROUPS_SHOWN]],
+        "hidden_groups": max(len(groups) - _GROUPS_SHOWN, 0),
+        "sums": _sums(groups),
+        "trouble": view.snapshot.once("trouble", lambda: _trouble(view)),
+        "has_failed": bool(every),
+        "is_ours": view.snapshot.run.is_ours,
+        "is_running": view.snapshot.standing.is_running,
+        "window": None
+        if view.window is None
+        else {"start": time_words(view.window.start), "end": time_words(view.window.end)},
+    }
+
+
+def _is_in(group: FailureGroup, view: View) -> bool:
+    """Tell whether a cause was seen within the window, as far as its first and last time say."""
+    window = view.window
+    if window is None or group.first_at is None or group.last_at is None:
+        return True
+    first, last = map(view.snapshot.standing.local, (group.first_at, group.last_at))
+    return bool(first <= window.end and last >= window.start)
+
+
+def _sums(groups: list[FailureGroup]) -> Facts:
+    return {
+        "causes": len(groups),
+        "failed": sum(group.failed_tasks for group in groups),
+        "dependents": sum(group.dependents for group in groups),
+        "recovered": sum(group.recovered_tasks for group in groups),
+    }
+
+
+def _trouble(view: View) -> Facts:
+    run = view.snapshot.run
+    with view.source.read() as connection:
+        blocks = [block for block in select_blocks(connection, run) if block.is_trouble]
+        executors = select_dead_executors(connection, run)
+    return {
+        "executors": [
+            {
+                "name": executor.executor,
+                "state": executor.state,
+                "said": executor.message,
+                "seen": words.local(executor.changed_at, run.zone),
+            }
+            for executor in executors
+        ],
+        "blocks": [_block(same, view) for same in alike(blocks)],
+    }
+
+
+def _block(same: list[Block], view: View) -> Facts:
+    """Return the last of some blocks that ended alike, and the ids of the others."""
+    block = same[-1]
+    others = [other.block_id for other in same[:-1]]
+    return {
+        **block_facts(block, view),
+        "others": others[-_BLOCKS_SHOWN:],
+        "hidden_others": max(len(others) - _BLOCKS_SHOWN, 0),
+    }
+
+
+def block_facts(block: Block, view: View) -> Facts:
+    """Return what is known of a block, and the ends of what its job printed."""
+    run = view.snapshot.run
+    paths = (("stdout", block.stdout_path), ("stderr", block.stderr_path))
+    return {
+        "executor": block.executor,
+        "block": block.block_id,
+        "status": block.status,
+        "is_trouble": block.is_trouble,
+        "job": block.job_id,
+        "exit_code": block.exit_code,
+        "said": block.said,
+        "seen": words.local(block.changed_at, run.zone),
+        "files": [(name, file_end(path, rundir=run.rundir)) for name, path in paths if path],
+    }
+
+
+PAGE = RunPage(
+    path="failures",
+    tab="Failures",
+    tab_count=failed_count,
+    template="failures.html",
+    facts=facts,
+    fragments=("sums", "window", "groups", "trouble"),
+    plots=(
+        Plot(
+            key="over-time",
+            title="Failures over time",
+            help="When tries failed, as the submit host saw it: each bar counts those in one"
+            " hundred and twentieth of the time in view.",
+            hint="drag over a stretch of time: the causes seen in it alone are listed",
+            draw=lambda view: failures_over_time.failures_over_time(
+                view.snapshot.statuses, span=view.span
+            ),
+            summarise=lambda view: failures_over_time.summarise(
+                view.snapshot.statuses, span=view.span
+            ),
+            legend=lambda _view: failures_over_time.LEGEND,
+            needs=("statuses",),
+            height=130,
+            is_timed=True,
+            follows_window=True,
+        ),
+    ),
+)
