@@ -48,10 +48,7 @@ class _Task(NamedTuple):
     def error(self) -> str | None:
         """The latest failure, in a line."""
         failure = next((item.failure for item in reversed(self.tries) if item.failure), None)
-        if failure is None:
-            return None
-        kind = (failure.exception_type or failure.fate).rpartition(".")[2]
-        return f"{kind}: {failure.message}" if failure.message else kind
+        return failure.in_a_line if failure is not None else None
 
     def run_s(self, now: datetime.datetime) -> float | None:
         """How long its last try ran, or has run so far."""

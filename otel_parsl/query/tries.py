@@ -34,6 +34,12 @@ class TryFailure(NamedTuple):
     caused_by: tuple[int, ...]
     """The failed tasks that it goes back to, the root last."""
 
+    @property
+    def in_a_line(self) -> str:
+        """What was raised, without its module, and what it says."""
+        kind = (self.exception_type or self.fate).rpartition(".")[2]
+        return f"{kind}: {self.message}" if self.message else kind
+
 
 class Try(NamedTuple):
     """One try of a task."""

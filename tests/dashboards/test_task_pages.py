@@ -1,4 +1,4 @@
-"""The pages of tasks say what the rows say, as SQL written by hand finds it."""
+"""The pages of tasks and apps say what the rows say, as SQL written by hand finds it."""
 
 from __future__ import annotations
 
@@ -135,14 +135,94 @@ def test_samples_are_drawn_where_there_are_some(
     assert _ids(_facts(opened, "#neighbours")["joins"].replace(" ", ",")) == _ids(joined)
 
 
+def test_tasks_are_filtered_sorted_and_paged_by_the_address(
+    opened: Tab, run_root: str, demo_database: Path
+) -> None:
+    """All Apps lists every task page by page; filter and order are those of its address."""
+    names = dict(rows(demo_database, "SELECT task_id, task_func_name FROM task"))
+    ids = sorted(names)
+    (app, number), *_ = rows(
+        demo_database, "SELECT task_func_name, count(*) FROM task GROUP BY 1 ORDER BY 2 DESC, 1"
+    )
+    failed = rows(
+        demo_database,
+        "SELECT CAST(task_id AS TEXT), task_func_name FROM status JOIN task USING (task_id)"
+        " WHERE task_status_name = 'failed' ORDER BY task_id DESC",
+    )
+
+    assert opened.open(f"{run_root}task/") == 200
+    first = [cells[0] for cells in opened.cells("#tasks")]
+    opened.page.get_by_role("link", name="Next").click()
+    opened.page.wait_for_url("**page=2**")
+    second = [cells[0] for cells in opened.cells("#tasks")]
+    opened.open(f"{run_root}task/?state=failed&sort=task&order=desc")
+    of_state = [tuple(cells[:2]) for cells in opened.cells("#tasks")]
+    opened.page.get_by_label("State").select_option("")
+    opened.page.get_by_label("App").select_option(app)
+    opened.page.get_by_role("button", name="Filter").click()
+    opened.page.wait_for_url("**app=*")
+
+    assert [int(task_id) for task_id in first + second] == ids
+    assert of_state == failed
+    assert opened.text("#shown").endswith(f"of {number} tasks.")
+    assert {cells[1] for cells in opened.cells("#tasks")} == {app}
+
+
+def test_app_has_its_counts_and_its_tasks(opened: Tab, run_root: str, demo_database: Path) -> None:
+    """An app's page, which the workflow's links to, has its counts, both plots and its tasks."""
+    app = value(
+        demo_database, "SELECT task_func_name FROM task ORDER BY task_fail_count DESC, 1 LIMIT 1"
+    )
+    depends = {
+        str(task_id): _ids(text)
+        for task_id, text in rows(
+            demo_database, "SELECT task_id, task_depends FROM task WHERE task_func_name = ?", app
+        )
+    }
+    ended = dict(
+        rows(
+            demo_database,
+            "SELECT task_status_name, count(*) FROM status JOIN task USING (task_id)"
+            " WHERE task_func_name = ? GROUP BY 1",
+            app,
+        )
+    )
+    slowest = value(
+        demo_database,
+        "SELECT CAST(task_id AS TEXT) FROM otel_try JOIN task USING (task_id) WHERE"
+        " task_func_name = ? GROUP BY 1 ORDER BY sum(ended_ns - running_ns) DESC LIMIT 1",
+        app,
+    )
+
+    opened.open(run_root)
+    opened.page.locator("#apps").get_by_role("link", name=app).click()
+    opened.page.wait_for_url(f"**/app/{app}")
+    opened.wait_drawn()
+    values = opened.page.locator(".card strong").all_inner_texts()
+
+    assert values[:3] == [
+        str(len(depends)),
+        str(ended.get("exec_done", 0)),
+        str(ended.get("failed", 0) + ended.get("dep_fail", 0)),
+    ]
+    shown = opened.cells("#tasks")
+    assert {cells[0]: _ids(cells[2].replace(" ", "")) for cells in shown} == depends
+    assert opened.cells("#slowest")[0][0] == slowest
+    assert all(len(opened.colours(plot)) > 1 for plot in ("run-times", "waits"))
+
+
 @pytest.mark.parametrize(
     ("path", "sentence"),
-    [("task/99999", "has no task 99999"), ("task/99999999999999999999", "has no task 9999")],
+    [
+        ("task/99999", "has no task 99999"),
+        ("task/99999999999999999999", "has no task 9999"),
+        ("app/nothing", "has no app 'nothing'; it has archive, calibrate"),
+    ],
 )
 def test_unknown_is_a_page_that_says_so(
     opened: Tab, run_root: str, path: str, sentence: str
 ) -> None:
-    """A task that there is not is answered with 404 and a sentence that names it."""
+    """A task or app that there is not is answered with 404 and a sentence that names it."""
     assert opened.open(run_root + path) == 404
     assert sentence in opened.text("section.message")
     opened.failed.clear()
@@ -158,6 +238,7 @@ def test_databases_of_old_parsls_have_the_page_too(
         connection.executescript(Path(__file__).with_name("parsl-1.1.sql").read_text())
         connection.executescript(
             """
+            UPDATE task SET task_func_name = 'a/b ü <i>' WHERE task_id = 0;
             UPDATE task SET task_hashsum = 'abc', task_inputs = '<b>bold</b>' WHERE task_id = 1;
             INSERT INTO workflow SELECT 'new/run', workflow_name, NULL, time_began, time_completed,
                 host, user, '/home/me/runinfo/001', 0, 1 FROM workflow;
@@ -174,14 +255,21 @@ def test_databases_of_old_parsls_have_the_page_too(
         (cells,) = page.cells("#tries")
         page.page.get_by_role("link", name="old.py 001 / 7").click()
         page.page.wait_for_selector("text=Task 7")
+        memoize = _facts(page, "#facts")["Memoize"]
+        page.open(f"{dashboard.root}/workflow/old-run/task/?sort=task&order=desc")
+        page.page.locator("#tasks").get_by_role("link", name="a/b ü <i>").click()
+        page.page.wait_for_selector("#slowest")
+        page.wait_drawn()
 
         assert (facts["Hashsum"], facts["Fail cost"], facts["Took"]) == ("abc", "-", "5.9 s")
         assert cells[2:6] == ["3.1 s", "0.8 s", "1.9 s", "-"]
         assert files["inputs"] == "<b>bold</b>"
-        assert _facts(page, "#facts")["Memoize"] == "yes"
+        assert memoize == "yes"
+        assert [cells[0] for cells in page.cells("#tasks")] == ["0"]
+        assert "a/b ü <i>" in page.text("#f-app")
         assert (page.errors, page.failed) == ([], [])
 
 
 def test_nothing_goes_wrong_in_the_browser(opened: Tab) -> None:
-    """No page of a task has a script that fails or a request that is refused."""
+    """No page of a task or an app has a script that fails or a request that is refused."""
     assert (opened.errors, opened.failed) == ([], [])

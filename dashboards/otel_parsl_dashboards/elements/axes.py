@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from bokeh.models import CustomJS, TapTool
+
 TIME_TOOLS: Final = ("xbox_zoom", "xpan", "box_zoom", "xwheel_zoom", "ywheel_zoom", "reset", "save")
 """Of plots of time, by HoloViews' names; the first one takes a drag: it brushes a stretch."""
 TOOLS: Final = ("xbox_zoom", "reset", "save")
@@ -13,3 +15,12 @@ TOOLS: Final = ("xbox_zoom", "reset", "save")
 def count_axis(plot: Any, _element: object) -> None:
     """Have no ticks between whole numbers: a hook of HoloViews for an axis of counts."""
     plot.handles["yaxis"].ticker.min_interval = 1
+
+
+def opens_task(plot: Any, _element: object) -> None:
+    """Have a click on a bar open the page of its task, where there are pages: a hook."""
+    for tool in plot.state.select(TapTool):
+        tool.callback = CustomJS(
+            code="const [at] = cb_data.source.selected.indices;"
+            " if (at !== undefined) window.otelParsl?.openTask(cb_data.source.data.task[at]);"
+        )

@@ -10,7 +10,7 @@ from otel_parsl.cli import words
 from otel_parsl.query.task_states import OF_PARSL
 from otel_parsl.semconv import FINAL_STATES
 from otel_parsl_dashboards.data.states import state_ranks
-from otel_parsl_dashboards.elements.axes import TIME_TOOLS
+from otel_parsl_dashboards.elements.axes import TIME_TOOLS, opens_task
 from otel_parsl_dashboards.elements.colours import OF_PARSL_STATE
 from otel_parsl_dashboards.elements.raster import coloured, covered
 from otel_parsl_dashboards.elements.span import Span
@@ -49,6 +49,7 @@ def gantt(
             alpha="strength",
             line_color=None,
             tools=["hover", "tap"],
+            hooks=[opens_task],
             default_tools=list(TIME_TOOLS),
         ),
         hv.opts.Overlay(

@@ -8,9 +8,7 @@ import pandas as pd
 
 from otel_parsl.cli import words
 from otel_parsl_dashboards.data import frames
-from otel_parsl_dashboards.elements.axes import TOOLS, count_axis
-
-_BINS = 60
+from otel_parsl_dashboards.elements.durations import duration_histogram
 
 
 def run_times_s(tries: pd.DataFrame) -> np.ndarray:
@@ -26,25 +24,7 @@ def run_time_histogram(tries: pd.DataFrame) -> hv.Histogram:
     Args:
         tries: A frame of tries; those that have not ended are left out.
     """
-    took = np.maximum(run_times_s(tries), 1e-6)
-    low, high = (took.min(), took.max()) if len(took) else (0.1, 10.0)
-    if high / low < 10:
-        middle = np.sqrt(low * high)
-        low, high = middle / 3.2, middle * 3.2
-    edges = np.geomspace(low * 0.999, high * 1.001, _BINS + 1)
-    counts, _ = np.histogram(took, bins=edges)
-    return hv.Histogram((edges, counts), kdims="run time (s)", vdims="tries").opts(
-        hv.opts.Histogram(
-            logx=True,
-            fill_color="#6e8ca8",
-            line_color=None,
-            fill_alpha=0.85,
-            tools=["hover"],
-            default_tools=list(TOOLS),
-            hooks=[count_axis],
-            ylim=(0, max(1.0, float(counts.max()) * 1.08)),
-        )
-    )
+    return duration_histogram(run_times_s(tries), label="run time", counted="tries")
 
 
 def summarise(tries: pd.DataFrame) -> str:

@@ -10,7 +10,7 @@ import pandas as pd
 
 from otel_parsl.cli import words
 from otel_parsl_dashboards.data import frames
-from otel_parsl_dashboards.elements.axes import TIME_TOOLS
+from otel_parsl_dashboards.elements.axes import TIME_TOOLS, opens_task
 from otel_parsl_dashboards.elements.colours import OTHER
 from otel_parsl_dashboards.elements.raster import coloured, covered
 from otel_parsl_dashboards.elements.span import Span
@@ -53,6 +53,7 @@ def task_stream(
             line_color="#80808080",
             line_width=0.5,
             tools=["hover", "tap"],
+            hooks=[opens_task],
             default_tools=list(TIME_TOOLS),
         ),
         hv.opts.Overlay(

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from otel_parsl_dashboards.pages import failure, failures, resources, task, workflow
+from otel_parsl_dashboards.pages import app, failure, failures, resources, task, tasks, workflow
 from otel_parsl_dashboards.pages.page import RunPage
 
 RUN_PAGES: tuple[RunPage, ...] = (
     workflow.PAGE,
     failures.PAGE,
     failure.PAGE,
+    tasks.PAGE,
     resources.PAGE,
     task.PAGE,
+    app.PAGE,
 )
 """In the order of the tabs."""

@@ -184,7 +184,7 @@ PAGE = RunPage(
             " lanes as workers were ever busy there, since Parsl does not record which worker ran"
             " a try. Coloured by app. Tries that have not ended are drawn up to now, or to when"
             " the run was heard of last.",
-            hint="drag over a stretch of time: the page shows that alone",
+            hint="drag over a stretch of time: the page shows that alone; click a try for its task",
             draw=lambda view: task_stream.task_stream(
                 view.snapshot.tries,
                 view.snapshot.lanes,
@@ -230,6 +230,7 @@ PAGE = RunPage(
                 until=view.snapshot.until,
             ),
             summarise=lambda view: gantt.summarise(view.snapshot.tasks),
+            hint="click a bar for its task",
             legend=lambda _view: gantt.LEGEND,
             height=420,
             is_timed=True,

@@ -52,6 +52,9 @@
       if (time) time.setv({ start: start ?? time.reset_start, end: end ?? time.reset_end });
     }
   };
+  window.otelParsl.openTask = (task) => {
+    location.assign(document.getElementById("f-header").dataset.runRoot + "task/" + task);
+  };
   document.addEventListener("click", (event) => {
     if (event.target.closest("[data-whole-run]")) window.otelParsl.range();
   });
