@@ -108,7 +108,11 @@ def _dress(figure: Any, height: int) -> None:
         if type(axis).__name__ == "LinearAxis" and not axis.major_label_overrides:
             axis.formatter = CustomJSTickFormatter(code=_SHORT_NUMBER)
     figure.xgrid.grid_line_color = None
-    figure.ygrid.update(grid_line_color=_LINE, grid_line_alpha=0.22)
+    figure.ygrid.update(
+        grid_line_color=_LINE,
+        grid_line_alpha=0.22,
+        visible=any(axis.visible for axis in figure.yaxis),
+    )
     for legend in figure.select(Legend):
         legend.update(
             background_fill_alpha=0.0,

@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
-from otel_parsl_dashboards.pages import app, failure, failures, resources, task, tasks, workflow
+from otel_parsl_dashboards.pages import (
+    app,
+    failure,
+    failures,
+    graph,
+    resources,
+    task,
+    tasks,
+    workflow,
+)
 from otel_parsl_dashboards.pages.page import RunPage
 
 RUN_PAGES: tuple[RunPage, ...] = (
@@ -10,6 +19,7 @@ RUN_PAGES: tuple[RunPage, ...] = (
     failures.PAGE,
     failure.PAGE,
     tasks.PAGE,
+    *graph.PAGES,
     resources.PAGE,
     task.PAGE,
     app.PAGE,

@@ -110,6 +110,8 @@ class RunPage(NamedTuple):
     """Its name among the run's tabs; none by default."""
     tab_count: Callable[[Snapshot], int] = lambda _snapshot: 0
     """A number of what is wrong, beside its tab; 0 is not shown."""
+    within: str = ""
+    """The path of the page whose tab it stands under, where that is not its own."""
     plots: tuple[Plot, ...] = ()
     fragments: tuple[str, ...] = ()
     """Blocks of the template that change while the run goes on; each in an element ``f-BLOCK``."""

@@ -196,7 +196,7 @@ class RunSession(Session):
             "is_home": False,
             "is_run_page": self._page.path == "",
             "paths": {page.path for page in RUN_PAGES},
-            "tabs": tabs(RUN_PAGES, self._page.path, view.snapshot),
+            "tabs": tabs(RUN_PAGES, self._page.within or self._page.path, view.snapshot),
             "summaries": {plot.key: plot.say(view) for plot in self._page.plots},
             "legends": {plot.key: plot.legend(view) for plot in self._page.plots},
             **header_facts(view.snapshot),
