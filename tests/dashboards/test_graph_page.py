@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
+import holoviews as hv
 import pandas as pd
 import pytest
 from hypothesis import given, settings
@@ -24,6 +25,8 @@ from tests.support.browser_fixtures import Serve
 from tests.support.chromium import Tab, tab
 from tests.support.dashboard import Dashboard
 from tests.support.recorded_databases import rows
+
+hv.extension("bokeh", logo=False)  # elements have no options before
 
 _BEGAN = "2026-01-15 12:00:00.000000"
 _DOT = """
