@@ -21,6 +21,8 @@ def opens_task(plot: Any, _element: object) -> None:
     """Have a click on a bar open the page of its task, where there are pages: a hook."""
     for tool in plot.state.select(TapTool):
         tool.callback = CustomJS(
+            # It is called for each glyph under the pointer; a raster has no tasks to open.
             code="const [at] = cb_data.source.selected.indices;"
-            " if (at !== undefined) window.otelParsl?.openTask(cb_data.source.data.task[at]);"
+            " const tasks = cb_data.source.data.task;"
+            " if (at !== undefined && tasks) window.otelParsl?.openTask(tasks[at]);"
         )
