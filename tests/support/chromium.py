@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from urllib.parse import urlsplit
 
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, Request, sync_playwright
 
 from tests.backends import catalogue
 
@@ -61,7 +61,7 @@ class Tab:
         page.on("console", self._on_console)
         page.on("pageerror", lambda error: self.errors.append(str(error)))
         page.on("request", lambda request: self.requests.append(request.url))
-        page.on("requestfailed", lambda request: self.failed.append(request.url))
+        page.on("requestfailed", self._on_failed)
         page.on(
             "response",
             lambda response: response.status >= 400 and self.failed.append(response.url),
@@ -100,6 +100,10 @@ class Tab:
         return [
             [" ".join(text.split()) for text in row.locator("td").all_inner_texts()] for row in rows
         ]
+
+    def _on_failed(self, request: Request) -> None:
+        if request.failure != "net::ERR_ABORTED":  # else the page was left before the answer came
+            self.failed.append(request.url)
 
     def _on_console(self, message: object) -> None:
         if getattr(message, "type", "") == "error":
