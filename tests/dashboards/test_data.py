@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import shutil
 import sqlite3
 from collections import Counter
@@ -19,7 +20,7 @@ from otel_parsl_dashboards.data.standing import count
 from otel_parsl.query.counts import select_counts
 from otel_parsl.query.runs import Run, select_runs
 from tests.support.recorded_databases import rows
-from tests.support.stored_run import RUN_ID, StoredRun
+from tests.support.stored_run import BEGAN, RUN_ID, StoredRun
 
 _APPENDED = ("status", "resource", "node")
 
@@ -148,8 +149,10 @@ def test_lanes_that_follow_are_those_of_reading_whole(recorded_database: Path) -
 def test_run_that_goes_on_is_followed(tmp_path: Path) -> None:
     """What a writer commits is in the snapshot that a reader is given next."""
     url = f"sqlite:///{tmp_path}/live.db"
+    since_s = (datetime.datetime.now(datetime.timezone.utc) - BEGAN).total_seconds()
     with StoredRun(url) as stored:
         stored.task(0, "pending", "launched")
+        stored.heartbeat(at_s=since_s)
     library = Library(Source(url))
     try:
         before = library.snapshot(RUN_ID)
