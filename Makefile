@@ -12,8 +12,11 @@ LOWEST_TESTS := tests/contracts tests/e2e/test_hub.py
 demo: $(VENV)/.installed  ## Run a small monitored workflow and show what was recorded
 	$(BIN)/otel-parsl demo
 
+# Two at a time: much of a test's time is waiting for processes to start and to be missed.
 .PHONY: test
-test: $(VENV)/.installed-dev backends lint types pytest parsl-tests lowest missing  ## Provision what the tests need, and run everything
+test: $(VENV)/.installed-dev backends lint types  ## Provision what the tests need, and run everything
+	$(MAKE) --jobs 2 pytest-e2e pytest-parts pytest-pages parsl-tests lowest
+	$(MAKE) missing
 
 .PHONY: backends
 backends: $(VENV)/.installed-dev  ## Build or install the real backends (Jaeger, OpenTelemetry Collector, PostgreSQL, Chromium)
@@ -34,8 +37,19 @@ types: $(VENV)/.installed-dev  ## Check types
 	$(BIN)/mypy
 
 .PHONY: pytest
-pytest: $(VENV)/.installed-dev  ## Run our own tests
-	$(BIN)/python -m pytest
+pytest: pytest-parts pytest-pages pytest-e2e  ## Run our own tests
+
+.PHONY: pytest-parts
+pytest-parts: $(VENV)/.installed-dev  ## Run the tests of the parts
+	$(BIN)/python -m pytest --ignore tests/e2e --ignore tests/dashboards
+
+.PHONY: pytest-pages
+pytest-pages: $(VENV)/.installed-dev  ## Run the tests of the pages, in a real browser
+	$(BIN)/python -m pytest tests/dashboards
+
+.PHONY: pytest-e2e
+pytest-e2e: $(VENV)/.installed-dev  ## Run whole Parsl programs
+	$(BIN)/python -m pytest tests/e2e
 
 .PHONY: parsl-tests
 parsl-tests:  ## Run Parsl's own monitoring tests with our hub in MonitoringHub's place
