@@ -164,12 +164,12 @@ def test_block_keeps_the_providers_words(tmp_path: Path) -> None:
     rows = _ours(_stored(tmp_path, "blocks"))["otel_block"]
     assert rows == [
         ("gpu", "0", "FAILED", 5, _ns(3), None, *_WORDS),
-        ("htex", "0", "SCALED_IN", 7, _ns(50), "4711", None, None, None, None),
-        ("htex", "1", "PENDING", 6, _ns(4), "4712", None, None, None, None),
+        ("htex", "0", "SCALED_IN", 7, _ns(50), "4711", None, None, None, None, None),
+        ("htex", "1", "PENDING", 6, _ns(4), "4712", None, None, None, None, None),
     ]
 
 
-_WORDS = ("sbatch: error: invalid account", 1, "/home/me/runinfo/000/submit.out", None)
+_WORDS = ("sbatch: error: invalid account", 1, "/home/me/runinfo/000/submit.out", None, None)
 
 
 def test_manager_is_as_it_was_last(tmp_path: Path) -> None:
@@ -177,8 +177,21 @@ def test_manager_is_as_it_was_last(tmp_path: Path) -> None:
     rows = _ours(_stored(tmp_path, "managers"))["otel_manager"]
     memory = 16 << 30
     assert rows == [
-        ("0a1b2c3d4e5f", "0", "node1.example.org", 8, memory, 3, 0, 0, _ns(2), _ns(20)),
-        ("another", "1", "node2", 8, memory, 4, 0, 0, _ns(3), _ns(30)),
+        (
+            "0a1b2c3d4e5f",
+            "0",
+            "node1.example.org",
+            8,
+            memory,
+            3,
+            0,
+            0,
+            _ns(2),
+            _ns(20),
+            None,
+            "ended",
+        ),
+        ("another", "1", "node2", 8, memory, 4, 0, 0, _ns(3), _ns(30), None, "ended"),
     ]
 
 
