@@ -128,7 +128,7 @@ class Library:
                 resident.close()
 
     def _watch(self) -> None:
-        before: object = None
+        before: Signature | None = ()
         while not self._ended.is_set():
             self._is_watched.wait()
             with self._lock:
@@ -138,9 +138,11 @@ class Library:
                     self._is_watched.clear()
                     continue
             now = self._look()
-            if now != before:
-                for resident in watched:
+            for resident in watched:
+                # One that was opened since the last look may be older than it.
+                if now != before or now not in (None, resident.signature):
                     resident.refresh()
+            if now != before:
                 for tell in told:
                     try:
                         tell()
@@ -150,12 +152,12 @@ class Library:
             before = now
             self._ended.wait(POLL_S)
 
-    def _look(self) -> object:
+    def _look(self) -> Signature | None:
         try:
             return self.source.signature()
         except QueryError as error:
             _log.warning("%s", error)
-            return str(error)
+            return None
 
     def _let_go(self) -> None:
         idle = [name for name, resident in self._residents.items() if not resident.is_watched]

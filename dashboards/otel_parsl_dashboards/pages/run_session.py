@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import datetime
 import logging
+import threading
 from collections.abc import Mapping
 from functools import partial
 from typing import Any
@@ -78,6 +79,8 @@ class RunSession(Session):
         self._time_put = (0.0, 0.0)
         self._calm: Any = None
         self._waiting: Snapshot | None = None
+        self._newest = 0
+        self._lock = threading.Lock()
 
     def open(self) -> None:
         """Fill the document, and have the plots follow."""
@@ -139,11 +142,15 @@ class RunSession(Session):
         for plot in self._page.plots:
             if plot.is_ready(snapshot) and plot.key in self._drawn:
                 self._drawn_of(plot, view)
-        self._waiting = snapshot
+        with self._lock:
+            if snapshot.version <= self._newest:
+                return  # the page was told of a newer one meanwhile, in another thread
+            self._waiting, self._newest = snapshot, snapshot.version
         self.later(self._show_latest)
 
     def _show_latest(self) -> None:
-        snapshot, self._waiting = self._waiting, None
+        with self._lock:
+            snapshot, self._waiting = self._waiting, None
         if snapshot is not None:
             self._put_time(snapshot)
             self._show(self._view(snapshot), self._page.plots)
