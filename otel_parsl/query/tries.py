@@ -97,6 +97,20 @@ def select_tries(connection: Connection, run: Run, task_ids: Sequence[int]) -> d
     return dict(found)
 
 
+def select_latest_failures(
+    connection: Connection, run: Run, task_ids: Sequence[int]
+) -> dict[int, TryFailure]:
+    """Return why the latest of its tries that failed did, of each task that has one."""
+    latest: dict[int, tuple[int, TryFailure]] = {}
+    for start in range(0, len(task_ids), _AT_ONCE):
+        chunk = task_ids[start : start + _AT_ONCE]
+        found = _failures if run.is_ours else _told_failures
+        for (task_id, try_id), failure in found(connection, run, chunk).items():
+            if task_id not in latest or latest[task_id][0] < try_id:
+                latest[task_id] = try_id, failure
+    return {task_id: failure for task_id, (_, failure) in latest.items()}
+
+
 def ids_in(text: str | None) -> tuple[int, ...]:
     """Return the ids in one of Parsl's comma-separated texts, each once."""
     ids = (part for part in (text or "").split(",") if part.isdecimal())
@@ -104,9 +118,7 @@ def ids_in(text: str | None) -> tuple[int, ...]:
 
 
 def _tries(connection: Connection, run: Run, task_ids: Sequence[int]) -> Iterator[Try]:
-    query = _of_tasks(select(status.c.try_id).distinct(), status, run, task_ids)
-    # Parsl's key of table try begins with the try: named, it spares a scan.
-    try_ids = sorted(set(connection.execute(query).scalars()))
+    try_ids = _try_ids(connection, run, task_ids)
     ended = _ends(connection, run, task_ids)
     ours = _of_ours(connection, run, task_ids) if run.is_ours else {}
     failures = _failures(connection, run, task_ids) if run.is_ours else {}
@@ -143,6 +155,12 @@ def _tries(connection: Connection, run: Run, task_ids: Sequence[int]) -> Iterato
             executor_task_id=getattr(more, "executor_task_id", None),
             resource_specification=getattr(more, "resource_specification", None),
         )
+
+
+def _try_ids(connection: Connection, run: Run, task_ids: Sequence[int]) -> list[int]:
+    """Return the tries that there are of tasks: Parsl's key begins with them, and spares a scan."""
+    query = _of_tasks(select(status.c.try_id).distinct(), status, run, task_ids)
+    return sorted(set(connection.execute(query).scalars()))
 
 
 def _of_tasks(query: Select[Any], table: Table, run: Run, task_ids: Sequence[int]) -> Select[Any]:
@@ -183,6 +201,19 @@ def _failures(
         )
         for row in connection.execute(query)
     }
+
+
+def _told_failures(
+    connection: Connection, run: Run, task_ids: Sequence[int]
+) -> dict[TryKey, TryFailure]:
+    query = select(try_.c.task_id, try_.c.try_id, try_.c.task_fail_history)
+    rows = _of_tasks(query, try_, run, task_ids).where(
+        try_.c.try_id.in_(_try_ids(connection, run, task_ids))
+    )
+    told = {
+        (row.task_id, row.try_id): _told(row.task_fail_history) for row in connection.execute(rows)
+    }
+    return {key: failure for key, failure in told.items() if failure is not None}
 
 
 def _told(fail_history: str | None) -> TryFailure | None:

@@ -148,10 +148,18 @@ class StoredRun:
             )
         self._state(at_s)
 
-    def running(self, task_id: int, *, at_s: float, try_id: int = 0, host: str = "node1") -> None:
+    def running(
+        self,
+        task_id: int,
+        *,
+        at_s: float,
+        try_id: int = 0,
+        host: str = "node1",
+        block: str = "0",
+    ) -> None:
         """Say that a worker began a try."""
         self._facts.running.append(
-            Running(self.run_id, task_id, try_id, "htex", host, "0", self.ns(at_s), None)
+            Running(self.run_id, task_id, try_id, "htex", host, block, self.ns(at_s), None)
         )
 
     def execution(
@@ -163,12 +171,13 @@ class StoredRun:
         app: str = "double",
         try_id: int = 0,
         host: str = "node1",
+        block: str = "0",
         **facts: Any,
     ) -> None:
         """Say that a worker began and ended a try."""
         start_ns, end_ns = self.ns(at_s), self.ns(at_s + run_s)
         self._facts.running.append(
-            Running(self.run_id, task_id, try_id, "htex", host, "0", start_ns, end_ns)
+            Running(self.run_id, task_id, try_id, "htex", host, block, start_ns, end_ns)
         )
         self._facts.executions.append(
             Execution(
@@ -197,15 +206,23 @@ class StoredRun:
         )
 
     def manager(
-        self, uid: str, *, workers: int, tasks: int, active: bool = True, at_s: float = 2.0
+        self,
+        uid: str,
+        *,
+        workers: int,
+        tasks: int,
+        active: bool = True,
+        at_s: float = 2.0,
+        host: str | None = None,
+        block: str = "0",
     ) -> None:
         """Say what the interchange reported of a manager."""
         self._facts.managers.append(
             ManagerReport(
                 run_id=self.run_id,
                 uid=uid,
-                hostname=f"node-{uid}",
-                block_id="0",
+                hostname=f"node-{uid}" if host is None else host,
+                block_id=block,
                 python="3.11.9",
                 time_ns=self.ns(at_s),
                 workers=workers,
@@ -217,14 +234,22 @@ class StoredRun:
             )
         )
 
-    def block(self, block_id: str, status: str, *, at_s: float = 1.0, **facts: Any) -> None:
+    def block(
+        self,
+        block_id: str,
+        status: str,
+        *,
+        at_s: float = 1.0,
+        executor: str = "htex",
+        **facts: Any,
+    ) -> None:
         """Say that a block took a status, perhaps with the provider's words."""
         self._facts.blocks.append(
             BlockStatus(
                 sequence=self._next(),
                 time_ns=self.ns(at_s),
                 run_id=self.run_id,
-                executor="htex",
+                executor=executor,
                 block_id=block_id,
                 status=status,
                 **{

@@ -12,7 +12,8 @@ from otel_parsl.query.tasks import select_app_names
 from otel_parsl_dashboards.elements import run_times, waits
 from otel_parsl_dashboards.elements.colours import OF_STATE
 from otel_parsl_dashboards.pages.page import Facts, Plot, RunPage, View
-from otel_parsl_dashboards.pages.task_list import run_times_s, task_list
+from otel_parsl_dashboards.pages.task_filter import run_times_s
+from otel_parsl_dashboards.pages.task_list import task_list
 from otel_parsl_dashboards.shell.environment import number_words, seconds_words, share_words
 
 _SLOWEST = 10

@@ -16,6 +16,7 @@ from tornado.ioloop import IOLoop
 
 from otel_parsl_dashboards.data.library import Library
 from otel_parsl_dashboards.pages.opening import routes
+from otel_parsl_dashboards.server import downloads
 from otel_parsl_dashboards.server.addresses import (
     POLICY_WARNING,
     announcement,
@@ -75,7 +76,10 @@ def serve(
         start=False,
         auth_provider=provider,
         cookie_secret=provider.cookie_secret,
-        extra_patterns=[(r"/shell/(.*)", ShellHandler, {"path": str(STATIC)})],
+        extra_patterns=[
+            (r"/shell/(.*)", ShellHandler, {"path": str(STATIC)}),
+            (downloads.ROUTE, downloads.TaskCsvHandler),
+        ],
         compress_response=True,
         keep_alive_milliseconds=_KEEP_ALIVE_MS,
         unused_session_lifetime_milliseconds=_UNUSED_SESSION_MS,

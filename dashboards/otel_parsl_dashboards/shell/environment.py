@@ -15,6 +15,7 @@ from urllib.parse import quote
 
 import jinja2
 import numpy as np
+import pandas as pd
 from markupsafe import Markup
 
 from otel_parsl.cli import words
@@ -41,7 +42,7 @@ def number_words(value: float | None, digits: int = 3) -> str:
 
 def time_words(value: Any) -> str:
     """Return a time of a frame to the second; a dash for NaT."""
-    if value is None or np.isnat(np.datetime64(value, "us")):
+    if pd.isna(value):  # NaT, as numpy and as pandas have it
         return words.UNKNOWN
     return str(np.datetime64(value, "s")).replace("T", " ")
 
