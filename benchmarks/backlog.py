@@ -25,11 +25,11 @@ from recorded_run import RUN_ID, parsl_messages
 
 from otel_parsl import rendezvous
 from otel_parsl.config import Destination
-from otel_parsl.drain import Drain
-from otel_parsl.embedded import EmbeddedAgent
 from otel_parsl.messages import run_attributes
-from otel_parsl.samples import sample_from_message
+from otel_parsl.sampling.sample_metrics import sample_from_message
 from otel_parsl.spool import Place, bytes_behind
+from otel_parsl.submit.drain import Drain
+from otel_parsl.submit.embedded import EmbeddedAgent
 from otel_parsl.worker import RunContext, TryContext, Writer
 
 _FLUSH_EVERY = 200

@@ -18,10 +18,11 @@ from otel_parsl_collector.connectors.lifecycle import Lifecycle
 from otel_parsl_collector.pump import RECORDS_AT_ONCE
 from parsl.monitoring.message_type import MessageType
 
-from otel_parsl import samples, semconv, spool, wire
+from otel_parsl import semconv, spool, wire
 from otel_parsl.execution_record import Ended, Origin, expand, record
 from otel_parsl.identity import run_key
 from otel_parsl.messages import RunEvents, manager_attributes, manager_metrics, run_attributes
+from otel_parsl.sampling import sample_metrics as samples
 
 ROWS = {"workflow": 0, "task": 1, "try": 1, "status": 5, "resource": 1, "node": 2}
 """Rows a task in Parsl's tables; the workflow has one in all."""

@@ -31,7 +31,7 @@ import otel_parsl
 from otel_parsl import config, schema, semconv
 from otel_parsl.cli.exit_codes import EPILOG
 from otel_parsl.cli.main import COMMANDS
-from otel_parsl.fates import Fate
+from otel_parsl.failures.fates import Fate
 from otel_parsl.hub import OTelMonitoringHub
 
 REFERENCE = Path(__file__).parent / "reference"

@@ -20,8 +20,8 @@ from typing import Any, NamedTuple
 from otel_parsl import __version__, semconv, wire
 from otel_parsl.exceptions import STATUS_LIMIT, exception_attributes
 from otel_parsl.identity import run_key, span_id, task_trace_id
-from otel_parsl.samples import sample_metrics
-from otel_parsl.sampling import Sample
+from otel_parsl.sampling.sample_metrics import sample_metrics
+from otel_parsl.sampling.sampler import Sample
 from otel_parsl.wire import METRICS, TRACES, Key
 
 EXECUTION = 4

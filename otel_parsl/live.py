@@ -24,8 +24,8 @@ from otel_parsl import semconv, wire
 from otel_parsl.direct import DirectSender, Receiver, Unreachable
 from otel_parsl.identity import span_id, task_trace_id
 from otel_parsl.rendezvous import MESSAGE_TAG
-from otel_parsl.sampler_client import SamplerProcess
-from otel_parsl.sampling import Baseline, Sample
+from otel_parsl.sampling.sampler import Baseline, Sample
+from otel_parsl.sampling.sampler_client import SamplerProcess
 from otel_parsl.seldom import Seldom
 from otel_parsl.wire import LOGS, Key
 

@@ -14,8 +14,8 @@ import time
 from functools import cache
 
 from otel_parsl import semconv
-from otel_parsl.process_usage import boot_clock_s
-from otel_parsl.sampling import ProcessReading
+from otel_parsl.sampling.process_usage import boot_clock_s
+from otel_parsl.sampling.sampler import ProcessReading
 from otel_parsl.semconv import TERMS
 from otel_parsl.wire import Key, Metric, point_attributes
 

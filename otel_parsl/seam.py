@@ -22,6 +22,7 @@ from parsl.dataflow.dflow import DataFlowKernel
 from parsl.executors.base import ParslExecutor
 from parsl.executors.high_throughput.executor import HighThroughputExecutor, HTEXFuture
 from parsl.executors.threads import ThreadPoolExecutor
+from parsl.monitoring import MonitoringHub
 from parsl.monitoring.radios.base import (
     MonitoringRadioReceiver,
     MonitoringRadioSender,
@@ -34,10 +35,9 @@ from parsl.serialize import pack_apply_message
 from parsl.serialize.errors import SerializationError
 
 from otel_parsl.errors import ParslMismatch
-from otel_parsl.kernel_executors import KernelExecutors, mark_open
-from otel_parsl.message_queue import MessageQueue
-from otel_parsl.settling import Tracing
-from otel_parsl.transport import Network, local_addresses
+from otel_parsl.submit.kernel_executors import KernelExecutors, mark_open
+from otel_parsl.submit.settling import Tracing
+from otel_parsl.submit.transport import Network, local_addresses
 from otel_parsl.worker import RunContext, TracedFunction, TryContext, Writer, call_here
 
 logger = logging.getLogger(__name__)
@@ -47,10 +47,9 @@ _WORKER_ENTRY = "otel_parsl.worker.execute_task"
 _BUFFER_THRESHOLD = 1 << 20  # as HighThroughputExecutor.submit
 
 
-class Hub(Protocol):
-    """What the seam needs of a hub."""
+class Run(Protocol):
+    """What the seam needs of a run."""
 
-    resource_msgs: MessageQueue
     executors: KernelExecutors
 
     def run_context(self, label: str, network: Network) -> RunContext:
@@ -110,9 +109,13 @@ class _NoReceiver(MonitoringRadioReceiver):
         """Do nothing: there is nothing to shut down."""
 
 
-def attach(hub: Hub) -> KernelExecutors:
+def attach(hub: MonitoringHub, run: Run) -> KernelExecutors:
     """
-    Hold on to the executors of the DataFlowKernel that is starting this hub.
+    Hold on to the executors of the DataFlowKernel that is starting a hub.
+
+    Args:
+        hub: The hub.
+        run: Its run, which is told.
 
     Returns:
         What its executors say of themselves.
@@ -126,7 +129,7 @@ def attach(hub: Hub) -> KernelExecutors:
 
     def add(executors: Any) -> None:
         for executor in executors:
-            _trace(executor, hub)
+            _trace(executor, run)
             known.add(executor)
         add_executors(executors)
 
@@ -135,7 +138,7 @@ def attach(hub: Hub) -> KernelExecutors:
     return known
 
 
-def _starting_kernel(hub: Hub) -> DataFlowKernel:
+def _starting_kernel(hub: MonitoringHub) -> DataFlowKernel:
     frame = inspect.currentframe()
     while frame is not None:
         owner = frame.f_locals.get("self")
@@ -148,7 +151,7 @@ def _starting_kernel(hub: Hub) -> DataFlowKernel:
     )
 
 
-def _trace(executor: ParslExecutor, hub: Hub) -> None:
+def _trace(executor: ParslExecutor, run: Run) -> None:
     if not _has_default_radio(executor):
         radio = executor.remote_monitoring_radio
         logger.warning(
@@ -163,11 +166,11 @@ def _trace(executor: ParslExecutor, hub: Hub) -> None:
         return
     executor.remote_monitoring_radio = CarriedRadio()
     if isinstance(executor, HighThroughputExecutor):
-        submit = _htex_submit(executor, hub)
+        submit = _htex_submit(executor, run)
     elif isinstance(executor, ThreadPoolExecutor):
-        submit = _thread_submit(executor, hub)
+        submit = _thread_submit(executor, run)
     else:
-        submit = _wrapping_submit(executor, hub)
+        submit = _wrapping_submit(executor, run)
     executor.submit = submit
 
 
@@ -186,7 +189,7 @@ def _has_default_radio(executor: ParslExecutor) -> bool:
 Submit = Callable[..., "Future[Any]"]
 
 
-def _htex_submit(executor: HighThroughputExecutor, hub: Hub) -> Submit:
+def _htex_submit(executor: HighThroughputExecutor, run: Run) -> Submit:
     original = executor.submit
     monitors = bool(executor.monitor_resources())
     label = executor.label
@@ -195,7 +198,7 @@ def _htex_submit(executor: HighThroughputExecutor, hub: Hub) -> Submit:
     if executor.address is None:
         addresses |= set(local_addresses())
     network = Network(True, bool(executor.encrypted), tuple(sorted(addresses)))
-    context = tuple(hub.run_context(label, network))
+    context = tuple(run.run_context(label, network))
 
     def submit(
         func: Callable[..., Any], resource_specification: dict[str, Any], *args: Any, **kwargs: Any
@@ -224,12 +227,12 @@ def _htex_submit(executor: HighThroughputExecutor, hub: Hub) -> Submit:
             is_traced = tracing.is_possible
             inner = send(traced if is_traced else plain)
         except Exception as error:
-            hub.failed(task_id, try_id, error, is_told=False)
+            run.failed(task_id, try_id, error, is_told=False)
             raise
-        hub.submitted(task_id, try_id, inner.parsl_executor_task_id, resource_specification)
+        run.submitted(task_id, try_id, inner.parsl_executor_task_id, resource_specification)
         outer = HTEXFuture(inner.parsl_executor_task_id)
         again = partial(send, plain)
-        told = partial(hub.failed, task_id, try_id)
+        told = partial(run.failed, task_id, try_id)
         tracing.settle(outer, inner, again, told, is_traced=is_traced)
         return outer
 
@@ -258,7 +261,7 @@ def _packed(func: Callable[..., Any], args: Any, kwargs: Any) -> bytes:
         raise SerializationError(func.__name__) from error
 
 
-def _thread_submit(executor: ThreadPoolExecutor, hub: Hub) -> Submit:
+def _thread_submit(executor: ThreadPoolExecutor, run: Run) -> Submit:
     original = executor.submit
     label = executor.label
 
@@ -270,20 +273,20 @@ def _thread_submit(executor: ThreadPoolExecutor, hub: Hub) -> Submit:
         task_id, try_id = kwargs.pop(_TASK), kwargs.pop(_TRY)
         func = _bare(func)
         which = TryContext(task_id, try_id, func.__name__, label, False)
-        writer = hub.submit_writer()
-        told = (hub.take_frames, hub.failed)
+        writer = run.submit_writer()
+        told = (run.take_frames, run.failed)
         return original(call_here, resource_specification, func, args, kwargs, writer, which, *told)
 
     return submit
 
 
-def _wrapping_submit(executor: ParslExecutor, hub: Hub) -> Submit:
+def _wrapping_submit(executor: ParslExecutor, run: Run) -> Submit:
     """Trace on any other executor: the function is wrapped, as Parsl's own monitoring does."""
     original = executor.submit
     monitors = bool(executor.monitor_resources())
     label = executor.label
     tracing = Tracing(label)
-    context = hub.run_context(label, Network(False, False, ()))
+    context = run.run_context(label, Network(False, False, ()))
 
     def submit(
         func: Callable[..., Any], resource_specification: dict[str, Any], *args: Any, **kwargs: Any
@@ -298,15 +301,15 @@ def _wrapping_submit(executor: ParslExecutor, hub: Hub) -> Submit:
         try:
             inner = original(sent, resource_specification, *args, **kwargs)
         except Exception as error:
-            hub.failed(task_id, try_id, error, is_told=False)
+            run.failed(task_id, try_id, error, is_told=False)
             raise
         executor_task_id = getattr(inner, "parsl_executor_task_id", None)
-        hub.submitted(task_id, try_id, executor_task_id, resource_specification)
+        run.submitted(task_id, try_id, executor_task_id, resource_specification)
         outer: Future[Any] = Future()
         if executor_task_id is not None:
             outer.parsl_executor_task_id = executor_task_id  # type: ignore[attr-defined]
         again = partial(original, func, resource_specification, *args, **kwargs)
-        told = partial(hub.failed, task_id, try_id)
+        told = partial(run.failed, task_id, try_id)
         tracing.settle(outer, inner, again, told, is_traced=is_traced)
         return outer
 
@@ -324,14 +327,14 @@ class _AgentReceiver:
 
     process = None
 
-    def __init__(self, hub: Hub, label: str, port: int) -> None:
-        self._hub = hub
+    def __init__(self, run: Run, label: str, port: int) -> None:
+        self._run = run
         self._label = label
         self.port = port
 
     def close(self) -> None:
         """Stop listening."""
-        self._hub.stop_listening(self._label)
+        self._run.stop_listening(self._label)
 
 
 def _replace_start_zmq_receiver() -> None:
@@ -340,11 +343,11 @@ def _replace_start_zmq_receiver() -> None:
         return
 
     def start_zmq_receiver(*, monitoring_messages: Any, **settings: Any) -> Any:
-        hub = getattr(monitoring_messages, "hub", None)
-        if hub is None:
+        run = getattr(monitoring_messages, "run", None)
+        if run is None:
             return original(monitoring_messages=monitoring_messages, **settings)
         label = settings["logdir"]
-        executor = hub.executors.with_logdir(label)
+        executor = run.executors.with_logdir(label)
         socket = {
             "address": settings["loopback_address"],
             "port_range": settings["port_range"],
@@ -352,7 +355,7 @@ def _replace_start_zmq_receiver() -> None:
             "executor": executor.label,
             "heartbeat_threshold_s": executor.heartbeat_threshold,
         }
-        return _AgentReceiver(hub, label, hub.listen(label, socket))
+        return _AgentReceiver(run, label, run.listen(label, socket))
 
     start_zmq_receiver.acts_for_otel_parsl = True  # type: ignore[attr-defined]
     htex.start_zmq_receiver = start_zmq_receiver

@@ -16,8 +16,8 @@ from typing import Any, NamedTuple
 from otel_parsl import semconv as names
 from otel_parsl import wire
 from otel_parsl.exceptions import STATUS_LIMIT, exception_attributes
-from otel_parsl.fail_history import failure_from_history
-from otel_parsl.fates import classify
+from otel_parsl.failures.fail_history import failure_from_history
+from otel_parsl.failures.fates import classify
 from otel_parsl.identity import RUN_TRACE_TASKS, run_key, span_id, task_trace_id
 from otel_parsl.propagation import parse_traceparent
 from otel_parsl.wire import Key, sized

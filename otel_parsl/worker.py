@@ -33,8 +33,8 @@ from otel_parsl.execution_record import (
 from otel_parsl.identity import run_key, task_trace_id
 from otel_parsl.process_metrics import began_ns, iso_time, process_metrics
 from otel_parsl.propagation import DEFAULT
-from otel_parsl.samples import sample_metrics
-from otel_parsl.sampling import Sample, TrySampler
+from otel_parsl.sampling.sample_metrics import sample_metrics
+from otel_parsl.sampling.sampler import Sample, TrySampler
 from otel_parsl.trace_sampling import is_sampled
 from otel_parsl.wire import LOGS, METRICS, TRACES
 

@@ -12,7 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from otel_parsl.cli.exit_codes import TROUBLE, WELL
-from otel_parsl.dashboard_process import DashboardProcess
+from otel_parsl.submit.dashboard_process import DashboardProcess
 
 DIRECTORY = "otel-parsl-demo"
 _START_S = 120.0

@@ -6,8 +6,8 @@ import argparse
 from pathlib import Path
 
 from otel_parsl.cli.exit_codes import AT_WORK, TROUBLE, WELL
-from otel_parsl.embedded import start_agent
 from otel_parsl.leftovers import undelivered
+from otel_parsl.submit.embedded import start_agent
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

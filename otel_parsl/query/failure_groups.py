@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from otel_parsl.fates import Fate
+from otel_parsl.failures.fates import Fate
 
 PROPAGATED = (Fate.DEPENDENCY.value, Fate.JOIN.value)
 """Fates of tasks that failed because another one did."""

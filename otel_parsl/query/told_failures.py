@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, exists, or_, select
 
-from otel_parsl.failures import Failure, describe_failure
+from otel_parsl.failures.failure import Failure, describe_failure
 from otel_parsl.query.failure_groups import (
     PROPAGATED,
     FailedTry,

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Select, Table, func, select
 
-from otel_parsl.failures import describe_failure
+from otel_parsl.failures.failure import describe_failure
 from otel_parsl.query.runs import Run
 from otel_parsl.query.times import utc_from_local, utc_from_ns
 from otel_parsl.schema import otel_failure, otel_try, resource, status, try_

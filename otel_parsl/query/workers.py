@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, func, select
 
-from otel_parsl.message_template import template
+from otel_parsl.failures.message_template import template
 from otel_parsl.query.runs import Run
 from otel_parsl.query.times import utc_from_local, utc_from_ns
 from otel_parsl.query.versions import is_there, known

@@ -18,8 +18,8 @@ from otel_parsl_collector.materialise.otlp import materialise
 
 from otel_parsl import semconv, wire
 from otel_parsl.messages import run_attributes
-from otel_parsl.samples import sample_metrics
-from otel_parsl.sampling import Sample
+from otel_parsl.sampling.sample_metrics import sample_metrics
+from otel_parsl.sampling.sampler import Sample
 from otel_parsl.schema import metadata
 from otel_parsl.wire import LOGS, METRICS, TRACES, Key
 from tests.support.delivery import deliver, in_order

@@ -19,8 +19,8 @@ from otel_parsl_collector.signals import BY_NAME
 
 from otel_parsl import wire
 from otel_parsl.process_metrics import process_metrics
-from otel_parsl.samples import sample_metrics
-from otel_parsl.sampling import ProcessReading, Sample
+from otel_parsl.sampling.sample_metrics import sample_metrics
+from otel_parsl.sampling.sampler import ProcessReading, Sample
 from otel_parsl.wire import Key
 from tests.support.collector import collector_config, running
 from tests.support.server_process import free_ports, wait_for

@@ -26,8 +26,8 @@ from parsl.monitoring.radios.multiprocessing import MultiprocessingQueueRadio
 from parsl.providers.errors import SubmitException
 
 from otel_parsl import OTelMonitoringHub
-from otel_parsl.executor_watch import submit_words
 from otel_parsl.semconv import FINAL_STATES, STATES
+from otel_parsl.submit.executor_watch import submit_words
 
 
 def _parameters(function: object) -> list[str]:

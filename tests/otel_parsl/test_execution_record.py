@@ -15,7 +15,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from otel_parsl import semconv, wire
 from otel_parsl.execution_record import Ended, Failure, Origin, expand, record
 from otel_parsl.identity import run_key, span_id
-from otel_parsl.sampling import Sample
+from otel_parsl.sampling.sampler import Sample
 from otel_parsl.wire import METRICS, TRACES
 from tests.support.otlp_text import TEXT, as_sent
 

@@ -28,8 +28,8 @@ from otel_parsl.messages import (
     run_attributes,
     to_ns,
 )
-from otel_parsl.samples import sample_from_message, sample_metrics
-from otel_parsl.sampling import Sample
+from otel_parsl.sampling.sample_metrics import sample_from_message, sample_metrics
+from otel_parsl.sampling.sampler import Sample
 from otel_parsl.wire import Key
 from tests.support.parsl_messages import (
     BEGAN,

@@ -14,7 +14,7 @@ from opentelemetry.proto.metrics.v1.metrics_pb2 import Metric
 
 from otel_parsl import semconv, wire
 from otel_parsl.process_metrics import began_ns, iso_time, process_metrics
-from otel_parsl.sampling import ProcessReading
+from otel_parsl.sampling.sampler import ProcessReading
 from otel_parsl.spool import _whole_frames
 from otel_parsl.worker import RunContext, TryContext, Writer
 

@@ -29,8 +29,8 @@ from otel_parsl.messages import (
     run_attributes,
     to_ns,
 )
-from otel_parsl.samples import sample_from_message, sample_metrics
-from otel_parsl.sampling import Sample
+from otel_parsl.sampling.sample_metrics import sample_from_message, sample_metrics
+from otel_parsl.sampling.sampler import Sample
 from otel_parsl.time_zone import local_zone
 from otel_parsl.wire import LOGS, METRICS, Key
 from otel_parsl.worker import RunContext, TryContext, Writer

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from otel_parsl.failures import Failure, describe_failure
+from otel_parsl.failures.failure import Failure, describe_failure
 from otel_parsl.schema import otel_failure
 from otel_parsl.semconv import FAILED_STATES
 from otel_parsl_collector.materialise.facts import Facts

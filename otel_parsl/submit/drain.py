@@ -20,16 +20,16 @@ from typing import Any
 from parsl.monitoring.message_type import MessageType
 
 from otel_parsl import __version__, messages, semconv, spool, wire
-from otel_parsl.executor_watch import ExecutorWatch
+from otel_parsl.failures.submit_failure import told_failure
 from otel_parsl.identity import run_key
 from otel_parsl.rendezvous import SUBMIT
-from otel_parsl.samples import sample_from_message, sample_metrics
+from otel_parsl.sampling.sample_metrics import sample_from_message, sample_metrics
 from otel_parsl.seldom import Seldom
 from otel_parsl.semconv import TRY_FAILED_STATES
 from otel_parsl.spool import Place, segment_bytes, sound_bytes
 from otel_parsl.spool_room import MAX_MIB, StoreBacklog
 from otel_parsl.stream_writer import PatientWriter, StreamWriter
-from otel_parsl.submit_failure import told_failure
+from otel_parsl.submit.executor_watch import ExecutorWatch
 from otel_parsl.wire import LOGS, METRICS, Key
 
 logger = logging.getLogger(__name__)

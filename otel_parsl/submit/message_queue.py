@@ -33,18 +33,18 @@ _FAILURES = 100
 
 class MessageQueue(Queue):  # type: ignore[type-arg]  # not generic at run time
     """
-    Collect the messages of one hub.
+    Collect the messages of one run.
 
     Args:
-        hub: The hub, for the seam to find.
+        run: The run, for the seam to find.
         take: Takes a message; called in the threads that put, so it may only append.
     """
 
-    hub: Any = None
+    run: Any = None
     _home = 0  # a copy in another process keeps these two, and so uses the pipe
 
-    def __init__(self, hub: Any, take: Callable[[Any], None]) -> None:
-        self.hub = hub
+    def __init__(self, run: Any, take: Callable[[Any], None]) -> None:
+        self.run = run
         self._home = os.getpid()
         self._take = take
         self._pipe_thread: threading.Thread | None = None

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 
-from otel_parsl.process_usage import Usage, plus
+from otel_parsl.sampling.process_usage import Usage, plus
 
 _TICKS_A_SECOND = os.sysconf("SC_CLK_TCK")
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")

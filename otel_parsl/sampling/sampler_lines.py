@@ -8,7 +8,7 @@ The helper loads this file, and so ``json`` is loaded by the worker's end alone.
 
 from __future__ import annotations
 
-from otel_parsl.process_usage import Reading, Usage
+from otel_parsl.sampling.process_usage import Reading, Usage
 
 END = b"end\n"
 """No try is running."""

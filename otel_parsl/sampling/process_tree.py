@@ -14,8 +14,13 @@ import os
 import resource
 import time
 
-from otel_parsl.proc_files import Process, ProcFiles, children_by_parent, memory_total_bytes
-from otel_parsl.process_usage import Reading, Usage, boot_clock_s, highest
+from otel_parsl.sampling.proc_files import (
+    Process,
+    ProcFiles,
+    children_by_parent,
+    memory_total_bytes,
+)
+from otel_parsl.sampling.process_usage import Reading, Usage, boot_clock_s, highest
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -15,9 +15,9 @@ from typing import Any, NamedTuple
 
 from otel_parsl import semconv
 from otel_parsl.direct import Receiver
-from otel_parsl.embedded import EmbeddedAgent
 from otel_parsl.errors import ConfigError
-from otel_parsl.masked import Headers
+from otel_parsl.submit.embedded import EmbeddedAgent
+from otel_parsl.submit.masked import Headers
 
 logger = logging.getLogger(__name__)
 

@@ -13,11 +13,11 @@ import threading
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, NamedTuple
 
-from otel_parsl.process_usage import Reading, boot_clock_s, highest
+from otel_parsl.sampling.process_usage import Reading, boot_clock_s, highest
 
 if TYPE_CHECKING:
-    from otel_parsl.process_tree import ProcessTree
-    from otel_parsl.psutil_tree import PsutilTree
+    from otel_parsl.sampling.process_tree import ProcessTree
+    from otel_parsl.sampling.psutil_tree import PsutilTree
 
 
 class Sample(NamedTuple):
@@ -285,9 +285,9 @@ def _since(before: int | None, now: int | None) -> int | None:
 
 def _tree(pid: int, proc: str, ignore_pids: set[int]) -> ProcessTree | PsutilTree:
     if os.path.exists(f"{proc}/{pid}/stat") or os.path.exists(f"{proc}/meminfo"):
-        from otel_parsl.process_tree import ProcessTree
+        from otel_parsl.sampling.process_tree import ProcessTree
 
         return ProcessTree(pid, proc=proc, ignore_pids=ignore_pids)
-    from otel_parsl.psutil_tree import PsutilTree
+    from otel_parsl.sampling.psutil_tree import PsutilTree
 
     return PsutilTree(pid, ignore_pids=ignore_pids)

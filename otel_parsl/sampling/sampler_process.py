@@ -16,8 +16,8 @@ import sys
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from otel_parsl.process_tree import ProcessTree
-    from otel_parsl.sampler_lines import Begun
+    from otel_parsl.sampling.process_tree import ProcessTree
+    from otel_parsl.sampling.sampler_lines import Begun
 
 _STDIN, _STDOUT = 0, 1
 _NAP_S = 1.0
@@ -37,8 +37,8 @@ class Sampler:
     """
 
     def __init__(self, tree: ProcessTree, pidfd: int | None) -> None:
-        from otel_parsl.process_usage import boot_clock_s
-        from otel_parsl.sampler_lines import parse_state, reading_line
+        from otel_parsl.sampling.process_usage import boot_clock_s
+        from otel_parsl.sampling.sampler_lines import parse_state, reading_line
 
         self._now_s = boot_clock_s
         self._parse_state = parse_state
@@ -124,9 +124,9 @@ def main(pid: int, start_ticks: int) -> None:
         os._exit(0)
     # The package without its __init__, which is no business of this process.
     package = type(sys)("otel_parsl")
-    package.__path__ = [os.path.dirname(os.path.abspath(__file__))]
+    package.__path__ = [os.path.dirname(os.path.dirname(os.path.abspath(__file__)))]
     sys.modules["otel_parsl"] = package
-    from otel_parsl.process_tree import ProcessTree
+    from otel_parsl.sampling.process_tree import ProcessTree
 
     tree = ProcessTree(pid)
     try:

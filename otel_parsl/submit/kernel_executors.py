@@ -17,7 +17,7 @@ from parsl.executors.status_handling import BlockProviderExecutor
 from parsl.jobs.states import JobStatus
 
 from otel_parsl.errors import ParslMismatch
-from otel_parsl.executor_watch import Interchange, OpenTry
+from otel_parsl.submit.executor_watch import Interchange, OpenTry
 
 _OPEN_TRY = "otel_parsl_try"
 

@@ -12,8 +12,8 @@ import enum
 import re
 from typing import Final
 
-from otel_parsl.fail_history import failure_from_history
-from otel_parsl.stack_frames import has_user_frame
+from otel_parsl.failures.fail_history import failure_from_history
+from otel_parsl.failures.stack_frames import has_user_frame
 
 # A message may carry a whole stderr; what tells the fate stands at its beginning.
 _TEXT_LIMIT: Final = 4096

@@ -43,9 +43,9 @@ from parsl.serialize.errors import (
     SerializationError,
 )
 
-from otel_parsl.causes import cause_of_dependency
-from otel_parsl.fail_history import ToldFailure, failure_from_history
-from otel_parsl.fates import Fate, classify
+from otel_parsl.failures.causes import cause_of_dependency
+from otel_parsl.failures.fail_history import ToldFailure, failure_from_history
+from otel_parsl.failures.fates import Fate, classify
 
 RECORDED: list[dict[str, str]] = json.loads(
     Path(__file__).with_name("parsl_failures.json").read_text()

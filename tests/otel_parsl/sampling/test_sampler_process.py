@@ -16,11 +16,11 @@ from pathlib import Path
 import psutil
 import pytest
 
-from otel_parsl.proc_files import ProcFiles
-from otel_parsl.sampler_client import SamplerProcess
-from otel_parsl.sampling import Sample, TrySampler
+from otel_parsl.sampling.proc_files import ProcFiles
+from otel_parsl.sampling.sampler import Sample, TrySampler
+from otel_parsl.sampling.sampler_client import SamplerProcess
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 TIMEOUT_S = 30.0
 
 
@@ -68,7 +68,7 @@ class Worker:
     def __init__(self, program: str) -> None:
         start = (
             "import os, signal, subprocess, sys, time\n"
-            "from otel_parsl.sampler_client import SamplerProcess\n"
+            "from otel_parsl.sampling.sampler_client import SamplerProcess\n"
             "helper = SamplerProcess()\n"
             "print(helper.helper_pid, flush=True)\n"
         )
@@ -430,7 +430,7 @@ def start_script(pid: int, start_ticks: int | None) -> tuple[subprocess.Popen[by
         "sys.argv = sys.argv[1:]\n"
         "runpy.run_path(sys.argv[0], run_name='__main__')\n"
     )
-    script = str(ROOT / "otel_parsl" / "sampler_process.py")
+    script = str(ROOT / "otel_parsl" / "sampling" / "sampler_process.py")
     starter = subprocess.Popen(
         [sys.executable, "-I", "-S", "-c", program, script, str(pid), str(start_ticks)],
         stdin=subprocess.PIPE,

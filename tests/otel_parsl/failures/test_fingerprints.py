@@ -14,11 +14,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from otel_parsl.failures import Failure, describe_failure
-from otel_parsl.fates import Fate
-from otel_parsl.fingerprints import fingerprint
-from otel_parsl.message_template import TEMPLATE_LIMIT, template
-from otel_parsl.stack_frames import UserFrame, find_app_frame, find_user_frame, last_user_frame
+from otel_parsl.failures.failure import Failure, describe_failure
+from otel_parsl.failures.fates import Fate
+from otel_parsl.failures.fingerprints import fingerprint
+from otel_parsl.failures.message_template import TEMPLATE_LIMIT, template
+from otel_parsl.failures.stack_frames import (
+    UserFrame,
+    find_app_frame,
+    find_user_frame,
+    last_user_frame,
+)
 
 RECORDED: list[dict[str, str]] = json.loads(
     Path(__file__).with_name("parsl_failures.json").read_text()

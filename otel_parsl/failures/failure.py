@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple
 
-from otel_parsl.causes import cause_of_dependency
-from otel_parsl.fail_history import failure_from_history
-from otel_parsl.fates import Fate, classify
-from otel_parsl.fingerprints import fingerprint
-from otel_parsl.message_template import template
-from otel_parsl.stack_frames import UserFrame, find_app_frame, find_user_frame
+from otel_parsl.failures.causes import cause_of_dependency
+from otel_parsl.failures.fail_history import failure_from_history
+from otel_parsl.failures.fates import Fate, classify
+from otel_parsl.failures.fingerprints import fingerprint
+from otel_parsl.failures.message_template import template
+from otel_parsl.failures.stack_frames import UserFrame, find_app_frame, find_user_frame
 
 # These befall a try from outside: frames of a stack trace are those of whoever found out.
 _FROM_OUTSIDE: Final = frozenset(

@@ -15,13 +15,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from otel_parsl import rendezvous
-from otel_parsl.drain import Drain
-from otel_parsl.executor_watch import ExecutorWatch
-from otel_parsl.kernel_executors import KernelExecutors
 from otel_parsl.rendezvous import STATUS, SUBMIT
 from otel_parsl.spool import CorruptFrame, SpoolReader, frame, segment_path
 from otel_parsl.spool_room import StoreBacklog
 from otel_parsl.stream_writer import PatientWriter, StreamWriter
+from otel_parsl.submit.drain import Drain
+from otel_parsl.submit.executor_watch import ExecutorWatch
+from otel_parsl.submit.kernel_executors import KernelExecutors
 
 RUN_ID = "0c5dba1a-0000-4000-8000-000000000001"
 

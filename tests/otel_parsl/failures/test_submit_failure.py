@@ -9,8 +9,8 @@ from parsl.dataflow.errors import DependencyError, JoinError
 from parsl.executors.high_throughput.errors import WorkerLost
 
 from otel_parsl.exceptions import LIMIT
+from otel_parsl.failures.submit_failure import told_failure
 from otel_parsl.spans import _OF_PARSL
-from otel_parsl.submit_failure import told_failure
 
 
 def _read(attributes: list[bytes]) -> dict[str, str]:

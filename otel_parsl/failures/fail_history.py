@@ -19,7 +19,7 @@ import signal
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
-from otel_parsl.causes import chain_of_history
+from otel_parsl.failures.causes import chain_of_history
 
 # The history of a failed block holds the repr() of a whole executor; a chain of failed
 # dependencies nests one repr() a link.

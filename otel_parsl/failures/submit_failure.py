@@ -13,7 +13,7 @@ from typing import Any
 
 from otel_parsl import semconv
 from otel_parsl.exceptions import exception_attributes, message_of, stacktrace_of, type_name
-from otel_parsl.fates import classify
+from otel_parsl.failures.fates import classify
 from otel_parsl.wire import Key
 
 logger = logging.getLogger(__name__)

@@ -13,8 +13,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from otel_parsl.process_usage import boot_clock_s
-from otel_parsl.sampling import ProcessReading, Sample, TrySampler
+from otel_parsl.sampling.process_usage import boot_clock_s
+from otel_parsl.sampling.sampler import ProcessReading, Sample, TrySampler
 
 TICKS = os.sysconf("SC_CLK_TCK")
 PAGE = os.sysconf("SC_PAGE_SIZE")
@@ -102,7 +102,7 @@ def run_python(program: str, *arguments: str) -> str:
         capture_output=True,
         text=True,
         timeout=60,
-        cwd=Path(__file__).parents[2],
+        cwd=Path(__file__).parents[3],
     )
     return done.stdout
 
@@ -578,7 +578,7 @@ def test_cpu_of_a_grandchild_counts_once_seen_from_beside() -> None:
 def test_peak_of_memory_that_was_freed_is_seen_in_its_try_alone() -> None:
     """50 MB that came and went are the peak of their try; the next try knows nothing of them."""
     program = (
-        "from otel_parsl.sampling import TrySampler\n"
+        "from otel_parsl.sampling.sampler import TrySampler\n"
         "sampler = TrySampler()\n"
         "sampler.begin()\n"
         "block = bytearray(50_000_000)\n"
@@ -598,7 +598,7 @@ def test_forked_child_samples_itself() -> None:
     """A sampler that was carried over a fork measures the process it is in."""
     program = (
         "import os, sys, time\n"
-        "from otel_parsl.sampling import TrySampler\n"
+        "from otel_parsl.sampling.sampler import TrySampler\n"
         "sampler = TrySampler()\n"
         "sampler.begin()\n"
         "while time.process_time() < 0.2: pass\n"
@@ -618,7 +618,7 @@ def test_program_that_closes_our_files_loses_none_of_its_own(tmp_path: Path) -> 
     """After closerange the sampler opens its files anew, and leaves the user's alone."""
     program = (
         "import os, sys\n"
-        "from otel_parsl.sampling import TrySampler\n"
+        "from otel_parsl.sampling.sampler import TrySampler\n"
         "sampler = TrySampler()\n"
         "sampler.begin()\n"
         "os.closerange(3, 64)\n"
@@ -639,7 +639,7 @@ def test_other_users_process_is_read_as_far_as_allowed() -> None:
     """Of root's process a stranger gets CPU and memory, and None for I/O, not 0."""
     program = (
         "import os\n"
-        "from otel_parsl.sampling import TrySampler\n"
+        "from otel_parsl.sampling.sampler import TrySampler\n"
         "parent = os.getpid()\n"
         "TrySampler()  # loads what a stranger may not be able to load\n"
         "if child := os.fork():\n"
@@ -679,7 +679,7 @@ def test_import_is_light() -> None:
     """Sampling loads nothing but the standard library, and psutil only where it must."""
     program = (
         "import sys\n"
-        "from otel_parsl.sampling import TrySampler\n"
+        "from otel_parsl.sampling.sampler import TrySampler\n"
         "TrySampler().sample()\n"
         "heavy = {'psutil', 'parsl', 'google', 'opentelemetry', 'json', 'subprocess'}\n"
         "print(sorted(heavy & set(sys.modules)))\n"
@@ -691,7 +691,7 @@ def test_short_try_is_cheap() -> None:
     """A try without children is begun and sampled in well under 60 microseconds each."""
     program = (
         "import time\n"
-        "from otel_parsl.sampling import TrySampler\n"
+        "from otel_parsl.sampling.sampler import TrySampler\n"
         "sampler = TrySampler()\n"
         "for step in (sampler.begin, sampler.sample):\n"
         "    best = 1.0\n"

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from otel_parsl.message_queue import MessageQueue
+from otel_parsl.submit.message_queue import MessageQueue
 from tests.support.queue_process import put_all, put_unreadable
 
 SPAWN = multiprocessing.get_context("spawn")
@@ -50,10 +50,10 @@ def _put_in_another_process(queue: MessageQueue, items: list[Any]) -> None:
 
 def test_queue_is_what_parsl_checks_for() -> None:
     """It is a real multiprocessing queue, and true even while it is empty."""
-    queue = MessageQueue("hub", lambda _item: None)
+    queue = MessageQueue("run", lambda _item: None)
     assert isinstance(queue, multiprocessing.queues.Queue)
     assert bool(queue)
-    assert queue.hub == "hub"
+    assert queue.run == "run"
     queue.stop_reading()
 
 
@@ -105,7 +105,7 @@ def test_two_spawned_processes_share_the_pipe() -> None:
 def test_there_is_no_pipe_until_a_copy_is_made() -> None:
     """A run whose radios are ours has no pipe, no thread that reads it and no process for it."""
     script = (
-        "import os, psutil, threading; from otel_parsl.message_queue import MessageQueue;"
+        "import os, psutil, threading; from otel_parsl.submit.message_queue import MessageQueue;"
         "files = os.listdir('/proc/self/fd'); queue = MessageQueue(None, lambda item: None);"
         "queue.put(1); queue.stop_reading();"
         "print(threading.active_count(), psutil.Process().children(),"

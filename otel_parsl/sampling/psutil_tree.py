@@ -16,7 +16,7 @@ from typing import Any
 
 import psutil
 
-from otel_parsl.process_usage import Reading, Usage, highest
+from otel_parsl.sampling.process_usage import Reading, Usage, highest
 
 _HAS_CPU_NUM = hasattr(psutil.Process, "cpu_num")
 _HAS_IO = hasattr(psutil.Process, "io_counters")

@@ -16,9 +16,9 @@ import subprocess
 import sys
 import threading
 
-from otel_parsl.proc_files import ProcFiles
-from otel_parsl.sampler_lines import END, Begun, begin_line, parse_reading
-from otel_parsl.sampling import Baseline, Sample, TrySampler, sample_since
+from otel_parsl.sampling.proc_files import ProcFiles
+from otel_parsl.sampling.sampler import Baseline, Sample, TrySampler, sample_since
+from otel_parsl.sampling.sampler_lines import END, Begun, begin_line, parse_reading
 
 _START_TIMEOUT_S = 10.0
 _READ_BYTES = 1 << 16

@@ -1,7 +1,7 @@
 """
 Make Parsl fail in every way that is cheap to arrange, and write down what it said.
 
-Run by hand when Parsl moves: ``python tests/otel_parsl/capture_parsl_failures.py``.
+Run by hand when Parsl moves: ``python tests/otel_parsl/failures/capture_parsl_failures.py``.
 It rewrites ``parsl_failures.json`` beside it, the recording that the tests of fates and
 fingerprints read; the group that each failure belongs to is the first part of its name.
 Nothing here is imported by a test.

@@ -12,7 +12,7 @@ import hashlib
 import re
 from typing import Final
 
-from otel_parsl.message_template import PLACEHOLDER, template
+from otel_parsl.failures.message_template import PLACEHOLDER, template
 
 # Whether a random id came out as <hex>, <id> or <number> depends on its letters, and whether a
 # path was quoted on who wrote the message: groups must not.
@@ -28,9 +28,9 @@ def fingerprint(
     Name the group of a failure: alike in fate, type, place and wording, alike in name.
 
     Args:
-        fate: A word of :class:`otel_parsl.fates.Fate`.
+        fate: A word of :class:`otel_parsl.failures.fates.Fate`.
         exception_type: Class name; its module does not count, since Parsl tells bare names.
-        frame: What :func:`otel_parsl.stack_frames.last_user_frame` says.
+        frame: What :func:`otel_parsl.failures.stack_frames.last_user_frame` says.
         message: The message or its template, which come to the same.
 
     Returns:

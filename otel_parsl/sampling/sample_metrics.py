@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from otel_parsl import semconv
-from otel_parsl.sampling import Sample
+from otel_parsl.sampling.sampler import Sample
 from otel_parsl.wire import Key, Metric, point_attributes
 
 _METRICS: tuple[tuple[str, str, Metric], ...] = (

@@ -1,0 +1,1 @@
+"""Why a try failed: its fate, its group, and what it goes back to."""

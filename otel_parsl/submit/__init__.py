@@ -1,0 +1,1 @@
+"""What runs in the submit process while a run goes on."""

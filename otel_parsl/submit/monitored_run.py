@@ -1,0 +1,356 @@
+"""
+One run in the submit process, from the start of its DataFlowKernel to the end of its cleanup.
+
+Flow: DataFlowKernel, executors -> **monitored_run** -> drain -> spool -> agent
+"""
+
+from __future__ import annotations
+
+import atexit
+import datetime
+import logging
+import os
+import pickle
+import sys
+import threading
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import psutil
+from parsl.monitoring import MonitoringHub
+from parsl.monitoring.message_type import MessageType
+
+from otel_parsl import carrier, rendezvous, seam, semconv
+from otel_parsl.config import Destination, exception_signals, resource_attributes
+from otel_parsl.leftovers import find_leftovers
+from otel_parsl.messages import run_attributes
+from otel_parsl.process_metrics import began_ns, iso_time
+from otel_parsl.propagation import baggage_at_load, current_span, propagators, span_at_load
+from otel_parsl.submit.dashboard_process import DashboardProcess
+from otel_parsl.submit.drain import FLUSH_S, Drain
+from otel_parsl.submit.embedded import EmbeddedAgent, start_agent
+from otel_parsl.submit.executor_watch import ExecutorWatch
+from otel_parsl.submit.message_queue import MessageQueue
+from otel_parsl.submit.transport import Network, OtlpReceiver, Transport
+from otel_parsl.time_zone import local_zone
+from otel_parsl.trace_sampling import share_from_environment
+from otel_parsl.wire import Key
+from otel_parsl.worker import RunContext, Writer
+
+logger = logging.getLogger(__name__)
+
+_REVIVE_EVERY_S = 0.5
+_LISTEN_TIMEOUT_S = 120.0  # as long as Parsl waits for its own router
+_TRACE_API = "opentelemetry.trace"
+
+
+class RunSettings(NamedTuple):
+    """What a hub's arguments, and the environment's, mean for a run."""
+
+    database: str | None
+    """SQLAlchemy's URL; None where a site's collector keeps the database."""
+    collector: Destination | None
+    """That collector."""
+    destinations: tuple[Destination, ...]
+    trace_scope: str
+    sample_interval_s: float
+    """Seconds between samples of a try that lasts; 0 takes none."""
+    resource_attributes: Mapping[str, str | int | float | bool] | None
+    shutdown_timeout_s: float
+    spool_max_bytes: int
+    transport: tuple[str, Any, Any]
+    """Its kind, address and port."""
+    has_dashboard: bool
+    is_debugged: bool
+
+    @property
+    def place(self) -> str:
+        """Where the database is, for people."""
+        if self.collector is not None:
+            return f"the database of the collector at {self.collector.endpoint}"
+        from sqlalchemy.engine import make_url
+
+        return make_url(str(self.database)).render_as_string(hide_password=True)
+
+
+class MonitoredRun:
+    """
+    Take what a run's DataFlowKernel and executors say, and have it delivered.
+
+    Args:
+        hub: What the starting DataFlowKernel has as its monitoring.
+        settings: How.
+        rundir: The run's own directory; the directory of all runs may hold what earlier ones left.
+        runinfo: That one.
+        log_config: How Parsl's processes log; None for Parsl's default.
+
+    Raises:
+        ConfigError: An ``OTEL_`` variable cannot be used.
+        ParslMismatch: No DataFlowKernel is starting.
+    """
+
+    def __init__(
+        self,
+        hub: MonitoringHub,
+        settings: RunSettings,
+        rundir: Path,
+        runinfo: Path,
+        log_config: Any,
+    ) -> None:
+        self._settings = settings
+        self._formats = propagators()
+        self._caller = span_at_load(self._formats)
+        self._baggage = baggage_at_load(self._formats)
+        self._sampled_share = share_from_environment(self._caller)
+        leftovers = find_leftovers(runinfo)
+        self._directory = rundir / "otel-parsl"
+        self._directory.mkdir(parents=True, exist_ok=True)
+        agent_settings = self._agent_settings()
+        rendezvous.write(self._directory, rendezvous.SETTINGS, agent_settings, is_durable=True)
+        if log_config is not None:
+            rendezvous.write_bytes(self._directory, rendezvous.LOG_CONFIG, pickle.dumps(log_config))
+        self.messages = MessageQueue(self, self._take)
+        """Where Parsl puts its messages, in this process and others."""
+        self._context: RunContext | None = None
+        self._submit_writer: Writer | None = None
+        self._transport = Transport(*settings.transport)
+        self._is_over = threading.Event()
+        self._late_messages = 0
+        self._pid = os.getpid()
+        self.executors = seam.attach(hub, self)
+        """What the executors say of themselves."""
+        self._drain = Drain(
+            self._directory,
+            scope=settings.trace_scope,
+            watch=ExecutorWatch(self.executors),
+            max_bytes=settings.spool_max_bytes,
+        )
+        self._agent = EmbeddedAgent(self._directory)
+        self._transport.start(self._agent)
+        self._dashboard = self._start_dashboard() if settings.has_dashboard else None
+        for directory in leftovers:
+            logger.info("an earlier run left telemetry in %s: an agent delivers it now", directory)
+            start_agent(directory)
+        self._thread = threading.Thread(target=self._serve, name="otel-parsl-drain", daemon=True)
+        self._thread.start()
+        atexit.register(self._close_uncleaned)
+        logger.info("monitoring goes to %s, by agent %d", settings.place, self._agent.pid)
+
+    def close(self) -> None:
+        """Spool what is left and wait for the store, once."""
+        if self._is_over.is_set():
+            return
+        atexit.unregister(self._close_uncleaned)
+        self.messages.stop_reading()
+        self._is_over.set()
+        self._thread.join()
+        closing_at = time.monotonic()
+        patience_s = self._settings.shutdown_timeout_s
+        self._drain.close(timeout_s=patience_s)
+        timeout_s = max(0.0, patience_s - (time.monotonic() - closing_at))
+        if self._context is not None:
+            carrier.unregister(self._context.run_id)
+        left = self._agent.finish(self._drain.place, timeout_s=timeout_s)
+        if left is not None:
+            logger.warning(
+                "monitoring: after %.0f s not all is in %s: %s. What is left is in %s; the next"
+                " run here, or otel-parsl flush, delivers it if the agent cannot",
+                patience_s,
+                self._settings.place,
+                left,
+                self._directory,
+            )
+        if self._dashboard is not None:
+            self._dashboard.close()
+        for trouble in self._agent.troubles():
+            logger.warning("monitoring: %s", trouble)
+        self._transport.say_at_end()
+        unreadable = self._drain.unreadable + self.messages.unreadable
+        if unreadable or self._drain.dropped:
+            logger.error(
+                "monitoring: %d messages could not be read, %d batches were dropped",
+                unreadable,
+                self._drain.dropped,
+            )
+
+    def run_context(self, label: str, network: Network) -> RunContext:
+        """
+        Return what an executor's workers have to know of the run.
+
+        Args:
+            label: The executor.
+            network: What lies between its workers and this host.
+        """
+        context = self._known_context()
+        receiver = self._transport.receiver_for(label, network)
+        if receiver is None:
+            return context
+        hosts, port, token = receiver
+        return context._replace(receiver=(hosts, port, token))
+
+    def otlp_receiver(self) -> OtlpReceiver:
+        """
+        Return where a user's own OpenTelemetry SDK may send to.
+
+        Raises:
+            ConfigError: The transport opens no port, or none can be opened.
+        """
+        return self._transport.own_receiver()
+
+    def submit_writer(self) -> Writer:
+        """Return the writer for tries that run in the submit process."""
+        if self._submit_writer is None:
+            self._submit_writer = Writer(self._known_context(), in_submit_process=True)
+        return self._submit_writer
+
+    def take_frames(self, frames: bytes) -> None:
+        """Take the telemetry of a try."""
+        self._drain.put_frames(frames)
+        self._transport.took(frames)
+
+    def submitted(
+        self, task_id: int, try_id: int, executor_task_id: object, specification: Any
+    ) -> None:
+        """Take what only the submission of a try knows."""
+        self._drain.submitted(task_id, try_id, executor_task_id, specification)
+
+    def failed(self, task_id: int, try_id: int, error: Any, *, is_told: bool = True) -> None:
+        """Take with what a try failed."""
+        self._drain.failed(task_id, try_id, error, is_told=is_told)
+
+    def listen(self, label: str, socket: dict[str, Any]) -> int:
+        """Have the agent listen for an executor's interchange and return the port."""
+        return self._agent.listen(label, socket, timeout_s=_LISTEN_TIMEOUT_S)
+
+    def stop_listening(self, label: str) -> None:
+        """Tell the agent that an executor's interchange is gone."""
+        self._agent.stop_listening(label)
+
+    def _known_context(self) -> RunContext:
+        assert self._context is not None, "the DataFlowKernel says who it is before it submits"
+        return self._context
+
+    def _start_dashboard(self) -> DashboardProcess | None:
+        try:
+            return DashboardProcess(
+                str(self._settings.database),
+                self._directory / "dashboard.log",
+                lambda lines: say_once("\n".join(f"otel-parsl: {line}" for line in lines)),
+            )
+        except OSError as error:
+            logger.warning("the dashboard cannot be started, the run goes on: %s", error)
+            return None
+
+    def _take(self, message: Any) -> None:
+        if self._is_over.is_set():
+            if not self._late_messages:
+                atexit.register(self._say_late)
+            self._late_messages += 1
+            return
+        tag, said = message
+        caller = None
+        if tag is MessageType.WORKFLOW_INFO and "python_version" in said:
+            self._begin(said)
+            caller = self._caller
+        elif (
+            _TRACE_API in sys.modules
+            and tag is MessageType.TASK_INFO
+            and said["task_status_name"] == "pending"
+            and said["try_id"] == 0
+        ):
+            caller = current_span()  # this is the thread that called the app
+        self._drain.put(message, caller)
+
+    def _begin(self, message: Mapping[str, Any]) -> None:
+        """Learn which run this is: the hub is started before Parsl has given it an id."""
+        attributes = run_attributes(message, zone=local_zone())
+        given: dict[str, str | int | float | bool] = {"service.name": str(message["workflow_name"])}
+        given |= resource_attributes(self._settings.resource_attributes)
+        resource = (*attributes, *(Key(name).any(value) for name, value in given.items()))
+        run_id = message["run_id"]
+        self._context = RunContext(
+            run_id,
+            resource,
+            self._settings.trace_scope,
+            self._settings.sample_interval_s,
+            str(given["service.name"]),
+            propagators=self._formats,
+            baggage=self._baggage,
+            sampled_share=self._recorded_share(),
+        )
+        own = (
+            Key(semconv.SERVICE_INSTANCE_ID).text(f"{message['host']}:{os.getpid()}"),
+            Key(semconv.HOST_NAME).text(str(message["host"])),
+            Key(semconv.PROCESS_PID).integer(os.getpid()),
+            Key(semconv.PYTHON_VERSION).text(message["python_version"]),
+            Key(semconv.PROCESS_CREATION_TIME).text(iso_time(began_ns())),
+        )
+        run = {"run_id": run_id, "resource": [attribute.hex() for attribute in resource]}
+
+        def announce() -> None:
+            rendezvous.write(self._directory, rendezvous.RUN, run, is_durable=True)
+
+        self._drain.begin(run_id, (*resource, *own), announce)
+        carrier.register(run_id, self.take_frames)
+
+    def _recorded_share(self) -> float:
+        """Return of which share of tasks the user's own spans are recorded: what anybody wants."""
+        if any(destination.sampling is not None for destination in self._settings.destinations):
+            return 1.0
+        return self._sampled_share
+
+    def _serve(self) -> None:
+        revived_at = time.monotonic()
+        while not self._is_over.wait(FLUSH_S):
+            self._drain.flush()
+            if time.monotonic() - revived_at > _REVIVE_EVERY_S:
+                self._agent.revive()
+                revived_at = time.monotonic()
+
+    def _close_uncleaned(self) -> None:
+        """Close a run whose DataFlowKernel is not cleaned up when Python ends: it is unfinished."""
+        if os.getpid() != self._pid:
+            return  # a fork of the user's ends, with this run in its memory
+        if self._context is not None:
+            now = datetime.datetime.now()  # noqa: DTZ005 - Parsl's messages have naive local times
+            message = {
+                "time_completed": now,
+                "outcome": "unfinished",
+                "run_id": self._context.run_id,
+            }
+            self._drain.put((MessageType.WORKFLOW_INFO, message))
+        self.close()
+
+    def _say_late(self) -> None:
+        logger.warning(
+            "monitoring: %d messages came after the end of the run and are in no table",
+            self._late_messages,
+        )
+
+    def _agent_settings(self) -> dict[str, Any]:
+        settings = self._settings
+        process = psutil.Process()
+        return {
+            "database": settings.database,
+            "collector": settings.collector and settings.collector.as_settings(),
+            "destinations": [destination.as_settings() for destination in settings.destinations],
+            "trace_scope": settings.trace_scope,
+            "sampled_share": self._sampled_share,
+            "exception_signals": exception_signals(),
+            "spool_max_bytes": settings.spool_max_bytes,
+            "hub_pid": process.pid,
+            "hub_started": process.create_time(),
+            "debug": settings.is_debugged,
+        }
+
+
+_said: set[str] = set()
+
+
+def say_once(words: str) -> None:
+    """Say something to whoever runs the program: by itself Parsl shows its log to nobody."""
+    if words not in _said:
+        _said.add(words)
+        sys.stderr.write(f"{words}\n")
