@@ -15,7 +15,7 @@ demo: $(VENV)/.installed  ## Run a small monitored workflow and show what was re
 # Two at a time: much of a test's time is waiting for processes to start and to be missed.
 .PHONY: test
 test: $(VENV)/.installed-dev backends lint types  ## Provision what the tests need, and run everything
-	$(MAKE) --jobs 2 pytest-e2e pytest-parts pytest-pages parsl-tests lowest
+	$(MAKE) --keep-going --jobs 2 pytest-e2e pytest-parts pytest-pages parsl-tests lowest
 	$(MAKE) missing
 
 .PHONY: backends
