@@ -39,7 +39,8 @@ def calling():
     context = trace.SpanContext(int("3d" * 16, 16), int("4c" * 8, 16), is_remote=False)
     return trace.use_span(trace.NonRecordingSpan(context))
 
-with parsl.load(Config(executors=[htex()], retries=1,
+quick = htex(heartbeat_period=1, heartbeat_threshold=60)  # to miss a worker
+with parsl.load(Config(executors=[quick], retries=1,
                        monitoring=OTelMonitoringHub(endpoint=os.environ["ENDPOINT"]))):
     with calling():
         first = fit()

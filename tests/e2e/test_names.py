@@ -43,7 +43,10 @@ def joined():
     return nothing()
 
 config = Config(
-    executors=[htex(), ThreadPoolExecutor(label="threads", max_threads=1)],
+    executors=[
+        htex(heartbeat_period=1, heartbeat_threshold=60),  # to miss a worker soon
+        ThreadPoolExecutor(label="threads", max_threads=1),
+    ],
     retries=1,
     monitoring=OTelMonitoringHub(
         workflow_version="3",
