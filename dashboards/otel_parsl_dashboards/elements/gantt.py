@@ -17,6 +17,8 @@ from otel_parsl_dashboards.elements.span import Span
 
 SINGLE = 5000
 """So many tasks, or fewer, are drawn one by one and can be hovered."""
+SINGLE_BARS = 30_000
+"""The same of bars: tasks that are tried again and again have many."""
 _COLUMNS = 1200
 _ROWS = 360
 _FADED = 0.3
@@ -35,7 +37,7 @@ def gantt(
         span: What is in view.
         until: Where the last state of each task is cut off: the end of the run, or now.
     """
-    is_single = len(tasks) <= SINGLE
+    is_single = _is_single(tasks, statuses)
     bars = state_bars(tasks, statuses, until=until)
     is_in = (bars["start"].to_numpy() < span.end) & (bars["end"].to_numpy() > span.start)
     bars = bars[is_in]
@@ -91,7 +93,7 @@ def state_bars(
     )
 
 
-def summarise(tasks: pd.DataFrame) -> str:
+def summarise(tasks: pd.DataFrame, statuses: pd.DataFrame) -> str:
     """Return the chart in words."""
     if not len(tasks):
         return "No task yet."
@@ -99,12 +101,17 @@ def summarise(tasks: pd.DataFrame) -> str:
         f"{words.counted(len(tasks), 'task')} by id, from top to bottom, each from when it was"
         " called."
     )
-    if len(tasks) > SINGLE:
+    if not _is_single(tasks, statuses):
+        each = words.counted(-(-len(tasks) // _ROWS), "task")
         text += (
-            f" More than {SINGLE:,}: each row stands for {-(-len(tasks) // _ROWS):,} tasks, with"
-            " the mean colour of their states."
+            f" Too many bars to draw one by one: each row stands for {each}, with the mean colour"
+            " of what covers it."
         )
     return text
+
+
+def _is_single(tasks: pd.DataFrame, statuses: pd.DataFrame) -> bool:
+    return len(tasks) <= SINGLE and len(statuses) <= SINGLE_BARS
 
 
 def _singles(bars: pd.DataFrame) -> hv.Rectangles:

@@ -102,7 +102,7 @@ def summarise(tries: pd.DataFrame, lanes: pd.DataFrame, *, span: Span, until: np
     if len(shown) > SINGLE:
         text += (
             f" More than {SINGLE:,}: each pixel has the mean colour of what ran there, the denser"
-            " the busier. Zoom in to see single tries."
+            " the busier."
         )
     return text
 

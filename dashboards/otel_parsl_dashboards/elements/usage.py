@@ -110,6 +110,12 @@ def by_task(found: pd.DataFrame, *more: str) -> pd.DataFrame:
         found: A frame of samples.
         more: Columns beside the task that tell its figures apart, as ``host``.
     """
+    if not len(found):
+        # Grouped by pandas, nothing has categories that break once there are more than 127.
+        memory = found["memory_bytes"]
+        return found[["task_id", *more]].assign(
+            cpu_user_s=found["cpu_user_s"], memory_mean_bytes=memory, memory_max_bytes=memory
+        )
     grouped = found.groupby(["task_id", *more], observed=True)
     return grouped.agg(
         cpu_user_s=("cpu_user_s", "max"),
