@@ -16,6 +16,7 @@ exit code:
        something needs doing (doctor), lines could not be read (replay),
        or not all could be delivered (flush)
   2    the command line or a configuration is wrong, or RUN names no run, or several
-  3    the database cannot be read or written, or the collector cannot start
+  3    the database cannot be read or written, the report not written, or the collector
+       not started
   4    not all is delivered yet, and an agent is at work on the rest (flush)
 """

@@ -36,6 +36,7 @@ COMMANDS = (
     Command("failures", "otel_parsl.cli.failures", "why tasks and blocks failed, by cause"),
     Command("show", "otel_parsl.cli.show", "all that is known of a run, or of one task"),
     Command("visualize", "otel_parsl.cli.visualize", "show the runs in a browser"),
+    Command("report", "otel_parsl.cli.report", "write a run into one HTML file"),
     Command("demo", "otel_parsl.cli.demo", "run a small workflow, monitored, and look at it"),
     Command("collector", "otel_parsl.cli.collector", "run the stand-alone collector"),
     Command("replay", "otel_parsl.cli.replay", "put OTLP JSON lines into a database"),

@@ -59,8 +59,8 @@ class Resident:
         self._thread = threading.Thread(target=self._follow, name=f"run {run_id}", daemon=True)
         self._thread.start()
 
-    def wait(self, kinds: tuple[str, ...], timeout_s: float) -> Snapshot:
-        """Return the snapshot once it has some frames, or as it is when the time is over."""
+    def wait(self, kinds: tuple[str, ...], timeout_s: float | None) -> Snapshot:
+        """Return the snapshot once it has some frames, or as it is when any time is over."""
         with self._changed:
             self._changed.wait_for(
                 lambda: self.error is not None or all(map(self.snapshot.has, kinds)), timeout_s

@@ -142,6 +142,7 @@ PAGE = RunPage(
     tab="Failures",
     tab_count=failed_count,
     template="failures.html",
+    is_reported=True,
     facts=facts,
     fragments=("sums", "window", "groups", "trouble"),
     plots=(

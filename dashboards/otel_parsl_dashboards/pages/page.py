@@ -119,6 +119,8 @@ class RunPage(NamedTuple):
     """Frames without which it can say little."""
     find: Callable[[View], None] = lambda _view: None
     """Raises NoSuchRun where the path names nothing that there is."""
+    is_reported: bool = False
+    """Whether it is in ``otel-parsl report`` too; such a page has no parameters."""
 
 
 def _within(snapshot: Snapshot, window: Window) -> pd.DataFrame:

@@ -273,6 +273,7 @@ PAGE = RunPage(
     path="resource_usage",
     tab="Resources",
     template="resources.html",
+    is_reported=True,
     facts=facts,
     fragments=("cards", "apps", "hosts", "lacks", "window"),
     needs=_NEEDS,

@@ -7,7 +7,6 @@ change: an element is rendered once for all pages that show it, each is sent wha
 
 from __future__ import annotations
 
-import datetime
 import logging
 import threading
 from collections.abc import Mapping
@@ -26,14 +25,14 @@ from otel_parsl_dashboards.data.snapshot import Snapshot
 from otel_parsl_dashboards.figures.drawn import Drawn, put, take
 from otel_parsl_dashboards.figures.dressing import render
 from otel_parsl_dashboards.pages.page import Facts, Plot, RunPage, View, Window
-from otel_parsl_dashboards.pages.run_header import header_facts, tabs
+from otel_parsl_dashboards.pages.page_facts import page_facts
 from otel_parsl_dashboards.pages.session import Session
-from otel_parsl_dashboards.shell.environment import legend, path_part, relative_root
+from otel_parsl_dashboards.pages.time_axis import milliseconds, moment, place_of, whole_run
+from otel_parsl_dashboards.shell.environment import legend, relative_root
 
 _log = logging.getLogger(__name__)
 _CALM_MS = 120
 """A range that has not moved for so long is where the reader wants it."""
-_PAD = 0.01
 
 
 class RunSession(Session):
@@ -193,32 +192,15 @@ class RunSession(Session):
         return (*sorted(view.params.items()), *sorted(view.query.items()))
 
     def _facts(self, view: View) -> Facts:
-        from otel_parsl_dashboards.pages import RUN_PAGES
-
-        run_root = f"{self._root}workflow/{path_part(self._run_id)}/"
-        return {
-            "title": view.snapshot.run.name or "run",
-            "root": self._root,
-            "run_root": run_root,
-            "is_home": False,
-            "is_run_page": self._page.path == "",
-            "paths": {page.path for page in RUN_PAGES},
-            "tabs": tabs(RUN_PAGES, self._page.within or self._page.path, view.snapshot),
-            "summaries": {plot.key: plot.say(view) for plot in self._page.plots},
-            "legends": {plot.key: plot.legend(view) for plot in self._page.plots},
-            **header_facts(view.snapshot),
-            **self._page.facts(view),
-        }
+        return page_facts(self._page, view, self._root)
 
     def _view(self, snapshot: Snapshot) -> View:
         return View(snapshot, self._params, self._query, self._window, self._library.source)
 
     def _put_time(self, snapshot: Snapshot, *, is_first: bool = False) -> None:
         """Have the time axis reach the end of what is known, unless its reader has moved it."""
-        start, end = _milliseconds(snapshot.began), _milliseconds(snapshot.until)
-        pad = max((end - start) * _PAD, 50.0)
-        now = (start - pad, end + pad)
-        stands = (_number(self._time.start), _number(self._time.end))
+        now = whole_run(snapshot)
+        stands = (place_of(self._time.start), place_of(self._time.end))
         if is_first or (stands == self._time_put and self._window is None):
             self._time.update(start=now[0], end=now[1], reset_start=now[0], reset_end=now[1])
             self._time_put = now
@@ -226,7 +208,7 @@ class RunSession(Session):
             self._time.update(reset_start=now[0], reset_end=now[1])
         if is_first and self._window is not None:
             self._time.update(
-                start=_milliseconds(self._window.start), end=_milliseconds(self._window.end)
+                start=milliseconds(self._window.start), end=milliseconds(self._window.end)
             )
 
     def _on_range(self, _name: str, _old: object, _new: object) -> None:
@@ -236,12 +218,12 @@ class RunSession(Session):
 
     def _on_calm(self) -> None:
         self._calm = None
-        start, end = _number(self._time.start), _number(self._time.end)
-        whole = (_number(self._time.reset_start), _number(self._time.reset_end))
+        start, end = place_of(self._time.start), place_of(self._time.end)
+        whole = (place_of(self._time.reset_start), place_of(self._time.reset_end))
         is_whole = (start, end) in (self._time_put, whole)
         if is_whole:
             self._time_put = (start, end)
-        window = None if is_whole else Window(_time(start), _time(end))
+        window = None if is_whole else Window(moment(start), moment(end))
         if window == self._window:
             return
         self._window = window
@@ -264,17 +246,3 @@ def _query_with(query: Mapping[str, str], window: Window | None) -> str:
     if window is not None:
         pairs |= {"from": str(window.start)[:23], "until": str(window.end)[:23]}
     return "?" + urlencode(pairs) if pairs else ""
-
-
-def _milliseconds(time: np.datetime64) -> float:
-    return float(time.astype("datetime64[us]").astype("int64")) / 1000
-
-
-def _time(milliseconds: float) -> np.datetime64:
-    return np.datetime64(round(milliseconds * 1000), "us")
-
-
-def _number(value: Any) -> float:
-    if isinstance(value, datetime.datetime):
-        return value.replace(tzinfo=datetime.timezone.utc).timestamp() * 1000
-    return float(value)

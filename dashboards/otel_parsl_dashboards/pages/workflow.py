@@ -164,6 +164,7 @@ PAGE = RunPage(
     path="",
     tab="Workflow",
     template="workflow.html",
+    is_reported=True,
     facts=facts,
     fragments=("states", "cards", "apps", "window"),
     plots=(
@@ -184,7 +185,8 @@ PAGE = RunPage(
             " lanes as workers were ever busy there, since Parsl does not record which worker ran"
             " a try. Coloured by app. Tries that have not ended are drawn up to now, or to when"
             " the run was heard of last.",
-            hint="drag over a stretch of time: the page shows that alone; click a try for its task",
+            hint="drag over a stretch of time: the page shows that alone, single tries once they"
+            " are few; click a try for its task",
             draw=lambda view: task_stream.task_stream(
                 view.snapshot.tries,
                 view.snapshot.lanes,
@@ -229,7 +231,7 @@ PAGE = RunPage(
                 span=view.span,
                 until=view.snapshot.until,
             ),
-            summarise=lambda view: gantt.summarise(view.snapshot.tasks),
+            summarise=lambda view: gantt.summarise(view.snapshot.tasks, view.snapshot.statuses),
             hint="click a bar for its task",
             legend=lambda _view: gantt.LEGEND,
             height=420,

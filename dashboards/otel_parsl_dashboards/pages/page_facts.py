@@ -1,0 +1,32 @@
+"""What the template of a run's page is given: the same in a browser's session and in a report."""
+
+from __future__ import annotations
+
+from otel_parsl_dashboards.pages import RUN_PAGES
+from otel_parsl_dashboards.pages.page import Facts, RunPage, View
+from otel_parsl_dashboards.pages.run_header import header_facts, tabs
+from otel_parsl_dashboards.shell.environment import path_part
+
+
+def page_facts(page: RunPage, view: View, root: str) -> Facts:
+    """
+    Return all that the page's template is given beside its plots.
+
+    Args:
+        page: The page.
+        view: What it is made from.
+        root: How the root of the pages is reached from it.
+    """
+    return {
+        "title": view.snapshot.run.name or "run",
+        "root": root,
+        "run_root": f"{root}workflow/{path_part(view.snapshot.run.run_id)}/",
+        "is_home": False,
+        "is_run_page": page.path == "",
+        "paths": {each.path for each in RUN_PAGES},
+        "tabs": tabs(RUN_PAGES, page.within or page.path, view.snapshot),
+        "summaries": {plot.key: plot.say(view) for plot in page.plots},
+        "legends": {plot.key: plot.legend(view) for plot in page.plots},
+        **header_facts(view.snapshot),
+        **page.facts(view),
+    }

@@ -1,0 +1,1 @@
+"""A run in one HTML file, made of the pages' own parts."""
