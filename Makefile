@@ -5,8 +5,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 LOWEST := .venv-lowest
 
-# Where versions matter: what we hold on to in Parsl, and the hub in every use.
-LOWEST_TESTS := tests/contracts tests/e2e/test_hub.py
+# Where versions matter: what we hold on to in Parsl, the hub in every use, and a page with plots.
+LOWEST_TESTS := tests/contracts tests/e2e/test_hub.py tests/dashboards/test_workflow_page.py
 
 .PHONY: demo
 demo: $(VENV)/.installed  ## Run a small monitored workflow and show what was recorded
@@ -94,7 +94,7 @@ $(LOWEST)/.installed: pyproject.toml $(VENV)/.installed-dev
 	$(BIN)/uv venv --quiet --clear --no-project --python $(BIN)/python $(LOWEST)
 	$(BIN)/uv pip install --quiet --python $(LOWEST) --resolution lowest-direct \
 	  --editable '.[postgres]'
-	$(BIN)/uv pip install --quiet --python $(LOWEST) hypothesis pytest
+	$(BIN)/uv pip install --quiet --python $(LOWEST) hypothesis pillow playwright pytest
 	touch $@
 
 $(VENV)/.installed-docs: pyproject.toml | $(VENV)/bin/python

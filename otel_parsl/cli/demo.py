@@ -32,10 +32,14 @@ def run(arguments: argparse.Namespace) -> int:
     addresses: queue.SimpleQueue[str] = queue.SimpleQueue()
 
     def say(lines: Sequence[str]) -> None:
+        if not lines:
+            addresses.put("")
+            return
         print("\nSee it in a browser while it runs:\n  " + "\n  ".join(lines), flush=True)
         addresses.put(lines[0].split()[-1])
 
-    dashboard = DashboardProcess(f"sqlite:///{database}", directory / "dashboard.log", say)
+    log = directory / "dashboard.log"
+    dashboard = DashboardProcess(f"sqlite:///{database}", log, say)
     try:
         _run_workflow(directory, arguments.endpoint)
         if sys.stdout.isatty() and not os.environ.get("CI"):
@@ -43,7 +47,7 @@ def run(arguments: argparse.Namespace) -> int:
             with suppress(KeyboardInterrupt):
                 threading.Event().wait()
             return WELL
-        return _check_pages(addresses)
+        return _check_pages(addresses, log)
     finally:
         dashboard.close()
 
@@ -70,15 +74,19 @@ In your own program, replace MonitoringHub by OTelMonitoringHub."""
     )
 
 
-def _check_pages(addresses: queue.SimpleQueue[str]) -> int:
+def _check_pages(addresses: queue.SimpleQueue[str], log: Path) -> int:
     """Load every kind of page once, for whoever has no browser."""
     from otel_parsl.cli.page_check import PageMissing, load_pages
 
     try:
-        loaded = load_pages(addresses.get(timeout=_START_S))
+        address = addresses.get(timeout=_START_S)
     except queue.Empty:
-        sys.stderr.write("otel-parsl: the dashboard did not start; see dashboard.log\n")
+        address = ""
+    if not address:
+        sys.stderr.write(f"otel-parsl: the dashboard did not start; see {log}\n")
         return TROUBLE
+    try:
+        loaded = load_pages(address)
     except PageMissing as error:
         sys.stderr.write(f"otel-parsl: {error}\n")
         return TROUBLE

@@ -23,7 +23,8 @@ class DashboardProcess:
     Args:
         database: Its URL.
         log: The file that takes what goes wrong.
-        said: Is told how the pages are reached, once they are, in another thread.
+        said: Is told how the pages are reached, once they are, in another thread; nothing, where
+            they end before.
     """
 
     def __init__(
@@ -66,6 +67,8 @@ class DashboardProcess:
                 lines.append(line.rstrip("\n"))
                 if len(lines) == _LINES and self._said is not None:
                     self._said(lines)
+        if len(lines) < _LINES and self._said is not None:
+            self._said([])
         if not self._is_closed:
             logger.warning(
                 "the dashboard has ended; the run goes on. See %s, or run: otel-parsl visualize",

@@ -14,7 +14,7 @@ import pickle
 import sys
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -237,7 +237,7 @@ class MonitoredRun:
             return DashboardProcess(
                 str(self._settings.database),
                 self._directory / "dashboard.log",
-                lambda lines: say_once("\n".join(f"otel-parsl: {line}" for line in lines)),
+                _say_address,
             )
         except OSError as error:
             logger.warning("the dashboard cannot be started, the run goes on: %s", error)
@@ -347,6 +347,11 @@ class MonitoredRun:
 
 
 _said: set[str] = set()
+
+
+def _say_address(lines: Sequence[str]) -> None:
+    if lines:
+        say_once("\n".join(f"otel-parsl: {line}" for line in lines))
 
 
 def say_once(words: str) -> None:
