@@ -15,6 +15,7 @@ and ``delivered`` never raises.
 from __future__ import annotations
 
 import logging
+import os
 import pickle
 import sys
 from collections.abc import Callable
@@ -30,18 +31,27 @@ _HEADER = Struct(f"<{len(_MAGIC)}sBI")
 logger = logging.getLogger(__name__)
 
 _sinks: dict[bytes, Callable[[bytes], None]] = {}
+_pid = 0
+"""The process whose runs these are: a fork has them in its memory too."""
 undelivered = 0
 """Blobs that found no hub, or that this side could not read."""
 
 
 def register(run_id: str, sink: Callable[[bytes], None]) -> None:
     """Hand the frames of a run's blobs to ``sink``, which may only append."""
+    global _pid
+    _pid = os.getpid()
     _sinks[run_id.encode()] = sink
 
 
 def unregister(run_id: str) -> None:
     """Take no more blobs for a run; those that still come are counted."""
     _sinks.pop(run_id.encode(), None)
+
+
+def is_taken_here(run_id: str) -> bool:
+    """Tell whether this process, and no fork of it, takes a run's blobs: it is the submit side."""
+    return run_id.encode() in _sinks and _pid == os.getpid()
 
 
 def deliver(version: int, blob: bytes, payload: bytes) -> Any:

@@ -30,6 +30,7 @@ from otel_parsl.seldom import Seldom
 from otel_parsl.wire import LOGS, Key
 
 if TYPE_CHECKING:
+    from otel_parsl.open_tries import OpenTry
     from otel_parsl.worker import TryContext, Writer
 
 logger = logging.getLogger(__name__)
@@ -54,6 +55,7 @@ class Try(NamedTuple):
     writer: Writer
     which: TryContext
     start_ns: int
+    open: OpenTry
 
     @property
     def token(self) -> str:
@@ -62,9 +64,18 @@ class Try(NamedTuple):
 
     @property
     def is_sampled(self) -> bool:
-        """Whether samples of it were asked for and can be taken."""
+        """Whether samples of it were asked for and can be taken: no other try runs beside it."""
         is_wanted = self.which.monitor_resources and self.writer.context.interval_s > 0
-        return is_wanted and self.writer.sampler is not None
+        return is_wanted and self.writer.sampler is not None and self.open.has_process
+
+
+class _Running:
+    """A try that runs, and what of it was sent."""
+
+    def __init__(self, of: Try) -> None:
+        self.of = of
+        self.is_reported = False
+        self.unsent: list[Sample] = []
 
 
 class _Process:
@@ -72,14 +83,12 @@ class _Process:
 
     def __init__(self) -> None:
         self.pid = os.getpid()
-        self.current: Try | None = None
+        self.running: dict[OpenTry, _Running] = {}
         self.helper: SamplerProcess | None = None
         self.direct: DirectSender | None = None
         self._failures_told = 0
-        self._reported: Try | None = None
-        self._unsent: list[Sample] = []
         self._lock = threading.Lock()
-        """Held for ``current`` and ``_unsent``, which belong together; never while sending."""
+        """Held for ``running`` and what is unsent, which belong together; never while sending."""
         self._thread = threading.Thread(target=self._watch, name="otel-parsl-live", daemon=True)
         self._thread.start()
 
@@ -88,21 +97,24 @@ class _Process:
             if self.helper is None:
                 self.helper = SamplerProcess()
             self.helper.begin(of.token, of.writer.context.interval_s, baseline)
-        self.current = of
-
-    def end(self) -> list[Sample]:
-        """End the current try and return the samples of it that are not known to have arrived."""
+        elif self.helper is not None and not of.open.has_process:
+            self.helper.end()  # the process it samples is no try's own any more
         with self._lock:
-            ended, self.current = self.current, None
-            unsent, self._unsent = self._unsent, []
-        if self.helper is None or ended is None or not ended.is_sampled:
+            self.running[of.open] = _Running(of)
+
+    def end(self, of: Try) -> list[Sample]:
+        """End a try and return the samples of it that are not known to have arrived."""
+        with self._lock:
+            ended = self.running.pop(of.open, None)
+        unsent = [] if ended is None else ended.unsent
+        if self.helper is None or not of.is_sampled:
             return unsent
         self.helper.end()
         # A short try has none, and is not to pay for looking.
-        lasted_s = (time.time_ns() - ended.start_ns) / 1e9
-        if 0 <= lasted_s < ended.writer.context.interval_s / 2:
+        lasted_s = (time.time_ns() - of.start_ns) / 1e9
+        if 0 <= lasted_s < of.writer.context.interval_s / 2:
             return unsent
-        return unsent + [sample for token, sample in self.helper.read() if token == ended.token]
+        return unsent + [sample for token, sample in self.helper.read() if token == of.token]
 
     def trouble(self) -> tuple[str, int] | None:
         """Return why news could not be sent directly, and how often since the last call."""
@@ -117,52 +129,55 @@ class _Process:
         unsent = Seldom(logger, logging.ERROR)
         while True:
             time.sleep(LONG_S)
-            running = self.current
-            if running is None or time.time_ns() - running.start_ns < LONG_S * 1e9:
-                continue
-            try:
-                sends = self._ways(running)
-                if sends:
-                    self._tell(running, sends)
-            except Exception as error:  # noqa: BLE001 - a border: this thread serves all tries to come
-                unsent.say("news of a try cannot be sent: %r", error)
+            with self._lock:
+                found = list(self.running.values())
+            for running in found:
+                if time.time_ns() - running.of.start_ns < LONG_S * 1e9:
+                    continue
+                try:
+                    sends = self._ways(running.of)
+                    if sends:
+                        self._tell(running, sends)
+                except Exception as error:  # noqa: BLE001 - a border: this thread serves all tries to come
+                    unsent.say("news of a try cannot be sent: %r", error)
 
-    def _tell(self, running: Try, sends: list[Send]) -> None:
+    def _tell(self, running: _Running, sends: list[Send]) -> None:
         """Send what is new of a try by the first way that takes it."""
         frames = []
-        if self._reported is not running:
-            frames.append(running.writer.frame(LOGS, (running_event(running),)))
-        samples = self._samples(running, is_first=bool(frames))
-        frames += (running.writer.sample(running.which, sample) for sample in samples)
-        if of_process := running.writer.process_frame(running.which):
+        of = running.of
+        if not running.is_reported:
+            frames.append(of.writer.frame(LOGS, (running_event(of),)))
+        samples = self._samples(running)
+        frames += (of.writer.sample(of.which, sample) for sample in samples)
+        if of_process := of.writer.process_frame(of.which):
             frames.append(of_process)
         if frames and any(_is_sent(send, b"".join(frames)) for send in sends):
-            self._reported = running
+            running.is_reported = True
             with self._lock:
-                if self.current is running:
-                    del self._unsent[: len(samples)]
+                if of.open in self.running:
+                    del running.unsent[: len(samples)]
 
-    def _samples(self, running: Try, *, is_first: bool) -> list[Sample]:
+    def _samples(self, running: _Running) -> list[Sample]:
         """
         Return the samples of a try that wait to be sent.
 
         At first one is taken here: the helper takes its first after an interval.
         """
-        sampler = running.writer.sampler
-        if not running.is_sampled or sampler is None or self.helper is None:
-            return []
-        here = sampler.sample() if is_first and not self._unsent else None
+        of, sampler, is_first = running.of, running.of.writer.sampler, not running.is_reported
+        if not of.is_sampled or sampler is None or self.helper is None:
+            return list(running.unsent)
+        here = sampler.sample() if is_first and not running.unsent else None
         with self._lock:
-            if self.current is not running:  # what was taken here is of the next try
-                return []
+            if of.open not in self.running or not of.is_sampled:
+                return []  # what was taken here is of the next try too
             if here is not None:
-                self._unsent.append(here)
-            if len(self._unsent) < _MOST_UNSENT:
+                running.unsent.append(here)
+            if len(running.unsent) < _MOST_UNSENT:
                 for token, sample in self.helper.read():
-                    if token == running.token:
+                    if token == of.token:
                         sampler.include(sample)
-                        self._unsent.append(sample)
-            return list(self._unsent)
+                        running.unsent.append(sample)
+            return list(running.unsent)
 
     def _ways(self, running: Try) -> list[Send]:
         """Return the ways to the submit side that may take something now, the best one first."""
@@ -189,20 +204,22 @@ def _is_sent(send: Send, frames: bytes) -> bool:
 
 
 _process: _Process | None = None
+_making = threading.Lock()
 
 
 def began(of: Try, baseline: Baseline | None) -> None:
     """Note that a try has begun in this process."""
     global _process
     if _process is None or _process.pid != os.getpid():
-        _process = _Process()
+        with _making:
+            if _process is None or _process.pid != os.getpid():
+                _process = _Process()
     _process.begin(of, baseline)
 
 
-def ended() -> list[Sample]:
-    """Note that the try has ended, and return the samples of it that were not sent yet."""
-    assert _process is not None
-    return _process.end()
+def ended(of: Try) -> list[Sample]:
+    """Note that a try has ended, and return the samples of it that were not sent yet."""
+    return [] if _process is None else _process.end(of)
 
 
 def running_event(running: Try) -> bytes:
@@ -212,7 +229,7 @@ def running_event(running: Try) -> bytes:
 
 
 def _event(name: bytes, of: Try, time_ns: int, observed_ns: int, attributes: list[bytes]) -> bytes:
-    writer, which, _ = of
+    writer, which, *_ = of
     return wire.log_record(
         name,
         time_ns,

@@ -275,7 +275,14 @@ def _thread_submit(executor: ThreadPoolExecutor, run: Run) -> Submit:
         which = TryContext(task_id, try_id, func.__name__, label, False)
         writer = run.submit_writer()
         told = (run.take_frames, run.failed)
-        return original(call_here, resource_specification, func, args, kwargs, writer, which, *told)
+        call = (func, args, kwargs, writer, which, *told)
+        try:
+            future = original(call_here, resource_specification, *call)
+        except Exception as error:
+            run.failed(task_id, try_id, error, is_told=False)
+            raise
+        run.submitted(task_id, try_id, None, resource_specification)
+        return future
 
     return submit
 

@@ -177,10 +177,13 @@ EXECUTION_TIME_ENDED = _term(
 
 # The totals of one execution, on its span.
 EXECUTION_CPU_USER = _term(
-    "attribute", "parsl.execution.cpu.user", "user CPU time, children included", unit="s"
+    "attribute",
+    "parsl.execution.cpu.user",
+    "user CPU time, children included; where tries share a process, of the try's thread alone",
+    unit="s",
 )
 EXECUTION_CPU_SYSTEM = _term(
-    "attribute", "parsl.execution.cpu.system", "system CPU time, children included", unit="s"
+    "attribute", "parsl.execution.cpu.system", "system CPU time, likewise", unit="s"
 )
 EXECUTION_MEMORY_PEAK = _term(
     "attribute", "parsl.execution.memory.peak", "peak resident memory", unit="By"

@@ -6,6 +6,8 @@ They become children of the execution. Nothing is loaded, and nothing costs, unt
 imports ``opentelemetry.trace``: an import hook waits for that.
 A tracer provider that is there already, as under ``opentelemetry-instrument``, is the user's own
 business: then only the context is given.
+Several tries may run in threads of one process: each has its context in its own thread, as
+OpenTelemetry has it, and the environment, which they share, says nothing then.
 """
 
 from __future__ import annotations
@@ -13,14 +15,16 @@ from __future__ import annotations
 import logging
 import os
 import sys
+import threading
 from collections.abc import Sequence
+from contextvars import ContextVar
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
 from importlib.util import find_spec
 from types import ModuleType
 from typing import Any, NamedTuple
 
-from otel_parsl import semconv
+from otel_parsl.open_tries import OpenTry
 from otel_parsl.propagation import BAGGAGE, TRACE_CONTEXT, load_propagator
 
 logger = logging.getLogger(__name__)
@@ -41,65 +45,147 @@ class Given(NamedTuple):
     """The forms it is carried in, in the words of ``OTEL_PROPAGATORS``."""
 
 
-_given: Given | None = None
-_finished: list[Any] = []
-_resource: dict[str, Any] = {}
+class Begun:
+    """
+    What one try gives to the user's code, and the spans that this made.
+
+    Args:
+        given: The context.
+        resource: Attributes for the Resource of the spans.
+    """
+
+    __slots__ = ("before", "finished", "given", "outer", "resource", "unfinished")
+
+    def __init__(self, given: Given, resource: dict[str, Any]) -> None:
+        self.given = given
+        self.resource = resource
+        self.finished: list[Any] = []
+        self.unfinished: set[int] = set()
+        """The ids of spans that were begun."""
+        self.before: Any = None
+        """OpenTelemetry's context that ours was put in place of."""
+        self.outer: Begun | None = None
+
+
+_current: ContextVar[Begun | None] = ContextVar("otel_parsl_try", default=None)
+_alone: Begun | None = None
+"""The try that has the process to itself: also what threads of the user's own work for."""
+_lock = threading.Lock()
+"""Held for the environment, and whose it is."""
+_owners: dict[int, Begun] = {}
+"""Which try a span that goes on belongs to, by the span's id."""
+_late: list[Any] = []
+"""Spans that ended after their try: they leave with the next one."""
 _is_set_up = False
 _variables: set[str] = set()
 _missing: set[str] = set()
 
 
-def begin(given: Given, resource: dict[str, Any]) -> None:
+def begin(given: Given, resource: dict[str, Any], entered: OpenTry) -> Begun:
     """
-    Give the user's code the context of an execution.
+    Give the user's code in this thread the context of an execution.
 
     Args:
         given: The context.
         resource: Attributes for the Resource of the user's spans.
+        entered: Whether the try has the process to itself: then it has the environment too, which
+            the tries of a process cannot have each for itself.
+
+    Returns:
+        What ``end`` takes.
     """
-    global _given
-    _given = given
-    _set_variables(given)
+    global _alone
+    begun = Begun(given, resource)
+    begun.outer = _current.get()
+    _current.set(begun)
+    with _lock:
+        _take_variables()
+        _alone = begun if entered.has_process else None
+        if entered.has_process:
+            _set_variables(given)
     if _is_set_up:
-        _attach()
+        _attach(begun)
     elif _API in sys.modules:
-        _set_up(resource)
+        _set_up()
     elif not any(isinstance(finder, _ImportHook) for finder in sys.meta_path):
-        _resource.update(resource)
         sys.meta_path.insert(0, _ImportHook())
+    return begun
 
 
-def end() -> bytes | None:
-    """Return the spans that ended since ``begin`` as a request, and take the context away."""
-    global _given
-    _given = None
-    for name in _variables:
-        os.environ.pop(name, None)
-    _variables.clear()
+def end(begun: Begun) -> bytes | None:
+    """Take the context away and return the spans that have ended as a request, if there are any."""
+    global _alone
+    _current.set(begun.outer)
+    with _lock:
+        if _alone is begun:
+            _alone = None
+            _take_variables()
     if not _is_set_up:
         return None
-    from opentelemetry import context
+    if begun.before is not None:
+        from opentelemetry import context
 
-    context.attach(context.Context())
-    if not _finished:
+        context.attach(begun.before)
+    while begun.unfinished:
+        _owners.pop(begun.unfinished.pop(), None)
+    spans = begun.finished
+    while _late:
+        spans.append(_late.pop())
+    if not spans:
         return None
     from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
 
-    spans, _finished[:] = list(_finished), []
     return bytes(encode_spans(spans).SerializeToString())
+
+
+def current() -> Begun | None:
+    """Return the try that the calling code works for; None where it works for none."""
+    return _current.get() or _alone
+
+
+def execution_of_caller() -> str | None:
+    """Return the execution that this thread's code is part of, as a W3C traceparent."""
+    begun = _current.get()
+    return None if begun is None else _traceparent(begun.given)
+
+
+def span_began(span_id: int) -> None:
+    """Note for which try a span was begun."""
+    if (begun := current()) is not None:
+        begun.unfinished.add(span_id)
+        _owners[span_id] = begun
+
+
+def span_ended(span_id: int, span: Any) -> None:
+    """Keep a span until its try ends."""
+    begun = _owners.pop(span_id, None)
+    if begun is None:
+        _late.append(span)
+    else:
+        begun.unfinished.discard(span_id)
+        begun.finished.append(span)
 
 
 def _set_variables(given: Given) -> None:
     """Set the variables for what the app starts, such as the shell of a bash app."""
     for form in given.propagators:
         if form == TRACE_CONTEXT:
-            flags = "01" if given.is_sampled else "00"
-            _set("TRACEPARENT", f"00-{given.trace_id.hex()}-{given.span_id.hex()}-{flags}")
+            _set("TRACEPARENT", _traceparent(given))
         elif form == BAGGAGE:
             if given.baggage:
                 _set("BAGGAGE", given.baggage)
         elif form not in _missing:
             _set_by_package(form, given)
+
+
+def _traceparent(given: Given) -> str:
+    flags = "01" if given.is_sampled else "00"
+    return f"00-{given.trace_id.hex()}-{given.span_id.hex()}-{flags}"
+
+
+def _take_variables() -> None:
+    while _variables:
+        os.environ.pop(_variables.pop(), None)
 
 
 def _set_by_package(form: str, given: Given) -> None:
@@ -122,7 +208,7 @@ def _set(name: str, value: str) -> None:
     _variables.add(name)
 
 
-def _set_up(resource: dict[str, Any]) -> None:
+def _set_up() -> None:
     """Provide tracers, unless somebody else does."""
     global _is_set_up
     _is_set_up = True
@@ -130,32 +216,25 @@ def _set_up(resource: dict[str, Any]) -> None:
 
     is_ours_to_set = isinstance(trace.get_tracer_provider(), trace.ProxyTracerProvider)
     if is_ours_to_set and os.environ.get("OTEL_SDK_DISABLED", "").lower() != "true":
-        from opentelemetry.sdk.resources import Resource
-        from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
-        from opentelemetry.sdk.trace.sampling import DEFAULT_ON
 
-        class Collect(SpanProcessor):
-            def on_start(self, span: Any, parent_context: Any = None) -> None:
-                if _given is not None:
-                    span.set_attribute(semconv.TASK_ID, _given.task_id)
+        class Provider(trace.TracerProvider):
+            def get_tracer(self, *args: Any, **kwargs: Any) -> trace.Tracer:
+                from otel_parsl.user_tracer import TryTracer
 
-            def on_end(self, span: Any) -> None:
-                _finished.append(span)
+                return TryTracer(args, kwargs)
 
-        # The run's sampler has decided: its flag is followed, whatever a variable here says.
-        provider = TracerProvider(
-            resource=Resource.create(resource), sampler=DEFAULT_ON, shutdown_on_exit=False
-        )
-        provider.add_span_processor(Collect())
-        trace.set_tracer_provider(provider)
-    _attach()
+        # Not by set_tracer_provider(), which takes one alone: the user's own, should the program
+        # set it only later, is to replace ours.
+        trace._TRACER_PROVIDER = Provider()
+    if (begun := current()) is not None:
+        _attach(begun)
 
 
-def _attach() -> None:
-    if _given is not None:
-        from opentelemetry import context
+def _attach(begun: Begun) -> None:
+    from opentelemetry import context
 
-        context.attach(_context(_given))
+    begun.before = context.get_current()
+    context.attach(_context(begun.given))
 
 
 def _context(given: Given) -> Any:
@@ -186,7 +265,8 @@ class _ImportHook(MetaPathFinder):
     ) -> ModuleSpec | None:
         if fullname != _API:
             return None
-        sys.meta_path.remove(self)
+        if self in sys.meta_path:  # another thread may have imported it meanwhile
+            sys.meta_path.remove(self)
         spec = find_spec(fullname)
         if spec is not None and spec.loader is not None:
             spec.loader = _SetUpAfter(spec.loader)
@@ -204,4 +284,5 @@ class _SetUpAfter(Loader):
 
     def exec_module(self, module: ModuleType) -> None:
         self._loader.exec_module(module)
-        _set_up(_resource)
+        if current() is not None:  # else the program's own: whether it has an SDK is to be seen
+            _set_up()

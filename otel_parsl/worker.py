@@ -17,7 +17,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from otel_parsl import __version__, carrier, live, semconv, spool, user_spans, wire
+from otel_parsl import __version__, carrier, live, open_tries, semconv, spool, user_spans, wire
 from otel_parsl.exceptions import message_of, stacktrace_of, type_name
 from otel_parsl.execution_record import (
     EXECUTION,
@@ -35,6 +35,7 @@ from otel_parsl.process_metrics import began_ns, iso_time, process_metrics
 from otel_parsl.propagation import DEFAULT
 from otel_parsl.sampling.sample_metrics import sample_metrics
 from otel_parsl.sampling.sampler import Sample, TrySampler
+from otel_parsl.sampling.thread_usage import thread_sample, thread_times
 from otel_parsl.trace_sampling import is_sampled
 from otel_parsl.wire import LOGS, METRICS, TRACES
 
@@ -83,8 +84,8 @@ class Writer:
 
     Args:
         context: The run.
-        in_submit_process: True for threads, whose process is not the try's own: totals of the
-            process would be those of all its threads, so none are taken.
+        in_submit_process: True for threads of the process that submits, which is no try's own:
+            what it has used is not what a try has used.
     """
 
     def __init__(self, context: RunContext, *, in_submit_process: bool = False) -> None:
@@ -122,10 +123,6 @@ class Writer:
         request = wire.request(self._resource, self._scope, items, schema_url=semconv.SCHEMA_URL)
         return spool.frame(signal, request)
 
-    def last_sample(self) -> Sample | None:
-        """Return what the try has used; None where that cannot be told from its process."""
-        return None if self.sampler is None else self.sampler.sample()
-
     def execution(
         self,
         which: TryContext,
@@ -161,9 +158,17 @@ class Writer:
         metrics = process_metrics(self.sampler.process(), began_ns=began_ns())
         return self.frame(METRICS, metrics)
 
-    def execution_id(self, which: TryContext, start_ns: int) -> bytes:
-        """Return the id of the span of an execution here."""
-        return execution_id(self._origin, self.run, which.task_id, which.try_id, start_ns)
+    def given(self, which: TryContext, start_ns: int) -> user_spans.Given:
+        """Return the context that an execution here gives to the user's code."""
+        context, task_id = self.context, which.task_id
+        return user_spans.Given(
+            task_trace_id(self.run, task_id, scope=context.scope),
+            execution_id(self._origin, self.run, task_id, which.try_id, start_ns),
+            task_id,
+            is_sampled(self.run, task_id, context.sampled_share),
+            context.baggage,
+            context.propagators,
+        )
 
     def sample(self, which: TryContext, sample: Sample) -> bytes:
         """Return the frame of one sample."""
@@ -206,7 +211,8 @@ def writer(context: RunContext) -> Writer:
     """Return this process's writer for a run; a forked child gets its own."""
     found = _writers.get(context.run_id)
     if found is None or found.pid != os.getpid():
-        found = _writers[context.run_id] = Writer(context)
+        is_here = carrier.is_taken_here(context.run_id)
+        found = _writers[context.run_id] = Writer(context, in_submit_process=is_here)
     return found
 
 
@@ -263,12 +269,10 @@ def call_here(
     failed: Callable[[int, int, BaseException], None],
 ) -> Any:
     """Call a function in the submit process (threads and join apps) and trace the call."""
-    start_ns = now_ns()
+    observed = _Observed.begin(lambda: writer, which)
     error: BaseException | None = None
-    try:
-        sink(writer.frame(LOGS, (live.running_event(live.Try(writer, which, start_ns)),)))
-    except Exception:
-        logger.exception("the telemetry of a try could not begin")
+    if observed is not None:
+        _hand_over(lambda: sink(observed.running()))
     try:
         result = function(*args, **kwargs)
         error = _returned_failure(result)
@@ -277,12 +281,19 @@ def call_here(
         error = raised
         raise
     finally:
-        try:
-            sink(writer.execution(which, start_ns, now_ns(), error))
-            if error is not None:
-                failed(which.task_id, which.try_id, error)
-        except Exception:
-            logger.exception("the telemetry of a try could not be written")
+        if observed is not None:
+            observed.end()
+            _hand_over(lambda: sink(observed.frames(error)))
+        if error is not None:
+            failure = error
+            _hand_over(lambda: failed(which.task_id, which.try_id, failure))
+
+
+def _hand_over(telemetry: Callable[[], None]) -> None:
+    try:
+        telemetry()
+    except Exception:
+        logger.exception("the telemetry of a try could not be handed over")
 
 
 def now_ns() -> int:
@@ -291,7 +302,7 @@ def now_ns() -> int:
 
 
 def _traced(context: RunContext, which: TryContext, call: Callable[[], Any]) -> bytes:
-    observed = _Observed.begin(context, which)
+    observed = _Observed.begin(lambda: writer(context), which)
     error: BaseException | None = None
     payload = None
     try:
@@ -321,34 +332,47 @@ class _Observed:
     on without telemetry.
     """
 
-    def __init__(self, context: RunContext, which: TryContext) -> None:
+    def __init__(self, writer: Writer, which: TryContext) -> None:
         self._which = which
-        self._writer = writer(context)
+        self._writer = writer
         self._start_ns = now_ns()
         self._end_ns = 0
         self._sample: Sample | None = None
         self._unsent: list[Sample] = []
         self._made: bytes | None = None
+        self._open = open_tries.enter(is_workers=writer.sampler is not None)
+        self._times = thread_times()
+        self._try = live.Try(writer, which, self._start_ns, self._open)
+        self._begun: user_spans.Begun | None = None
 
     @classmethod
-    def begin(cls, context: RunContext, which: TryContext) -> _Observed | None:
+    def begin(cls, writer: Callable[[], Writer], which: TryContext) -> _Observed | None:
         """Begin to observe; None where that fails."""
+        observed = None
         try:
-            observed = cls(context, which)
+            observed = cls(writer(), which)
             observed._begin()
         except Exception:
             logger.exception("the telemetry of a try could not begin")
+            if observed is not None:
+                observed.end()
             return None
         return observed
+
+    def running(self) -> bytes:
+        """Return the news that the try runs."""
+        return self._writer.frame(LOGS, (live.running_event(self._try),))
 
     def end(self) -> None:
         """Take what the try has used and made."""
         try:
-            self._unsent = live.ended()
-            self._made = user_spans.end()
-            self._sample = self._writer.last_sample()
+            self._unsent = live.ended(self._try)
+            if self._begun is not None:
+                self._made = user_spans.end(self._begun)
+            self._sample = self._used()
         except Exception:
             logger.exception("the telemetry of a try could not be taken whole")
+        open_tries.leave(self._open)
         self._end_ns = now_ns()
 
     def frames(self, error: BaseException | None) -> bytes:
@@ -360,8 +384,7 @@ class _Observed:
             frames.append(of_run.process_frame(which))
             if self._made is not None:
                 frames.append(spool.frame(TRACES, self._made))
-            of_try = live.Try(of_run, which, self._start_ns)
-            if (trouble := live.trouble_event(of_try)) is not None:
+            if (trouble := live.trouble_event(self._try)) is not None:
                 frames.append(of_run.frame(LOGS, (trouble,)))
         except Exception:
             logger.exception("the telemetry of a try could not be written")
@@ -369,19 +392,22 @@ class _Observed:
         return b"".join(frames)
 
     def _begin(self) -> None:
-        of_run, which, start_ns = self._writer, self._which, self._start_ns
-        baseline = None if of_run.sampler is None else of_run.sampler.begin()
-        context = of_run.context
-        given = user_spans.Given(
-            task_trace_id(of_run.run, which.task_id, scope=context.scope),
-            of_run.execution_id(which, start_ns),
-            which.task_id,
-            is_sampled(of_run.run, which.task_id, context.sampled_share),
-            context.baggage,
-            context.propagators,
-        )
-        user_spans.begin(given, of_run.user_resource)
-        live.began(live.Try(of_run, which, start_ns), baseline)
+        of_run, which = self._writer, self._which
+        sampler = of_run.sampler if self._open.has_process else None
+        baseline = None if sampler is None else sampler.begin()
+        given = of_run.given(which, self._start_ns)
+        self._begun = user_spans.begin(given, of_run.user_resource, self._open)
+        if of_run.sampler is not None:  # of threads the submit process hears without it
+            live.began(self._try, baseline)
+
+    def _used(self) -> Sample | None:
+        """Return what the try has used, as far as it can be told from what others have."""
+        sampler = self._writer.sampler
+        if sampler is not None and self._open.has_process:
+            sample = sampler.sample()
+            if self._open.has_process:  # still: another may have begun meanwhile
+                return sample
+        return thread_sample(self._times)
 
 
 def _returned_failure(result: Any) -> BaseException | None:

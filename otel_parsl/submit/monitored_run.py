@@ -36,6 +36,7 @@ from otel_parsl.submit.message_queue import MessageQueue
 from otel_parsl.submit.transport import Network, OtlpReceiver, Transport
 from otel_parsl.time_zone import local_zone
 from otel_parsl.trace_sampling import share_from_environment
+from otel_parsl.user_spans import execution_of_caller
 from otel_parsl.wire import Key
 from otel_parsl.worker import RunContext, Writer
 
@@ -43,7 +44,6 @@ logger = logging.getLogger(__name__)
 
 _REVIVE_EVERY_S = 0.5
 _LISTEN_TIMEOUT_S = 120.0  # as long as Parsl waits for its own router
-_TRACE_API = "opentelemetry.trace"
 
 
 class RunSettings(NamedTuple):
@@ -255,12 +255,12 @@ class MonitoredRun:
             self._begin(said)
             caller = self._caller
         elif (
-            _TRACE_API in sys.modules
-            and tag is MessageType.TASK_INFO
+            tag is MessageType.TASK_INFO
             and said["task_status_name"] == "pending"
             and said["try_id"] == 0
         ):
-            caller = current_span()  # this is the thread that called the app
+            # This is the thread that called the app: the user's span, or a join app's execution.
+            caller = current_span() or execution_of_caller()
         self._drain.put(message, caller)
 
     def _begin(self, message: Mapping[str, Any]) -> None:

@@ -12,20 +12,21 @@ import pytest
 
 _SCRIPT = """
 import json, os, sys
+from otel_parsl.open_tries import OpenTry
 from otel_parsl.user_spans import Given, begin, end
 
 given = json.loads(sys.argv[1])
 made = Given(b"T" * 16, b"S" * 8, 17, given["is_sampled"], given["baggage"],
              tuple(given["propagators"]))
 {before}
-begin(made, {{"service.name": "survey"}})
+begun = begin(made, {{"service.name": "survey"}}, OpenTry(has_process=True))
 variables = {{n: os.environ[n] for n in os.environ
               if n in ("TRACEPARENT", "BAGGAGE") or n.startswith("X_")}}
 from opentelemetry import baggage, trace
 with trace.get_tracer("mine").start_as_current_span("least squares") as span:
     recording = span.is_recording()
     user = baggage.get_baggage("user")
-request = end()
+request = end(begun)
 left = [n for n in variables if n in os.environ]
 spans = []
 if request:
