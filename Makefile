@@ -12,10 +12,10 @@ LOWEST_TESTS := tests/contracts tests/e2e/test_hub.py tests/dashboards/test_work
 demo: $(VENV)/.installed  ## Run a small monitored workflow and show what was recorded
 	$(BIN)/otel-parsl demo
 
-# Two at a time: much of a test's time is waiting for processes to start and to be missed.
+# Three at a time: much of a test's time is waiting for processes to start and to be missed.
 .PHONY: test
 test: $(VENV)/.installed-dev backends lint types  ## Provision what the tests need, and run everything
-	$(MAKE) --keep-going --jobs 2 pytest-e2e pytest-parts pytest-pages parsl-tests lowest
+	$(MAKE) --keep-going --jobs 3 pytest-e2e parsl-tests pytest-parts pytest-pages lowest
 	$(MAKE) missing
 
 .PHONY: backends

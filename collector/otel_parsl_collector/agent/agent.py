@@ -32,10 +32,12 @@ from otel_parsl_collector.pump import Pump
 
 logger = logging.getLogger(__name__)
 
-TICK_S = 0.05
+TICK_S = 0.1
+CLOSING_TICK_S = 0.05
 HUB_CHECK_S = 1.0
 TORN_S = 1.0
 SAY_S = 0.25
+TIDY_S = 1.0
 HEARTBEAT_S = 15.0
 SAY_AGAIN_S = 5.0
 """How long to wait where something could not be said."""
@@ -110,10 +112,11 @@ class Agent:
             self._check_pumps()
             if self._is_due("say", SAY_S) or self._is_released:
                 self._say()
+            if self._is_due("tidy", TIDY_S) or self._is_released:
                 self._tidy(is_over=closing is not None)
             if closing is not None and self._is_done():
                 break
-            time.sleep(TICK_S)
+            time.sleep(TICK_S if closing is None else CLOSING_TICK_S)
         self._stop()
 
     def _move(self) -> None:
