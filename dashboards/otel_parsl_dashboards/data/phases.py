@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
+from otel_parsl.query.staging import Staging, is_staging
 from otel_parsl.query.tries import Try
 
 WAITING = "waiting"
+STAGING = "staging"
 QUEUED = "queued"
 RUNNING = "running"
 RETURNING = "returning"
-PHASES = (WAITING, QUEUED, RUNNING, RETURNING)
+PHASES = (WAITING, STAGING, QUEUED, RUNNING, RETURNING)
+IDLE = "idle"
+"""Of workers that are connected and have no try: no phase of a task."""
+
+_Time = datetime.datetime | None
 
 
 class Phase(NamedTuple):
@@ -33,40 +39,80 @@ class Phase(NamedTuple):
 
 
 def phases_of(
-    tries: Sequence[Try], *, invoked_at: datetime.datetime | None, until: datetime.datetime | None
+    tries: Sequence[Try],
+    *,
+    app: str,
+    invoked_at: datetime.datetime | None,
+    returned_at: datetime.datetime | None,
+    until: datetime.datetime | None,
+    joining: Mapping[int, datetime.datetime],
+    staging: Staging | None,
 ) -> list[list[Phase]]:
     """
     Return the phases of each try; one whose beginning or end was not recorded is left out.
 
     Args:
         tries: All of a task, in their order.
+        app: Of the task: what those of Parsl's own do that bring files is staging.
         invoked_at: When the task was called; a later try waits from the end of the one before.
+        returned_at: When the task was done.
         until: Up to when something is known of a try that goes on; None once the task has ended.
+        joining: When a join app's try began to wait for the tasks that it stands for, by try.
+        staging: Of the files that the task waited for.
     """
     found = []
+    running = STAGING if is_staging(app) else RUNNING
     since = invoked_at
     for item in tries:
-        # Older Parsls did not record when the worker was done.
-        ended_at = item.ended_at or item.returned_at
-        returned_at = item.returned_at if item.ended_at is not None else None
-        marks = (since, item.launched_at, item.running_at, ended_at, returned_at)
-        goes_on = item is tries[-1] and item.returned_at is None
-        found.append(_between(marks, until if goes_on else None))
-        since = item.returned_at
+        is_last = item is tries[-1]
+        # What was memoised, or given up with another task, was never launched.
+        done_at = item.returned_at or (returned_at if is_last else None)
+        open_until = until if is_last and done_at is None else None
+        phases = [
+            *_waiting(since, item.launched_at or done_at, open_until, staging),
+            *_worked(item, running, done_at, open_until, joining.get(item.try_id)),
+        ]
+        if is_last and item.try_id in joining:
+            # The task of a join app returns later than its try.
+            back_at = min(joining[item.try_id], done_at or joining[item.try_id])
+            phases += _waiting(back_at, returned_at, until, None)
+        found.append(phases)
+        since, staging = item.returned_at, None
     return found
 
 
-def _between(
-    marks: Sequence[datetime.datetime | None], until: datetime.datetime | None
-) -> list[Phase]:
-    phases = []
-    for name, start, end, later in zip(
-        PHASES, marks, marks[1:], (marks[place + 2 :] for place in range(len(PHASES))), strict=False
-    ):
-        if start is None:
-            continue
-        if end is not None:
-            phases.append(Phase(name, start, end, False))
-        elif until is not None and not any(later):
-            phases.append(Phase(name, start, max(until, start), True))
-    return phases
+def _worked(
+    item: Try, running: str, done_at: _Time, until: _Time, joining_at: _Time
+) -> Iterator[Phase]:
+    # Older Parsls did not record when the worker was done.
+    handed_back_at = done_at if joining_at is None else min(joining_at, done_at or joining_at)
+    ended_at = item.ended_at or handed_back_at
+    stretches = [
+        (QUEUED, item.launched_at, item.running_at, ended_at),
+        (running, item.running_at, ended_at, done_at),
+    ]
+    if item.ended_at is not None:
+        stretches.append((RETURNING, item.ended_at, handed_back_at, None))
+    for name, start, end, later in stretches:
+        if start is not None and end is not None:
+            yield Phase(name, start, end, is_open=False)
+        elif start is not None and until is not None and later is None:
+            yield Phase(name, start, max(until, start), is_open=True)
+
+
+def _waiting(
+    since: _Time, left_at: _Time, until: _Time, staging: Staging | None
+) -> Iterator[Phase]:
+    end = left_at or (None if since is None or until is None else max(until, since))
+    if since is None or end is None:
+        return
+    start = since
+    if staging is not None and staging.start < end and (staging.end or end) > since:
+        begun, over = max(staging.start, since), min(staging.end or end, end)
+        if begun > since:
+            yield Phase(WAITING, since, begun, is_open=False)
+        yield Phase(STAGING, begun, over, is_open=left_at is None and over == end)
+        start = over
+        if over == end:
+            return
+    yield Phase(WAITING, start, end, is_open=left_at is None)

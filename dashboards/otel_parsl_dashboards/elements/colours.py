@@ -57,6 +57,16 @@ OF_PARSL_STATE: Final = {
 }
 """By Parsl's states; the ten of its own Gantt chart among them."""
 
+OF_PHASE: Final = {
+    "waiting": OF_STATE["waiting"],
+    "staging": "#e3b23c",
+    "queued": OF_STATE["queued"],
+    "running": OF_STATE["running"],
+    "returning": "#c0b7ee",
+    "idle": "#b5835a",
+}
+"""By data.phases."""
+
 
 def app_colours(apps: Sequence[str]) -> dict[str, str]:
     """Return the colour of each app by its place; beyond the twelfth they share one."""

@@ -10,6 +10,7 @@ from otel_parsl_dashboards.pages import (
     resources,
     task,
     tasks,
+    time,
     workflow,
 )
 from otel_parsl_dashboards.pages.page import RunPage
@@ -21,6 +22,7 @@ RUN_PAGES: tuple[RunPage, ...] = (
     tasks.PAGE,
     *graph.PAGES,
     resources.PAGE,
+    time.PAGE,
     task.PAGE,
     app.PAGE,
 )

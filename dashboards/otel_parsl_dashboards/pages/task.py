@@ -13,6 +13,7 @@ from otel_parsl.cli.status import LABELS
 from otel_parsl.query.errors import NoSuchRun
 from otel_parsl.query.liveness import with_outcome
 from otel_parsl.query.runs import Run
+from otel_parsl.query.staging import select_staging
 from otel_parsl.query.task_facts import (
     SameHashsum,
     StateChange,
@@ -25,22 +26,15 @@ from otel_parsl.query.task_facts import (
 )
 from otel_parsl.query.task_states import FAILED, OPEN, TaskState
 from otel_parsl.query.tries import Try, TryFailure, select_tries
-from otel_parsl_dashboards.data.phases import PHASES, Phase, phases_of
+from otel_parsl_dashboards.data.phases import PHASES, STAGING, Phase, phases_of
 from otel_parsl_dashboards.elements import task_usage
-from otel_parsl_dashboards.elements.colours import OF_PARSL_STATE, OF_STATE
+from otel_parsl_dashboards.elements.colours import OF_PARSL_STATE, OF_PHASE, OF_STATE
 from otel_parsl_dashboards.pages.page import Facts, Plot, RunPage, View
 from otel_parsl_dashboards.shell.environment import number_words, seconds_words
 
 _NEIGHBOURS = 100
 """Tasks named on each side; the rest is counted."""
 _MOST_ID = 2**63 - 1
-_COLOURS = dict(
-    zip(
-        PHASES,
-        (*(OF_STATE[name] for name in ("waiting", "queued", "running")), "#c0b7ee"),
-        strict=True,
-    )
-)
 
 
 def find(view: View) -> None:
@@ -71,12 +65,26 @@ def _facts(view: View) -> Facts:
         changes = select_state_changes(connection, run, task_id)
         same, same_total = select_same_hashsum(connection, run, task, limit=_NEIGHBOURS)
         neighbours = _neighbours(connection, run, task, tries)
+        staging = select_staging(connection, run, task.depends)
     until = standing.last_at if state in OPEN else None
-    phases = phases_of(tries, invoked_at=task.invoked_at, until=until)
+    phases = phases_of(
+        tries,
+        app=task.app,
+        invoked_at=task.invoked_at,
+        returned_at=task.returned_at,
+        until=until,
+        joining={each.try_id: each.at for each in changes if each.state == "joining" and each.at},
+        staging=staging,
+    )
     return {
         "title": f"task {task_id} · {standing.run.name or 'run'}",
         "task": _task(task, state, run, until),
-        "phases": [(name, _COLOURS[name]) for name in PHASES],
+        "phases": [
+            (name, OF_PHASE[name])
+            for name in PHASES
+            # Few runs have files staged by tasks.
+            if name != STAGING or any(each.name == name for of_try in phases for each in of_try)
+        ],
         "tries": _tries(tries, phases),
         "changes": [_change(change, task, run) for change in changes],
         "neighbours": neighbours,
@@ -119,7 +127,7 @@ def _tries(tries: list[Try], phases: list[list[Phase]]) -> list[Facts]:
         {
             "try_id": item.try_id,
             "bars": [_bar(each, first, whole_s) for each in of_try if first is not None],
-            "took": {each.name: _took(each) for each in of_try},
+            "took": _together(of_try),
             "executor": item.executor,
             "block": item.block_id,
             "host": item.hostname,
@@ -140,16 +148,25 @@ def _bar(phase: Phase, first: datetime.datetime, whole_s: float) -> Facts:
     return {
         "left": round(min(start_s * share, 100.0), 3),
         "width": round((phase.took_s or 0.0) * share, 3),
-        "colour": _COLOURS[phase.name],
+        "colour": OF_PHASE[phase.name],
         "said": f"{phase.name}: {_took(phase)}",
     }
 
 
-def _took(phase: Phase) -> str:
-    if phase.took_s is None:
+def _together(phases: list[Phase]) -> dict[str, str]:
+    """Return how long each phase took, in words; a try may wait twice."""
+    by_name: dict[str, list[Phase]] = {}
+    for phase in phases:
+        by_name.setdefault(phase.name, []).append(phase)
+    return {name: _took(*each) for name, each in by_name.items()}
+
+
+def _took(*phases: Phase) -> str:
+    lengths = [each.took_s for each in phases if each.took_s is not None]
+    if len(lengths) < len(phases):
         return "? (clocks differ)"
-    took = seconds_words(phase.took_s)
-    return f"{took} so far" if phase.is_open else took
+    took = seconds_words(sum(lengths))
+    return f"{took} so far" if phases[-1].is_open else took
 
 
 def _failure(failure: TryFailure | None) -> Facts | None:
