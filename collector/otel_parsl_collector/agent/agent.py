@@ -110,14 +110,17 @@ class Agent:
             if closing is not None and not self._is_released:
                 self._release(Place(*closing["place"]))
             self._check_pumps()
-            if self._is_due("say", SAY_S) or self._is_released:
-                self._say()
-            if self._is_due("tidy", TIDY_S) or self._is_released:
-                self._tidy(is_over=closing is not None)
+            self._report_and_tidy(is_over=closing is not None)
             if closing is not None and self._is_done():
                 break
             time.sleep(TICK_S if closing is None else CLOSING_TICK_S)
         self._stop()
+
+    def _report_and_tidy(self, *, is_over: bool) -> None:
+        if self._is_due("say", SAY_S) or self._is_released:
+            self._say()
+        if self._is_due("tidy", TIDY_S) or self._is_released:
+            self._tidy(is_over=is_over)
 
     def _move(self) -> None:
         self._moved_at = time.monotonic()
