@@ -86,6 +86,19 @@ def select_blocks(connection: Connection, run: Run) -> list[Block]:
     return sorted(blocks, key=lambda item: (item.executor, _number(item.block_id), item.block_id))
 
 
+def select_lost_managers(connection: Connection, run: Run) -> dict[str, int]:
+    """Return how many managers of each host were lost; Parsl's own hub does not tell."""
+    manager = otel_manager.c
+    if not run.is_ours or not is_there(connection, manager.state):
+        return {}
+    query = (
+        select(manager.hostname, func.count())
+        .where(manager.run_id == run.run_id, manager.state == "lost")
+        .group_by(manager.hostname)
+    )
+    return {str(host): int(number) for host, number in connection.execute(query)}
+
+
 def alike(blocks: Iterable[Block]) -> list[list[Block]]:
     """Put together the blocks that ended alike: a scheduler may refuse one every few seconds."""
     groups: dict[tuple[object, ...], list[Block]] = {}

@@ -68,6 +68,21 @@ OF_PHASE: Final = {
 """By data.phases."""
 
 
+OF_BLOCK_STATUS: Final = {
+    "PENDING": "#a8a8a8",
+    "HELD": "#e58ac8",
+    "RUNNING": "#7b6fd0",
+    "COMPLETED": "#3fa34d",
+    "SCALED_IN": "#86c98c",
+    "CANCELLED": "#c9b183",
+    "TIMEOUT": "#d9a441",
+    "MISSING": "#b35c1e",
+    "FAILED": "#cf222e",
+    "UNKNOWN": "#c4c4c4",
+}
+"""By Parsl's states of jobs, in the order of a block's life."""
+
+
 def app_colours(apps: Sequence[str]) -> dict[str, str]:
     """Return the colour of each app by its place; beyond the twelfth they share one."""
     return {app: APPS[number] if number < len(APPS) else OTHER for number, app in enumerate(apps)}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from otel_parsl_dashboards.pages import (
     app,
+    blocks,
     failure,
     failures,
     graph,
@@ -23,6 +24,7 @@ RUN_PAGES: tuple[RunPage, ...] = (
     *graph.PAGES,
     resources.PAGE,
     time.PAGE,
+    blocks.PAGE,
     task.PAGE,
     app.PAGE,
 )

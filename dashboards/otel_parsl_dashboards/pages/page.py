@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
+from urllib.parse import urlencode
 
 import numpy as np
 import pandas as pd
@@ -55,6 +56,21 @@ class View(NamedTuple):
         snapshot = self.snapshot
         shortest = snapshot.began + np.timedelta64(1, "s")
         return Span(snapshot.began, np.datetime64(np.fmax(snapshot.until, shortest), "us"))
+
+    def address(self, **changes: object) -> str:
+        """
+        Return the query of this page's address, but for some changes.
+
+        An empty value leaves its name out.
+        """
+        pairs: dict[str, object] = {
+            name: value for name, value in self.query.items() if name not in ("from", "until")
+        }
+        if self.window is not None:
+            start, end = self.window
+            pairs |= {"from": str(start)[:23], "until": str(end)[:23]}
+        pairs |= changes
+        return "?" + urlencode({name: value for name, value in pairs.items() if value != ""})
 
     @property
     def tries(self) -> pd.DataFrame:

@@ -12,7 +12,6 @@ import threading
 from collections.abc import Mapping
 from functools import partial
 from typing import Any
-from urllib.parse import urlencode
 
 import numpy as np
 import panel as pn
@@ -229,7 +228,7 @@ class RunSession(Session):
         self._window = window
         view = self._view(self._library.resident(self._run_id).snapshot)
         plots = tuple(plot for plot in self._page.plots if plot.follows_window)
-        self._show(view, plots, _query_with(self._query, window))
+        self._show(view, plots, view.address().removesuffix("?"))
 
 
 def _window_of(query: Mapping[str, str]) -> Window | None:
@@ -239,10 +238,3 @@ def _window_of(query: Mapping[str, str]) -> Window | None:
         return None
     is_known = not (np.isnat(window.start) or np.isnat(window.end))
     return window if is_known and window.start < window.end else None
-
-
-def _query_with(query: Mapping[str, str], window: Window | None) -> str:
-    pairs = {name: value for name, value in query.items() if name not in ("from", "until")}
-    if window is not None:
-        pairs |= {"from": str(window.start)[:23], "until": str(window.end)[:23]}
-    return "?" + urlencode(pairs) if pairs else ""

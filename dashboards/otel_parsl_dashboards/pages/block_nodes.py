@@ -1,0 +1,152 @@
+"""The nodes of a run, each against the others."""
+
+from __future__ import annotations
+
+from typing import Final
+from urllib.parse import urlencode
+
+import numpy as np
+import pandas as pd
+
+from otel_parsl.cli import words
+from otel_parsl.query.workers import select_lost_managers
+from otel_parsl_dashboards.data.lanes import natural
+from otel_parsl_dashboards.data.node_comparison import compare
+from otel_parsl_dashboards.elements import capacity, used_of_all
+from otel_parsl_dashboards.elements.levels import total_s
+from otel_parsl_dashboards.pages.page import Facts, View
+from otel_parsl_dashboards.pages.turns import turn
+from otel_parsl_dashboards.shell.environment import number_words, share_words
+
+PER_PAGE: Final = 50
+SORTS: Final = {
+    "node": "node",
+    "workers": "workers",
+    "tasks": "tasks",
+    "tries": "tries",
+    "failed": "failed tries",
+    "rate": "failure rate",
+    "slowdown": "slowdown",
+}
+_ARROWS: Final = {"asc": " ▲", "desc": " ▼"}
+
+
+def node_list(view: View) -> Facts:
+    """Return one page of the nodes, in the order that the address asks for."""
+    found = _nodes(view)
+    sort = view.query.get("by", "node")
+    sort = sort if sort in SORTS else "node"
+    order = view.query.get("order", "")
+    order = order if order in _ARROWS else _first_order(sort)
+    found = _sorted(found, sort, order)
+    page = view.query.get("nodes", "")
+    turned = turn(
+        len(found),
+        max(int(page), 1) if page.isdecimal() and len(page) < 10 else 1,
+        PER_PAGE,
+        lambda to: view.address(nodes="" if to == 1 else to) + "#nodes",
+    )
+    shown = found.iloc[turned.shown]
+    most = float(np.nanmax(found["slowdown"])) if found["slowdown"].notna().any() else 0.0
+    return {
+        **turned.facts,
+        "rows": [_row(view, str(host), row, most) for host, row in shown.iterrows()],
+        "columns": [_heading(view, key, sort, order) for key in SORTS],
+    }
+
+
+def slowest(view: View) -> Facts:
+    """Return the card of the node that is slowest against the others."""
+    found = _nodes(view)
+    known = found["slowdown"].dropna()
+    return {
+        "name": "Slowest node",
+        "value": f"{known.max():.3g} times" if len(known) else words.UNKNOWN,
+        "more": f"{known.idxmax()}, of {words.counted(len(found), 'node')}"
+        if len(known)
+        else f"{words.counted(len(found), 'node')}: nothing to compare",
+        "help": "Its slowdown: how long apps take there, against all nodes. 1 is as fast as"
+        " the others.",
+    }
+
+
+def _first_order(sort: str) -> str:
+    return "asc" if sort == "node" else "desc"
+
+
+def _nodes(view: View) -> pd.DataFrame:
+    """Return a row a node of the window, by name: what ran there, and its workers."""
+
+    def made() -> pd.DataFrame:
+        compared = compare(view.tries)
+        nodes = view.snapshot.nodes
+        if view.window is not None:
+            nodes = nodes[(nodes["time"] < view.window.end).to_numpy()]
+        hosts = {*compared.index, *nodes["host"].astype(str).unique()} - {""}
+        found = compared.reindex(sorted(hosts, key=natural))
+        managers = nodes.groupby(nodes["host"].astype(str))["uid"].nunique()
+        found["managers"] = managers.reindex(found.index)
+        workers = nodes.groupby([nodes["host"].astype(str), nodes["uid"].astype(str)])["workers"]
+        found["workers"] = workers.max().groupby(level=0).sum().reindex(found.index)
+        for name in ("tasks", "tries", "failed", "compared"):
+            found[name] = found[name].fillna(0).astype("int64")
+        found["rate"] = found["failed"] / found["tries"].where(found["tries"] > 0)
+        return found
+
+    result: pd.DataFrame = view.snapshot.once(("nodes compared", view.window), made)
+    return result
+
+
+def _sorted(found: pd.DataFrame, sort: str, order: str) -> pd.DataFrame:
+    if sort == "node":
+        return found if order == "asc" else found.iloc[::-1]
+    return found.sort_values(sort, ascending=order == "asc", kind="stable", na_position="last")
+
+
+def _row(view: View, host: str, row: pd.Series, most: float) -> Facts:
+    lost = view.snapshot.once("lost managers", lambda: _lost_managers(view)).get(host, 0)
+    slowdown = float(row["slowdown"])
+    return {
+        "name": host,
+        "tasks_at": "task/?" + urlencode({"node": host}),
+        "workers": None if np.isnan(row["workers"]) else int(row["workers"]),
+        "busy": _busy(view, host),
+        "lost": lost,
+        "tasks": int(row["tasks"]),
+        "tries": int(row["tries"]),
+        "failed": int(row["failed"]),
+        "rate": share_words(int(row["failed"]), int(row["tries"])),
+        "slowdown": words.UNKNOWN if np.isnan(slowdown) else number_words(slowdown),
+        "slowdown_width": 0.0 if np.isnan(slowdown) else round(100 * slowdown / most, 2),
+        "compared": int(row["compared"]),
+    }
+
+
+def _lost_managers(view: View) -> dict[str, int]:
+    with view.source.read() as connection:
+        return select_lost_managers(connection, view.snapshot.run)
+
+
+def _busy(view: View, host: str) -> str:
+    """Return the share of the time of a node's workers in which tries ran."""
+    snapshot = view.snapshot
+    connected = capacity.workers(
+        snapshot.nodes[(snapshot.nodes["host"] == host).to_numpy()], snapshot.until
+    )
+    if not len(connected.start):
+        return words.UNKNOWN
+    here = snapshot.tries[(snapshot.tries["host"] == host).to_numpy()]
+    busy = used_of_all.busy(here, snapshot.nodes, snapshot.until)
+    return share_words(total_s(busy, view.span), total_s(connected, view.span))
+
+
+def _heading(view: View, key: str, sort: str, order: str) -> Facts:
+    is_here = key == sort
+    to = ("asc" if order == "desc" else "desc") if is_here else _first_order(key)
+    return {
+        "key": key,
+        "name": SORTS[key],
+        "address": view.address(by=key, order=to, nodes="") + "#nodes",
+        "sorted": {"asc": "ascending", "desc": "descending"}[order] if is_here else "none",
+        "arrow": _ARROWS[order] if is_here else "",
+    }
