@@ -7,6 +7,7 @@ An argument wins over a variable. The variables are those of the OTLP exporter s
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -16,6 +17,7 @@ from urllib.parse import SplitResult, unquote, urlsplit
 
 from otel_parsl.client_tls import ClientTls
 from otel_parsl.errors import ConfigError
+from otel_parsl.otlp_headers import unfit_header
 
 SIGNALS = ("traces", "metrics", "logs")
 PROTOCOLS = ("grpc", "http/protobuf")
@@ -59,7 +61,13 @@ class Destination:
         _one_of("compression", self.compression, ("none", "gzip"))
         for name in self.signals:
             _one_of("signals", name, SIGNALS)
-        if self.sampling is not None and not 0 <= self.sampling <= 1:
+        if wrong := unfit_header(self.headers, self.protocol):
+            raise ConfigError(f"headers: {wrong}")
+        if not _is_number(self.timeout) or not 0 < self.timeout < math.inf:
+            raise ConfigError(f"timeout: {self.timeout!r}; expected seconds, more than 0")
+        if self.sampling is not None and not (
+            _is_number(self.sampling) and 0 <= self.sampling <= 1
+        ):
             raise ConfigError(f"sampling: {self.sampling!r}; expected a share from 0 to 1")
         if self.client_key is not None and self.client_certificate is None:
             raise ConfigError(f"client_key: {self.client_key!r} without client_certificate")
@@ -216,7 +224,7 @@ def _from_environment(
         destination = Destination(
             endpoint=url,
             protocol=of_protocol,
-            headers=tuple(given if headers is None else headers.items()),
+            headers=tuple(given) if headers is None else _header_items(headers),
             certificate=certificate or variable("CERTIFICATE"),
             compression=variable("COMPRESSION") or "none",
             timeout=_seconds(variable("TIMEOUT") or "10", "OTEL_EXPORTER_OTLP_TIMEOUT"),
@@ -244,6 +252,10 @@ def _has_port(parts: SplitResult) -> bool:
         return False
 
 
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
 def _seconds(text: str, name: str) -> float:
     try:
         return float(text)
@@ -264,13 +276,19 @@ def _from_mapping(
             raise ConfigError(f"{argument}: unknown setting {name!r}.{hint}")
     values = dict(settings)
     if "headers" in values:
-        values["headers"] = tuple(dict(values["headers"]).items())
+        values["headers"] = _header_items(values["headers"])
     if "signals" in values:
         values["signals"] = tuple(values["signals"])
     if "endpoint" not in values:
         raise ConfigError(f"{argument}: a destination of {sorted(settings)} has no 'endpoint'")
     values.setdefault("protocol", _guess_protocol(values["endpoint"]))
     return Destination(**values)
+
+
+def _header_items(headers: object) -> tuple[tuple[str, str], ...]:
+    if not isinstance(headers, Mapping):
+        raise ConfigError(f"headers: a {type(headers).__name__}; expected names with their values")
+    return tuple(headers.items())
 
 
 def _pairs(text: str, name: str) -> list[tuple[str, str]]:

@@ -136,6 +136,15 @@ class OTelMonitoringHub(MonitoringHub):
                 f"spool_max_size_mib: {spool_max_size_mib!r}; expected a number from 1 on"
             )
         Transport(transport, hub_address, hub_port)  # an argument that cannot be used is said now
+        of_url = {"protocol": protocol, "headers": headers, "certificate": certificate}
+        of_none = dict.fromkeys(of_url)
+        is_for_collector = collector is not None and endpoint is None
+        self._collector = site_collector(collector, **(of_url if is_for_collector else of_none))
+        self._destinations = destinations(
+            endpoint=endpoint,
+            forward_to=forward_to,
+            **(of_none if is_for_collector else of_url),
+        )
         self.endpoint = endpoint
         self.collector = without_secrets(collector)
         self.protocol = protocol
@@ -146,16 +155,7 @@ class OTelMonitoringHub(MonitoringHub):
         self.resource_attributes = resource_attributes
         self.shutdown_timeout = shutdown_timeout
         self.dashboard = dashboard
-        of_url = {"protocol": protocol, "headers": headers, "certificate": certificate}
-        of_none = dict.fromkeys(of_url)
-        is_for_collector = collector is not None and endpoint is None
-        self._collector = site_collector(collector, **(of_url if is_for_collector else of_none))
         self.spool_max_size_mib = spool_max_size_mib
-        self._destinations = destinations(
-            endpoint=endpoint,
-            forward_to=forward_to,
-            **(of_none if is_for_collector else of_url),
-        )
         self.monitoring_hub_active = False
 
     def start(

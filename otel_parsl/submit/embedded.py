@@ -160,13 +160,31 @@ class EmbeddedAgent:
     def troubles(self) -> Iterator[str]:
         """Yield what keeps destinations from having everything, and what becomes of it."""
         status = rendezvous.read(self._directory, rendezvous.STATUS) or {}
+        log = self._directory.parent / rendezvous.LOG
+        if status.get("spans_error"):
+            yield (
+                f"the spans of tasks and tries are switched off: {status['spans_error']}. What they"
+                f" are made of is kept in {self._directory}; the next run here, or otel-parsl"
+                f" flush, tries again. {log} says more"
+            )
+        if status.get("events_skipped"):
+            yield (
+                f"{status['events_skipped']} log records have the name of an event of otel-parsl"
+                " and are none: no span is made of them. Give your own another name"
+            )
         for destination in status.get("destinations", ()):
             endpoint, error = destination["endpoint"], destination["error"]
             why = f": {error}" if error else ""
-            if destination["refused"]:
+            if destination.get("is_off"):
+                yield (
+                    f"{endpoint} is switched off{why}. What it lacks is kept in {self._directory};"
+                    f" when its settings in {rendezvous.SETTINGS} there are right, the next run"
+                    f" here, or otel-parsl flush, sends it. {log} says more"
+                )
+            elif destination["refused"]:
                 yield (
                     f"{endpoint} has refused {destination['refused']} spans, metrics or log"
-                    f" records{why}. {self._directory.parent / rendezvous.LOG} says more"
+                    f" records{why}. {log} says more"
                 )
             elif error:
                 yield (

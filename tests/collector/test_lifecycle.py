@@ -474,3 +474,41 @@ def test_news_has_a_span_where_no_execution_says_it(name: str, count: int) -> No
     }
     assert len(told) == count
     assert {span.parent_span_id for span in told} <= tries
+
+
+@pytest.mark.parametrize("scope", ["the user's", semconv.SCOPE])
+def test_records_that_only_look_like_events_are_skipped_and_counted(
+    tmp_path: Path, scope: str
+) -> None:
+    """Log records that are named like events of ours and lack their attributes change no span."""
+    name = next(iter(RUNS))
+    run_id, frames = RUNS[name]
+    request = ExportLogsServiceRequest()
+    of_scope = request.resource_logs.add().scope_logs.add()
+    of_scope.scope.name = scope
+    names = [getattr(semconv, each) for each in dir(semconv) if each.startswith("EVENT_")]
+    ours = {event for event in names if event in read_event_names(frames)}
+    for event in ours:
+        record = of_scope.log_records.add(event_name=event)
+        record.attributes.add(key=semconv.TASK_ID).value.string_value = "seven"
+    foreign = Frame(LOGS, request.SerializeToString(), frames[-1].end)
+    emitted: list[bytes] = []
+    lifecycle = Lifecycle(tmp_path / "l.db", run_id, scope="auto", emit=emitted.extend)
+
+    lifecycle.consume([foreign, *frames], {"submit": frames[-1].end})
+    lifecycle.close()
+
+    spans = [span.SerializeToString(deterministic=True) for span in read_spans(emitted)]
+    assert sorted(spans) == _expected(name)
+    assert lifecycle.skipped == len(ours) > 1
+
+
+def read_event_names(frames: Iterable[Frame]) -> set[str]:
+    """Return the names of all events in frames."""
+    return {
+        record.event_name
+        for each in frames
+        for group in ExportLogsServiceRequest.FromString(each.payload).resource_logs
+        for scope in group.scope_logs
+        for record in scope.log_records
+    }

@@ -396,3 +396,46 @@ def test_resource_attributes_that_cannot_be_read_are_said() -> None:
     assert str(raised.value) == (
         "OTEL_RESOURCE_ATTRIBUTES: 'team'; expected key=value pairs joined by commas"
     )
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"timeout": "soon"}, "timeout: 'soon'; expected seconds, more than 0"),
+        ({"timeout": 0}, "timeout: 0; expected seconds, more than 0"),
+        ({"timeout": float("nan")}, "timeout: nan; expected seconds, more than 0"),
+        ({"sampling": "half"}, "sampling: 'half'; expected a share from 0 to 1"),
+        (
+            {"headers": {"x-key": "s3cret\nbeginning"}},
+            "headers: the value of 'x-key' has a line's end or another character that none may"
+            " have",
+        ),
+        (
+            {"headers": {"a key": "s3cret"}},
+            "headers: 'a key' is no name of a header; expected one such as 'authorization'",
+        ),
+        (
+            {"headers": {"x-key": 5}},
+            "headers: the value of 'x-key' is of type int; expected a text",
+        ),
+        ({"headers": "x=1"}, "headers: a str; expected names with their values"),
+    ],
+)
+@pytest.mark.parametrize("url", [URL, HTTP_URL])
+def test_what_no_request_can_be_sent_with_is_refused_at_once(
+    settings: dict[str, Any], said: str, url: str
+) -> None:
+    """A timeout, headers or sampling that cannot be used is refused by the hub, secrets unshown."""
+    with pytest.raises(ConfigError) as raised:
+        OTelMonitoringHub(forward_to=[{"endpoint": url, **settings}])
+    assert str(raised.value) == said
+
+
+def test_headers_are_refused_as_argument_and_as_variable() -> None:
+    """A line's end in a header's value is refused wherever it comes from."""
+    with pytest.raises(ConfigError, match=r"^headers: the value of 'x-key' has a line's end"):
+        OTelMonitoringHub(endpoint=URL, headers={"x-key": "a\nb"})
+    with pytest.raises(ConfigError, match=r"^headers: the value of 'x-key' has a line's end"):
+        _destinations(
+            {"OTEL_EXPORTER_OTLP_ENDPOINT": URL, "OTEL_EXPORTER_OTLP_HEADERS": "x-key=a%0Ab"}
+        )

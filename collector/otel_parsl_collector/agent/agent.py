@@ -10,9 +10,7 @@ from __future__ import annotations
 
 import logging
 import os
-import sqlite3
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -22,11 +20,12 @@ from otel_parsl.rendezvous import SUBMIT
 from otel_parsl.seldom import Seldom
 from otel_parsl.spool import Place, SpoolWriter
 from otel_parsl.spool_room import MAX_MIB
+from otel_parsl_collector.agent.derivation import Derivation
 from otel_parsl_collector.agent.forwarder import Forwarder
 from otel_parsl_collector.agent.inlets import AGAIN_S, Inlets
 from otel_parsl_collector.agent.run import Run
-from otel_parsl_collector.agent.run_spool import STORED, STREAMS, Carrier, RunSpool
-from otel_parsl_collector.agent.run_store import DELAY_S, RunStore
+from otel_parsl_collector.agent.run_spool import STREAMS, Carrier, RunSpool
+from otel_parsl_collector.agent.run_store import RunStore
 from otel_parsl_collector.directory_watch import DirectoryWatch
 from otel_parsl_collector.pump import Pump
 
@@ -61,26 +60,31 @@ class Agent:
         self._settings: dict[str, Any] = rendezvous.read(directory, rendezvous.SETTINGS)
         self._run = Run(directory)
         self._store = RunStore(directory, self._settings, self._run, on_taken=self._move)
-        self._lifecycle_carrier = Carrier("lifecycle", STORED)
         self._carriers = [
             Carrier(f"forward-{number}", STREAMS)
             for number, _ in enumerate(self._settings["destinations"])
         ]
+        self._derivation = Derivation(
+            directory,
+            self._settings,
+            self._run,
+            is_wanted=bool(self._carriers) or self._store.is_site,
+        )
         self._spool = RunSpool(
             directory,
-            (self._store.carrier, self._lifecycle_carrier, *self._carriers),
+            (self._store.carrier, self._derivation.carrier, *self._carriers),
             max_bytes=self._settings.get("spool_max_bytes", MAX_MIB << 20),
         )
         self._inlets = Inlets(directory, self._run, self._spool)
-        self._forwarders: list[Forwarder] = []
-        self._lifecycle: Pump | None = None
-        self._measure: Callable[[], None] = lambda: None
+        self._forwarders = [
+            Forwarder(carrier, number, directory, self._settings, self._run)
+            for number, carrier in enumerate(self._carriers)
+        ]
         self._have_managers_ended = False
         self._damaged = 0
         status = rendezvous.read(directory, rendezvous.STATUS)
         self._is_released = bool(status and status["is_released"])  # by an agent before this one
         self._store.carrier.is_done = self._is_released
-        self._lifecycle_carrier.is_done = not self._carriers and not self._store.is_site
         self._unsaid = Seldom(logger, logging.WARNING)
         self._moved_at = time.monotonic()
         self._said: Any = None
@@ -97,7 +101,7 @@ class Agent:
             if has_changed:
                 self._inlets.bind(self._changed(rendezvous.SOCKETS) or {})
                 closing = closing or self._changed(rendezvous.CLOSING)
-                self._start_lifecycle()
+                self._derivation.start(self._spool)
             if closing is None and (has_changed or self._is_due("receiver", AGAIN_S)):
                 self._inlets.receive()
             if self._store.pump is None and not self._is_released:
@@ -122,12 +126,16 @@ class Agent:
         if self._is_due("tidy", TIDY_S) or self._is_released:
             self._tidy(is_over=is_over)
 
+    def _start_forwarding(self) -> None:
+        for forwarder in self._forwarders:
+            forwarder.pump.start()
+
     def _move(self) -> None:
         self._moved_at = time.monotonic()
 
     def _is_done(self) -> bool:
         """Tell whether all is delivered, or what is left has been waited for long enough."""
-        if self._is_released and self._is_forwarded():
+        if self._is_released and self._is_forwarded(but_for_switched_off=True):
             return True
         is_given_up = time.monotonic() - self._moved_at > LINGER_S
         return is_given_up and (self._is_released or self._store.is_site)
@@ -151,51 +159,25 @@ class Agent:
         return rendezvous.read(self._directory, name)
 
     def _pumps(self) -> list[Pump]:
-        pumps = [self._store.pump, self._lifecycle, *(each.pump for each in self._forwarders)]
+        pumps = [
+            self._store.pump,
+            self._derivation.pump,
+            *(each.pump for each in self._forwarders),
+        ]
         return [pump for pump in pumps if pump is not None]
 
     def _check_pumps(self) -> None:
-        """End with the error of a pump that has one, so that the hub starts a new agent."""
-        for pump in self._pumps():
-            if pump.failure is not None:
-                raise pump.failure
+        """
+        End with the store's error, so that the hub starts a new agent.
 
-    def _start_forwarding(self) -> None:
-        for number, carrier in enumerate(self._carriers):
-            forwarder = Forwarder(carrier, number, self._directory, self._settings, self._run)
-            self._forwarders.append(forwarder)
+        Whatever else fails is switched off: it must not keep anything from the store.
+        """
+        store = self._store.pump
+        if store is not None and store.failure is not None:
+            raise store.failure
+        self._derivation.check()
         for forwarder in self._forwarders:
-            forwarder.pump.start()
-
-    def _start_lifecycle(self) -> None:
-        """Derive spans: only where something is sent, since a database here has the events."""
-        run_id = self._run.run_id
-        if run_id is None or self._lifecycle is not None or self._lifecycle_carrier.is_done:
-            return
-        from otel_parsl_collector.connectors.lifecycle import Lifecycle
-
-        try:
-            lifecycle = Lifecycle(
-                self._directory / "lifecycle.db",
-                run_id,
-                scope=self._settings["trace_scope"],
-                emit=self._spool.derive,
-            )
-        except sqlite3.OperationalError as error:
-            self._unsaid.say("spans cannot be derived for now: %s", error)
-            return
-        self._lifecycle = Pump(
-            "lifecycle",
-            self._directory,
-            dict.fromkeys(STORED, Place()) | lifecycle.places,
-            lifecycle.consume,
-            retryable=(OSError, sqlite3.OperationalError),
-            delay_s=lambda _: DELAY_S,
-            run=self._run.attributes,
-        )
-        self._measure = lifecycle.measure
-        self._lifecycle_carrier.pump = self._lifecycle
-        self._lifecycle.start()
+            forwarder.check()
 
     def _hub_is_alive(self) -> bool:
         settings = self._settings
@@ -238,13 +220,13 @@ class Agent:
 
     def _say_metrics(self) -> None:
         try:
-            self._measure()
+            self._derivation.measure()
         except OSError as error:
             self._unsaid.say("the spool cannot be written, so metrics are left out: %s", error)
 
     def _end_managers(self) -> None:
         """Say, behind all their reports, that no more can come: their spans wait for it."""
-        if self._have_managers_ended or self._lifecycle_carrier.is_done:
+        if self._have_managers_ended or self._derivation.carrier.is_done:
             return
         if not self._is_due("managers", SAY_AGAIN_S):
             return
@@ -267,7 +249,7 @@ class Agent:
         pump = self._store.pump
         if pump is None or pump.places[SUBMIT] < last:
             return
-        if self._store.is_site and not self._is_derived():
+        if self._store.is_site and not self._derivation.is_complete():
             return
         self._spool.tidy()
         if self._spool.received.waiting or not pump.is_empty():
@@ -279,11 +261,15 @@ class Agent:
         self._move()
         logger.info("the store is complete")
 
-    def _is_derived(self) -> bool:
-        return self._lifecycle is None or self._lifecycle.is_empty()
-
-    def _is_forwarded(self) -> bool:
-        return self._is_derived() and all(each.pump.is_empty() for each in self._forwarders)
+    def _is_forwarded(self, *, but_for_switched_off: bool = False) -> bool:
+        """Tell whether destinations have everything; those switched off may be left out of it."""
+        derivation = self._derivation
+        if not (derivation.is_complete() or (but_for_switched_off and derivation.failure)):
+            return False
+        return all(
+            (but_for_switched_off and each.is_off) or each.is_complete()
+            for each in self._forwarders
+        )
 
     def _damaged_bytes(self) -> int:
         """Return how much of the spool was no telemetry, as whoever found most has found it."""
@@ -300,6 +286,8 @@ class Agent:
             "store_error": self._store.error,
             "store_refused": self._store.refused,
             "damaged_bytes": self._damaged_bytes(),
+            "spans_error": self._derivation.failure,
+            "events_skipped": self._derivation.skipped,
             "destinations": [forwarder.status() for forwarder in self._forwarders],
         }
         if said == self._said:
@@ -312,8 +300,7 @@ class Agent:
             self._said = said
 
     def _stop(self) -> None:
-        if self._lifecycle is not None:
-            self._lifecycle.stop()
+        self._derivation.stop()
         for forwarder in self._forwarders:
             forwarder.stop()
         if self._is_released and self._is_forwarded():

@@ -30,6 +30,7 @@ from otel_parsl.spans import OUTCOMES, Event, RunSpans
 from otel_parsl.spool import Frame, Place, frame
 from otel_parsl.wire import LOGS, METRICS, TRACES
 from otel_parsl_collector.connectors.managers import Managers
+from otel_parsl_collector.connectors.own_events import OwnEvents
 from otel_parsl_collector.connectors.run_metrics import RunMetrics
 from otel_parsl_collector.connectors.untold import Execution, Untold
 
@@ -49,10 +50,6 @@ METRICS_EVERY_S = 10.0
 _MANAGERS_ENDED, _MANAGERS_DONE = "managers_ended", "managers_done"
 _ENDED_BLOCK = frozenset(
     {"COMPLETED", "CANCELLED", "FAILED", "TIMEOUT", "MISSING", "SCALED_IN", "HELD"}
-)
-
-_OF_RUN = frozenset(
-    {semconv.EVENT_RUN_STARTED, semconv.EVENT_EXECUTOR_STATE, semconv.EVENT_RUN_ENDED}
 )
 
 Key = tuple[str, str]
@@ -77,6 +74,7 @@ class Lifecycle:
             "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA cache_size=-4000;" + _TABLES
         )
         self._lock = threading.Lock()
+        self._events = OwnEvents()
         self._spans = RunSpans(run_id, scope=scope)
         self._emit = emit
         self._scope_bytes = wire.scope(semconv.SCOPE, __version__)
@@ -97,6 +95,11 @@ class Lifecycle:
         self._untold = Untold(self._database)
         self._executed: list[Execution] = []
         """What the spans say was executed that came with the frames at hand."""
+
+    @property
+    def skipped(self) -> int:
+        """How many log records have the name of an event of ours and are none."""
+        return self._events.skipped
 
     @property
     def places(self) -> dict[str, Place]:
@@ -198,15 +201,17 @@ class Lifecycle:
         for group in ExportLogsServiceRequest.FromString(payload).resource_logs:
             for scope in group.scope_logs:
                 for record in scope.log_records:
-                    if record.event_name == semconv.EVENT_MANAGERS_ENDED:
+                    event = self._events.read(record, scope.scope.name)
+                    if event is None:
+                        continue
+                    if event.name == semconv.EVENT_MANAGERS_ENDED:
                         self._managers_ended = True
                         self._said[_MANAGERS_ENDED] = 1
                         continue
-                    key = _key(record)
-                    if key is not None:
-                        if key[0][0] != "running":  # that has its worker's Resource
-                            self._read_resource(group.resource)
-                        events[key[0]].append((key[1], record.SerializeToString()))
+                    key = _key(event)
+                    if key[0] != "running":  # that has its worker's Resource
+                        self._read_resource(group.resource)
+                    events[key].append((event, record.SerializeToString()))
 
     def _read_resource(self, resource: Any) -> None:
         """Keep what the run's first event says: one id means one span, its Resource included."""
@@ -401,21 +406,16 @@ class Lifecycle:
         self._database.execute("INSERT INTO run VALUES (?)", (tasks,))
 
 
-def _key(record: Any) -> tuple[Key, Event] | None:
-    """Return what an event is about; None for one that no span is made of."""
-    if record.event_name in (semconv.EVENT_TASK_STATE, semconv.EVENT_TRY_LOST):
-        event = Event(record)
-        return ("task", str(event.attributes[semconv.TASK_ID])), event
-    if record.event_name in (semconv.EVENT_BLOCK_STATUS, semconv.EVENT_BLOCK_DESCRIBED):
-        event = Event(record)
-        found = event.attributes
-        return ("block", _block_key(found[semconv.EXECUTOR_LABEL], found[semconv.BLOCK_ID])), event
-    if record.event_name == semconv.EVENT_TRY_RUNNING:
-        event = Event(record)
-        return ("running", str(event.attributes[semconv.TASK_ID])), event
-    if record.event_name in _OF_RUN:
-        return ("run", ""), Event(record)
-    return None
+def _key(event: Event) -> Key:
+    """Return what an event is about."""
+    found = event.attributes
+    if event.name in (semconv.EVENT_TASK_STATE, semconv.EVENT_TRY_LOST):
+        return "task", str(found[semconv.TASK_ID])
+    if event.name in (semconv.EVENT_BLOCK_STATUS, semconv.EVENT_BLOCK_DESCRIBED):
+        return "block", _block_key(found[semconv.EXECUTOR_LABEL], found[semconv.BLOCK_ID])
+    if event.name == semconv.EVENT_TRY_RUNNING:
+        return "running", str(found[semconv.TASK_ID])
+    return "run", ""
 
 
 def _where(

@@ -48,6 +48,7 @@ class Forwarding:
         Raises:
             Unavailable: Some may have been sent; sending them again does no harm.
             OSError: What was refused cannot be set aside for now.
+            sqlite3.OperationalError: Spans cannot be kept waiting for now.
         """
         if frames is not self._given:
             told = with_exceptions_by(self._exception_signals, frames)

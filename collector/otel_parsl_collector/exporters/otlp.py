@@ -115,7 +115,7 @@ class OtlpExporter:
                 self._done = number + 1
         return Outcome(self._sent, self._refused)
 
-    def delay_s(self, error: Unavailable | OSError) -> float:
+    def delay_s(self, error: Exception) -> float:
         """Return how long to wait before the next try: exponential, with jitter, or as told."""
         self._delay_s = min(max(self._delay_s * 2, _FIRST_DELAY_S), _MAX_DELAY_S)
         if isinstance(error, Unavailable) and error.retry_after_s is not None:

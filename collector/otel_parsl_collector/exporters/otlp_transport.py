@@ -16,6 +16,8 @@ from urllib.parse import urlsplit
 from google.protobuf.message import DecodeError
 
 from otel_parsl.client_tls import ClientTls
+from otel_parsl.otlp_headers import unfit_header
+from otel_parsl_collector.errors import ConfigError
 from otel_parsl_collector.signals import SIGNALS
 
 
@@ -83,7 +85,14 @@ Raises Refused, Unsupported or Unavailable.
 
 
 def transport(destination: Destination) -> Transport:
-    """Return the transport that a destination asks for."""
+    """
+    Return the transport that a destination asks for.
+
+    Raises:
+        ConfigError: A header cannot be sent.
+    """
+    if wrong := unfit_header(destination.headers, destination.protocol):
+        raise ConfigError(f"{destination.endpoint}: headers: {wrong}")
     if destination.protocol == "grpc":
         return _Grpc(destination)
     return _Http(destination)

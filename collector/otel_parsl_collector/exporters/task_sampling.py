@@ -75,11 +75,26 @@ class TaskSampling:
             )
 
     def pick(self, frames: Iterable[Frame]) -> list[Frame]:
-        """Return the frames to send; what waits is kept once ``commit`` is called."""
+        """
+        Return the frames to send; what waits is kept once ``commit`` is called.
+
+        Raises:
+            sqlite3.OperationalError: The database takes nothing for now; nothing was picked.
+        """
         if self._rule.share >= 1.0:
             return list(frames)
-        if self._database is not None and not self._database.in_transaction:
-            self._database.execute("BEGIN")
+        before = self.sampled_out
+        try:
+            if self._database is not None and not self._database.in_transaction:
+                self._database.execute("BEGIN")
+            return self._pick_all(frames)
+        except sqlite3.OperationalError:
+            self.sampled_out = before
+            if self._database is not None and self._database.in_transaction:
+                self._database.execute("ROLLBACK")
+            raise
+
+    def _pick_all(self, frames: Iterable[Frame]) -> list[Frame]:
         picked: list[Frame] = []
         for item in frames:
             if item.signal == TRACES:
