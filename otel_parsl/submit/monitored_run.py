@@ -33,6 +33,7 @@ from otel_parsl.submit.drain import FLUSH_S, Drain
 from otel_parsl.submit.embedded import EmbeddedAgent, start_agent
 from otel_parsl.submit.executor_watch import ExecutorWatch
 from otel_parsl.submit.message_queue import MessageQueue
+from otel_parsl.submit.parsl_log import ParslLog
 from otel_parsl.submit.transport import Network, OtlpReceiver, Transport
 from otel_parsl.time_zone import local_zone
 from otel_parsl.trace_sampling import share_from_environment
@@ -105,6 +106,7 @@ class MonitoredRun:
         self._baggage = baggage_at_load(self._formats)
         self._sampled_share = share_from_environment(self._caller)
         leftovers = find_leftovers(runinfo)
+        self._log = ParslLog()
         self._directory = rundir / "otel-parsl"
         self._directory.mkdir(parents=True, exist_ok=True)
         agent_settings = self._agent_settings()
@@ -174,6 +176,7 @@ class MonitoredRun:
                 unreadable,
                 self._drain.dropped,
             )
+        self._log.close()
 
     def run_context(self, label: str, network: Network) -> RunContext:
         """
