@@ -56,8 +56,8 @@ class OTelMonitoringHub(MonitoringHub):
             ``run`` and ``task`` force one or the other.
         transport: How news of tries that last come from the workers. ``relay``: by the executor's
             own channel, if it has one. ``direct``: by HTTP to ``hub_address`` and ``hub_port``,
-            with a token. ``auto``: directly where ``hub_address`` is given, but by relay from an
-            executor that encrypts its channel.
+            with a token. ``auto``: directly where ``hub_address`` is given or an executor has no
+            channel, but by relay from an executor that encrypts its channel.
         resource_attributes: Further attributes of the run, for the destinations.
         shutdown_timeout: Seconds that cleanup may wait for the store.
         spool_max_size_mib: How much of a run may wait on disk. Beyond it what destinations lack is

@@ -90,7 +90,8 @@ class Transport:
             label: The executor.
             network: What lies between.
         """
-        if not self._is_open:
+        is_only_way = self._kind == "auto" and not network.has_channel
+        if not self._is_open and not is_only_way:
             return None
         if self._kind == "auto" and network.is_encrypted:
             logger.info(
@@ -109,6 +110,12 @@ class Transport:
             )
             return None
         hosts = self._hosts(network)
+        if is_only_way:
+            logger.info(
+                "executor %s: it has no channel for news of tries that last, so a port is opened"
+                " for them; transport='relay' opens none, and shows such tries when they end",
+                label,
+            )
         logger.info(
             "executor %s: its workers send directly to port %d of the first they reach of %s",
             label,

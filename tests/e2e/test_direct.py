@@ -113,19 +113,8 @@ with parsl.load(Config(executors=[{executor}], monitoring=hub)):
     assert dict.fromkeys(ALL_FIVE, 1) == _states(program.database)
 
 
-ALIKE = """
+LAG = """
 import datetime
-
-@python_app
-def fail_once(path=os.path.abspath("tried")):
-    import os
-    if not os.path.exists(path):
-        open(path, "w").close()
-        raise ValueError("the first time")
-
-@bash_app
-def echo(text):
-    return f"echo {text}"
 
 def seconds_until_running_is_seen(future):
     began = None
@@ -138,6 +127,19 @@ def seconds_until_running_is_seen(future):
         connection.close()
     lag = datetime.datetime.now() - datetime.datetime.fromisoformat(began)
     return lag.total_seconds()
+"""
+
+ALIKE = """
+@python_app
+def fail_once(path=os.path.abspath("tried")):
+    import os
+    if not os.path.exists(path):
+        open(path, "w").close()
+        raise ValueError("the first time")
+
+@bash_app
+def echo(text):
+    return f"echo {text}"
 
 hub = OTelMonitoringHub(HUB, resource_monitoring_interval=1)
 with parsl.load(Config(executors=[htex()], monitoring=hub, retries=1)):
@@ -167,7 +169,7 @@ def test_rows_are_alike_by_relay_and_directly_and_as_soon(tmp_path: Path) -> Non
     """
     tables = {}
     for transport, hub in (("relay", "transport='relay'"), ("direct", "hub_address='127.0.0.1'")):
-        program = run(tmp_path / transport, PROCESSES + ALIKE.replace("HUB", hub))
+        program = run(tmp_path / transport, PROCESSES + LAG + ALIKE.replace("HUB", hub))
         assert f"received directly: {transport == 'direct'}" in program.output
         # The best of three, as others use this machine too.
         assert 0 < float(program.output.rpartition("seconds:")[2]) < 2
@@ -324,6 +326,47 @@ def test_users_own_sdk_sends_to_the_agent_and_is_forwarded(tmp_path: Path) -> No
     assert ["nothing", "nothing", "nothing", "prepare", "program.py"] == sorted(sink.span_names())
     assert "without a token: 401" in program.output
     assert [(1,)] == query(program.database, "select count(*) from workflow")
+
+
+WITHOUT_CHANNEL = """
+hub = OTelMonitoringHub(HUB, resource_monitoring_interval=1)
+with parsl.load(Config(executors=[ProcessExecutor()], monitoring=hub)):
+    future = last_until_told()
+    if LIVE:
+        until_seen(2)
+    tell()
+    future.result()
+    lags = []
+    for number in range(3 * LIVE):
+        told = os.path.abspath(str(number))
+        future = last_until_told(told)
+        lags.append(seconds_until_running_is_seen(future))
+        open(told, "w").close()
+        future.result()
+    print("seconds:", lags)
+"""
+
+
+def test_executor_without_a_channel_is_seen_live_by_default(tmp_path: Path) -> None:
+    """A process for each task: its try is seen running within 2 s, and sampled while it runs."""
+    live = run(
+        tmp_path / "auto",
+        PROCESSES + LAG + WITHOUT_CHANNEL.replace("HUB, ", "").replace("LIVE", "True"),
+    )
+    closed = run(
+        tmp_path / "relay",
+        PROCESSES
+        + LAG
+        + WITHOUT_CHANNEL.replace("HUB", "transport='relay'").replace("LIVE", "False"),
+    )
+
+    # The best of three, as others use this machine too.
+    assert 0 < min(json.loads(live.output.rpartition("seconds:")[2])) < 2
+    said = (live.spool.parent / "parsl.log").read_text()
+    assert 1 == said.count("executor processes: it has no channel for news of tries that last")
+    assert not (closed.spool / "receiver.json").exists()
+    for program, tries in ((live, 4), (closed, 1)):
+        assert dict.fromkeys(ALL_FIVE, tries) == _states(program.database)
 
 
 def test_no_port_is_opened_that_nobody_asked_for(tmp_path: Path) -> None:
