@@ -16,6 +16,7 @@ from parsl.monitoring import MonitoringHub
 
 from otel_parsl.config import TRACE_SCOPES, destinations, site_collector
 from otel_parsl.errors import ConfigError
+from otel_parsl.parsl_log import ParslLog
 from otel_parsl.spool_room import MAX_MIB
 from otel_parsl.submit.masked import DatabaseUrl, Headers, absolute_url, without_secrets
 from otel_parsl.submit.monitored_run import MonitoredRun, RunSettings, say_once
@@ -40,7 +41,7 @@ class OTelMonitoringHub(MonitoringHub):
         workflow_version: The workflow's version; the time it began by default.
         logging_endpoint: The database as an SQLAlchemy URL; by default SQLite in the run directory
             (``runinfo/monitoring.db``).
-        monitoring_debug: Write more to the logs.
+        monitoring_debug: Write more to the logs: ``parsl.log`` and ``database_manager.log``.
         resource_monitoring_enabled: Record what happens on the workers.
         resource_monitoring_interval: Seconds between samples of a try that lasts; 0 takes none.
         endpoint: An OTLP destination for the same telemetry, such as ``http://127.0.0.1:4317``.
@@ -178,7 +179,14 @@ class OTelMonitoringHub(MonitoringHub):
             self.logging_endpoint = f"sqlite:///{os.path.join(runinfo, 'monitoring.db')}"
         settings = self._run_settings()
         rundir = Path(os.path.abspath(dfk_run_dir))
-        self._run = MonitoredRun(self, settings, rundir, Path(runinfo), log_config)
+        self._log = ParslLog("otel_parsl", is_debugged=self.monitoring_debug)
+        try:
+            self._run = MonitoredRun(
+                self, settings, rundir, Path(runinfo), log_config, on_closed=self._log.close
+            )
+        except BaseException:
+            self._log.close()
+            raise
         self.resource_msgs = self._run.messages
         self.monitoring_hub_active = True
         say_once(f"otel-parsl: monitoring goes to {settings.place}")

@@ -138,6 +138,7 @@ class Pump:
                 self._is_stopping.wait(delay_s)
             else:
                 self.places = places
+                logger.debug("%s: %d requests of %d bytes", self._thread.name, len(frames), size)
                 return max(1, size)
         return 0
 

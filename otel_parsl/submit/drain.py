@@ -155,6 +155,7 @@ class Drain:
             frames = self._frames()
             if (frames or self._writer.waiting) and self._writer.append(frames):
                 self._is_dirty = True
+                logger.debug("%d batches are spooled, up to %s", len(frames), self.place)
             if self._is_dirty and time.monotonic() - self._synced_at > SYNC_S:
                 self.sync()
 

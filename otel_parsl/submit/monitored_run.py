@@ -14,7 +14,7 @@ import pickle
 import sys
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -33,7 +33,6 @@ from otel_parsl.submit.drain import FLUSH_S, Drain
 from otel_parsl.submit.embedded import EmbeddedAgent, start_agent
 from otel_parsl.submit.executor_watch import ExecutorWatch
 from otel_parsl.submit.message_queue import MessageQueue
-from otel_parsl.submit.parsl_log import ParslLog
 from otel_parsl.submit.transport import Network, OtlpReceiver, Transport
 from otel_parsl.time_zone import local_zone
 from otel_parsl.trace_sampling import share_from_environment
@@ -86,6 +85,7 @@ class MonitoredRun:
         rundir: The run's own directory; the directory of all runs may hold what earlier ones left.
         runinfo: That one.
         log_config: How Parsl's processes log; None for Parsl's default.
+        on_closed: Called when the run has said its last.
 
     Raises:
         ConfigError: An ``OTEL_`` variable cannot be used.
@@ -99,14 +99,15 @@ class MonitoredRun:
         rundir: Path,
         runinfo: Path,
         log_config: Any,
+        on_closed: Callable[[], None],
     ) -> None:
         self._settings = settings
+        self._on_closed = on_closed
         self._formats = propagators()
         self._caller = span_at_load(self._formats)
         self._baggage = baggage_at_load(self._formats)
         self._sampled_share = share_from_environment(self._caller)
         leftovers = find_leftovers(runinfo)
-        self._log = ParslLog()
         self._directory = rundir / "otel-parsl"
         self._directory.mkdir(parents=True, exist_ok=True)
         agent_settings = self._agent_settings()
@@ -176,7 +177,7 @@ class MonitoredRun:
                 unreadable,
                 self._drain.dropped,
             )
-        self._log.close()
+        self._on_closed()
 
     def run_context(self, label: str, network: Network) -> RunContext:
         """

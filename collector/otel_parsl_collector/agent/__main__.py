@@ -11,9 +11,12 @@ from pathlib import Path
 
 from otel_parsl import rendezvous
 from otel_parsl.leftovers import lock_spool
+from otel_parsl.parsl_log import ParslLog
 from otel_parsl_collector.agent.agent import Agent
 
 NICE = 5
+_OURS = ("otel_parsl", "otel_parsl_collector")
+"""The loggers."""
 
 
 def main() -> None:
@@ -24,11 +27,12 @@ def main() -> None:
         return  # another agent serves this run
     os.nice(NICE)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    _log(directory)
+    settings = rendezvous.read(directory, rendezvous.SETTINGS)
+    _log(directory, is_debugged=bool(settings.get("debug")))
     Agent(directory).run()
 
 
-def _log(directory: Path) -> None:
+def _log(directory: Path, *, is_debugged: bool) -> None:
     """Log where Parsl's database manager does, by Parsl's LogConfig where the user has one."""
     chosen = directory / rendezvous.LOG_CONFIG
     if chosen.exists():
@@ -37,12 +41,16 @@ def _log(directory: Path) -> None:
         log_config = pickle.loads(chosen.read_bytes())  # noqa: S301 - the hub wrote it, 0600
         name = Path(rendezvous.LOG).stem
         oneshot_initialize_logging(log_config=log_config, log_dir=directory.parent, log_name=name)
+        ParslLog(*_OURS, is_debugged=is_debugged)  # until the process ends
         return
     logging.basicConfig(
         filename=directory.parent / rendezvous.LOG,
         level=logging.INFO,
         format="%(asctime)s %(levelname)s %(name)s: %(message)s",
     )
+    if is_debugged:
+        for name in _OURS:
+            logging.getLogger(name).setLevel(logging.DEBUG)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,84 @@
+"""What hub and agent say stands in the logs of the run, and how much is the user's choice."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from tests.support.programs import run
+
+_OURS = re.compile(r" otel_parsl\S*:\d+ \S+ (INFO|DEBUG|WARNING|ERROR): (.*)")
+
+
+def _said(log: Path) -> list[tuple[str, str]]:
+    """Return what we said in a log of Parsl's: level and words."""
+    return _OURS.findall(log.read_text())
+
+
+def test_hub_logs_to_the_log_of_its_run_and_nowhere_else(tmp_path: Path) -> None:
+    """Of two runs at once each has in its parsl.log what the hub said as long as it went on, each
+    line once; the console hears nothing new, and afterwards logging is as it was before."""
+    program = run(
+        tmp_path,
+        """
+        import logging
+        from parsl.dataflow.dflow import DataFlowKernel
+        ours = logging.getLogger("otel_parsl")
+        before = (ours.level, ours.propagate, list(ours.handlers))
+
+        def kernel(**settings):
+            hub = OTelMonitoringHub(**settings)
+            return DataFlowKernel(Config(executors=[ThreadPoolExecutor()], monitoring=hub))
+
+        first, second = kernel(), kernel(monitoring_debug=True)
+        python_app(len, data_flow_kernel=second)("abc").result()
+        first.cleanup()
+        logging.getLogger("otel_parsl.test").info("between")
+        logging.getLogger("otel_parsl.test").warning("amiss")
+        second.cleanup()
+        assert (ours.level, ours.propagate, list(ours.handlers)) == before
+        """,
+    )
+
+    runinfo = program.directory / "runinfo"
+    one, other = (_said(runinfo / number / "parsl.log") for number in ("000", "001"))
+    going = f"monitoring goes to sqlite:///{program.database}, by agent"
+    assert [words for _, words in one if words.startswith(going)] == [
+        words for _, words in one if "by agent" in words
+    ]
+    assert len([words for _, words in one if words.startswith(going)]) == 2, "as Parsl's own lines"
+    assert len([words for _, words in other if words.startswith(going)]) == 1
+    assert [words for level, words in one if words == "between"] == []
+    assert [words for _, words in other if words in ("between", "amiss")] == ["between", "amiss"]
+    assert program.output.splitlines()[1:] == ["amiss"]
+
+
+def test_monitoring_debug_makes_hub_and_agent_say_more(tmp_path: Path) -> None:
+    """With monitoring_debug both logs have lines of level DEBUG of ours, and without it none; a
+    LogConfig of the user's has them too."""
+    found = {}
+    for name, debug, logs in (
+        ("plain", False, True),
+        ("debug", True, True),
+        ("config", True, "FileLogging()"),
+    ):
+        program = run(
+            tmp_path / name,
+            f"""
+            from parsl.logconfigs.file import FileLogging
+            with parsl.load(Config(executors=[ThreadPoolExecutor()], initialize_logging={logs},
+                                   monitoring=OTelMonitoringHub(monitoring_debug={debug}))):
+                nothing().result()
+            """,
+        )
+        rundir = program.directory / "runinfo" / "000"
+        hub = {level for level, _ in _said(rundir / "parsl.log")}
+        agent = (rundir / "database_manager.log").read_text()
+        is_said = re.search(r"otel_parsl_collector.* DEBUG|DEBUG otel_parsl_collector", agent)
+        found[name] = (hub, bool(is_said), "the store is complete" in agent)
+
+    assert found == {
+        "plain": ({"INFO"}, False, True),
+        "debug": ({"INFO", "DEBUG"}, True, True),
+        "config": ({"INFO", "DEBUG"}, True, True),
+    }
