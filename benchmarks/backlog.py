@@ -24,7 +24,7 @@ from parsl.monitoring.message_type import MessageType
 from recorded_run import RUN_ID, parsl_messages
 
 from otel_parsl import rendezvous
-from otel_parsl.config import Destination
+from otel_parsl.destination import Destination
 from otel_parsl.messages import run_attributes
 from otel_parsl.sampling.sample_metrics import sample_from_message
 from otel_parsl.spool import Place, bytes_behind

@@ -208,12 +208,13 @@ def _bytes_in(stream: Path) -> int:
 
 def _send(stream: Path, port: int, ready: Any, go: Any) -> None:
     """Send spooled frames as an agent does; runs in a process of its own."""
-    from otel_parsl_collector.exporters.otlp import Destination, OtlpExporter, Unavailable
+    from otel_parsl_collector.exporters.otlp import OtlpExporter, Unavailable
     from otel_parsl_collector.pump import BATCH_BYTES
 
     from otel_parsl import spool
+    from otel_parsl.destination import Destination
 
-    destination = Destination(f"http://127.0.0.1:{port}", timeout_s=_ANSWERS_ARE_LATE_S)
+    destination = Destination(f"http://127.0.0.1:{port}", timeout=_ANSWERS_ARE_LATE_S)
     exporter = OtlpExporter(destination, refused_path=stream / "refused.otlp")
     readers = [spool.SpoolReader(stream, name) for name in ("submit", "derived")]
     ready.set()

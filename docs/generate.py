@@ -28,9 +28,10 @@ from otel_parsl_collector import exporters, extensions, receivers
 from sqlalchemy import Column, Table
 
 import otel_parsl
-from otel_parsl import config, schema, semconv
+from otel_parsl import schema, semconv
 from otel_parsl.cli.exit_codes import EPILOG
 from otel_parsl.cli.main import COMMANDS
+from otel_parsl.destination import SIGNALS, Destination
 from otel_parsl.failures.fates import Fate
 from otel_parsl.hub import OTelMonitoringHub
 
@@ -73,19 +74,30 @@ VARIABLES = (
         "path of its key, where that is a file of its own",
         "/home/me/me.key",
     ),
-    Variable("OTEL_EXPORTER_OTLP_COMPRESSION", "`none` or `gzip`", "gzip"),
+    Variable(
+        "OTEL_EXPORTER_OTLP_COMPRESSION",
+        "`none` or `gzip`, and for `http/protobuf` `deflate`",
+        "gzip",
+    ),
+    Variable(
+        "OTEL_EXPORTER_OTLP_INSECURE",
+        "`true` speaks without TLS to an endpoint without `http://` or `https://`, as gRPC takes"
+        " one",
+        "true",
+    ),
     Variable("OTEL_EXPORTER_OTLP_TIMEOUT", "seconds for one request", "30"),
     *(
         Variable(
             f"OTEL_EXPORTER_OTLP_{signal.upper()}_ENDPOINT",
-            f"as above, for {signal} alone; so may each of those be given",
+            f"as above, for {signal} alone; so may each of those be given. For `http/protobuf` it"
+            " is the whole URL",
             f"http://localhost:4318/v1/{signal}",
         )
-        for signal in config.SIGNALS
+        for signal in SIGNALS
     ),
     *(
         Variable(f"OTEL_{signal.upper()}_EXPORTER", f"`none` forwards no {signal}", "none")
-        for signal in config.SIGNALS
+        for signal in SIGNALS
     ),
     Variable("OTEL_SERVICE_NAME", "`service.name`, in the workflow name's place", "fit"),
     Variable(
@@ -299,9 +311,7 @@ def _settings() -> str:
         for name, p in parameters.items()
         if p.kind is not inspect.Parameter.VAR_KEYWORD
     ]
-    fields = (
-        [_code(name), default, meaning] for name, default, meaning in _fields(config.Destination)
-    )
+    fields = ([_code(name), default, meaning] for name, default, meaning in _fields(Destination))
     variables = ([_code(v.name), v.meaning, _code(v.example)] for v in VARIABLES)
     parts = [
         "## OTelMonitoringHub\n",

@@ -15,6 +15,7 @@ from typing import Any
 from parsl.monitoring import MonitoringHub
 
 from otel_parsl.config import TRACE_SCOPES, destinations, site_collector
+from otel_parsl.destination import header_pairs
 from otel_parsl.errors import ConfigError
 from otel_parsl.parsl_log import ParslLog
 from otel_parsl.spool_room import MAX_MIB
@@ -47,12 +48,12 @@ class OTelMonitoringHub(MonitoringHub):
         endpoint: An OTLP destination for the same telemetry, such as ``http://127.0.0.1:4317``.
             ``OTEL_EXPORTER_OTLP_ENDPOINT`` and its kin name one where this is None.
         collector: A site's collector of ours that keeps the database, such as
-            ``https://collector.site.org:4317``, or a mapping of ``config.Destination``'s fields
-            but ``sampling`` and ``signals``. None is written here then.
+            ``https://collector.site.org:4317``, or a mapping of ``destination.Destination``'s
+            fields but ``sampling``, ``signals`` and ``is_whole``. None is written here then.
         protocol: ``grpc`` or ``http/protobuf``, for ``endpoint``; without one for ``collector``.
         headers: Sent there with every request.
         certificate: Path of the certificates to trust there.
-        forward_to: Further destinations: URLs, or mappings of ``config.Destination``'s fields.
+        forward_to: Further destinations: URLs, or mappings of ``destination.Destination``'s fields.
         trace_scope: ``auto``: tasks below 1,000 share the run's trace, later ones have one each;
             ``run`` and ``task`` force one or the other.
         transport: How news of tries that last come from the workers. ``relay``: by the executor's
@@ -149,7 +150,7 @@ class OTelMonitoringHub(MonitoringHub):
         self.endpoint = endpoint
         self.collector = without_secrets(collector)
         self.protocol = protocol
-        self.headers = None if headers is None else Headers(headers)
+        self.headers = None if headers is None else Headers(header_pairs(headers, "headers"))
         self.certificate = certificate
         self.forward_to = tuple(without_secrets(further) for further in forward_to)
         self.trace_scope = trace_scope

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from dataclasses import replace
 
 from otel_parsl.cli.finding import Finding, Verdict
-from otel_parsl.cli.otlp_probe import Answer, Target, probe
-from otel_parsl.config import PROTOCOLS, Destination, destinations
+from otel_parsl.cli.otlp_probe import Answer, probe
+from otel_parsl.config import destinations
+from otel_parsl.destination import PROTOCOLS, SIGNALS, Destination
 from otel_parsl.errors import ConfigError
 
 
@@ -83,9 +85,12 @@ def _check(destination: Destination) -> Iterator[Finding]:
 
 
 def _probe(destination: Destination, protocol: str) -> list[Answer]:
-    target = Target(destination.endpoint, protocol, destination.headers, destination.tls())
+    if protocol != destination.protocol:
+        destination = replace(destination, protocol=protocol, compression="none", is_whole=False)
+    if not destination.is_whole:
+        destination = replace(destination, signals=SIGNALS)
     try:
-        return probe(target)
+        return probe(destination)
     except OSError as error:  # the certificates to trust
         return [Answer("traces", is_taken=False, is_reached=False, said=str(error))]
 

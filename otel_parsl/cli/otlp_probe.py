@@ -8,7 +8,7 @@ from contextlib import closing
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
-from otel_parsl.client_tls import ClientTls
+from otel_parsl.destination import Destination
 
 SERVICES = {
     "traces": "opentelemetry.proto.collector.trace.v1.TraceService",
@@ -17,16 +17,6 @@ SERVICES = {
 }
 TIMEOUT_S = 5.0
 _BODY_SHOWN = 200
-
-
-class Target(NamedTuple):
-    """Where to ask, and how."""
-
-    endpoint: str
-    protocol: str
-    """``grpc`` or ``http/protobuf``."""
-    headers: tuple[tuple[str, str], ...] = ()
-    tls: ClientTls = ClientTls()
 
 
 class Answer(NamedTuple):
@@ -39,7 +29,7 @@ class Answer(NamedTuple):
     said: str
 
 
-def probe(target: Target) -> list[Answer]:
+def probe(target: Destination) -> list[Answer]:
     """Return the answers of an endpoint; where it is not reached, one answer says so."""
     ask = _ask_grpc(target) if target.protocol == "grpc" else _ask_http(target)
     answers = []
@@ -50,12 +40,12 @@ def probe(target: Target) -> list[Answer]:
     return answers
 
 
-def _ask_grpc(target: Target) -> Iterator[Answer]:
+def _ask_grpc(target: Destination) -> Iterator[Answer]:
     import grpc
 
     parts = urlsplit(target.endpoint)
     if parts.scheme == "https":
-        channel = grpc.secure_channel(parts.netloc, target.tls.credentials())
+        channel = grpc.secure_channel(parts.netloc, target.tls().credentials())
     else:
         channel = grpc.insecure_channel(parts.netloc)
     metadata = [(name.lower(), value) for name, value in target.headers]
@@ -69,26 +59,25 @@ def _ask_grpc(target: Target) -> Iterator[Answer]:
                 yield Answer(signal, is_taken=True, is_reached=True, said="OK")
 
 
-def _grpc_answer(target: Target, signal: str, error: Any) -> Answer:
+def _grpc_answer(target: Destination, signal: str, error: Any) -> Answer:
     name = error.code().name
     # What is not gRPC at all shows as one of these.
     is_reached = name not in ("UNAVAILABLE", "DEADLINE_EXCEEDED", "INTERNAL", "UNKNOWN")
-    said = target.tls.explained(f"{name}: {error.details()}")
+    said = target.tls().explained(f"{name}: {error.details()}")
     return Answer(signal, is_taken=False, is_reached=is_reached, said=said)
 
 
-def _ask_http(target: Target) -> Iterator[Answer]:
-    parts = urlsplit(target.endpoint)
+def _ask_http(target: Destination) -> Iterator[Answer]:
     headers = {"Content-Type": "application/x-protobuf", **dict(target.headers)}
-    for signal in SERVICES:
-        path = f"{parts.path.rstrip('/')}/v1/{signal}"
+    for signal in target.signals:
+        path = target.path(signal)
         try:
             with closing(_connection(target)) as connection:
                 connection.request("POST", path, b"", headers)
                 response = connection.getresponse()
                 body = response.read(_BODY_SHOWN)
         except (OSError, http.client.HTTPException) as error:
-            reason = target.tls.explained(str(error) or type(error).__name__)
+            reason = target.tls().explained(str(error) or type(error).__name__)
             yield Answer(signal, is_taken=False, is_reached=False, said=reason)
             return
         said = f"HTTP {response.status} {response.reason}"
@@ -98,10 +87,10 @@ def _ask_http(target: Target) -> Iterator[Answer]:
         yield Answer(signal, is_taken=is_taken, is_reached=True, said=said)
 
 
-def _connection(target: Target) -> http.client.HTTPConnection:
+def _connection(target: Destination) -> http.client.HTTPConnection:
     parts = urlsplit(target.endpoint)
     if parts.scheme != "https":
         return http.client.HTTPConnection(parts.netloc, timeout=TIMEOUT_S)
     return http.client.HTTPSConnection(
-        parts.netloc, timeout=TIMEOUT_S, context=target.tls.context()
+        parts.netloc, timeout=TIMEOUT_S, context=target.tls().context()
     )

@@ -41,5 +41,6 @@ def without_secrets(given: Any) -> Any:
         return given
     shown = dict(given)
     if "headers" in shown:
-        shown["headers"] = Headers(shown["headers"])
+        headers = shown["headers"]
+        shown["headers"] = Headers(headers) if isinstance(headers, Mapping) else "…"
     return shown

@@ -23,7 +23,8 @@ from parsl.monitoring import MonitoringHub
 from parsl.monitoring.message_type import MessageType
 
 from otel_parsl import carrier, rendezvous, seam, semconv
-from otel_parsl.config import Destination, exception_signals, resource_attributes
+from otel_parsl.config import exception_signals, resource_attributes
+from otel_parsl.destination import Destination
 from otel_parsl.leftovers import find_leftovers
 from otel_parsl.messages import run_attributes
 from otel_parsl.process_metrics import began_ns, iso_time

@@ -19,10 +19,11 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
 )
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from otel_parsl_collector.exporters.otlp import MAX_REQUEST_BYTES, OtlpExporter
-from otel_parsl_collector.exporters.otlp_transport import Destination, Unavailable
+from otel_parsl_collector.exporters.otlp_transport import Unavailable
 from otel_parsl_collector.pump import Pump
 
 from otel_parsl import wire
+from otel_parsl.destination import Destination
 from otel_parsl.spool import Frame, Place, SpoolWriter, _whole_frames, frame
 from otel_parsl.wire import LOGS, METRICS, TRACES
 from tests.support.deciding_server import Answer, DecidingServer, Received, start_grpc, start_http
@@ -138,6 +139,21 @@ def test_headers_and_compression_are_sent(
         assert received.headers["content-type"] == "application/x-protobuf"
         assert received.headers["content-encoding"] == "gzip"
         assert int(received.headers["content-length"]) < 1000
+
+
+@pytest.mark.parametrize("protocol", ["http/protobuf"], indirect=True)
+def test_whole_url_and_deflate_are_used_as_they_are(
+    server: DecidingServer, protocol: str, tmp_path: Path
+) -> None:
+    """A URL of one signal gets no path appended, and deflate is undone to the same bytes."""
+    url = f"{server.url}/mine/traces?key=1"
+    whole = {"url": url, "is_whole": True, "signals": ("traces",), "compression": "deflate"}
+    request = _request(TRACES, "span", size=10_000)
+    _exporter(server, protocol, tmp_path, **whole).consume(_frames(request), {})
+    (received,) = server.received
+    assert received[:2] == request
+    assert received.headers["path"] == "/mine/traces?key=1"
+    assert received.headers["content-encoding"] == "deflate"
 
 
 @pytest.mark.parametrize("protocol", ["http/protobuf"], indirect=True)
@@ -267,7 +283,7 @@ def test_server_that_hangs_is_tried_again(
 ) -> None:
     """A server that does not answer in time is away, and the next request gets through."""
     server.decisions = [Answer(hang_s=20)]
-    exporter = _exporter(server, protocol, tmp_path, timeout_s=0.3)
+    exporter = _exporter(server, protocol, tmp_path, timeout=0.3)
     with pytest.raises(Unavailable):
         exporter.consume(_frames(_request(TRACES, "one")), {})
     exporter = _exporter(server, protocol, tmp_path)

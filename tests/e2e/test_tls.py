@@ -14,14 +14,13 @@ from typing import Any
 import pytest
 from otel_parsl_collector.exporters.otlp_transport import (
     Answer,
-    Destination,
     Unavailable,
     transport,
 )
 
 from otel_parsl import OTelMonitoringHub
-from otel_parsl.cli.otlp_probe import Target, probe
-from otel_parsl.client_tls import ClientTls
+from otel_parsl.cli.otlp_probe import probe
+from otel_parsl.destination import Destination
 from otel_parsl.errors import ConfigError
 from otel_parsl.wire import TRACES
 from tests.support.backend_fixtures import missing_fails_or_skips
@@ -188,13 +187,12 @@ def test_certificate_and_key_may_be_in_one_file(
 ) -> None:
     """A file with both, as grid proxies are, is enough, for a run as for the doctor."""
     url, authority, both = _url(asking, protocol), certificates.authority, certificates.both
-    tls = ClientTls(str(authority), str(both))
 
     destination = Destination(
         url, protocol, certificate=str(authority), client_certificate=str(both)
     )
     assert transport(destination)(TRACES, b"") == Answer()
-    answers = probe(Target(url, protocol, tls=tls))
+    answers = probe(destination)
     assert [(answer.signal, answer.is_taken) for answer in answers] == [
         ("traces", True),
         ("metrics", True),

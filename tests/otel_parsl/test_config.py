@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -9,7 +10,8 @@ from typing import Any
 import pytest
 
 from otel_parsl import OTelMonitoringHub
-from otel_parsl.config import Destination, destinations, resource_attributes
+from otel_parsl.config import destinations, resource_attributes
+from otel_parsl.destination import Destination
 from otel_parsl.errors import ConfigError
 
 URL = "http://127.0.0.1:4317"
@@ -73,7 +75,7 @@ def test_variables_set_every_field() -> None:
         "OTEL_EXPORTER_OTLP_CERTIFICATE": "/etc/ssl/otlp.pem",
         "OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE": "/home/me/me.pem",
         "OTEL_EXPORTER_OTLP_CLIENT_KEY": "/home/me/me.key",
-        "OTEL_EXPORTER_OTLP_COMPRESSION": "gzip",
+        "OTEL_EXPORTER_OTLP_COMPRESSION": "deflate",
         "OTEL_EXPORTER_OTLP_TIMEOUT": "2.5",
     }
     assert _destinations(environment) == [
@@ -82,7 +84,7 @@ def test_variables_set_every_field() -> None:
             "http/protobuf",
             (("authorization", "Bearer abc"), ("x-scope", "a=b")),
             "/etc/ssl/otlp.pem",
-            "gzip",
+            "deflate",
             2.5,
             client_certificate="/home/me/me.pem",
             client_key="/home/me/me.key",
@@ -119,6 +121,63 @@ def test_variable_of_a_signal_alone_sends_that_signal_alone() -> None:
     assert _destinations(environment) == [
         Destination(HTTP_URL, "http/protobuf", signals=("traces",))
     ]
+
+
+def test_variable_of_a_signal_is_the_whole_url() -> None:
+    """By HTTP the URL of one signal is used as it is, where the common one is a base."""
+    environment = {
+        "OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:4318/base/",
+        "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": "http://127.0.0.1:4318/mine?key=1",
+        "OTEL_EXPORTER_OTLP_LOGS_ENDPOINT": "http://127.0.0.1:4318",
+    }
+    paths = {
+        signal: (destination.endpoint, destination.path(signal))
+        for destination in _destinations(environment)
+        for signal in destination.signals
+    }
+    assert paths == {
+        "traces": ("http://127.0.0.1:4318/mine?key=1", "/mine?key=1"),
+        "metrics": ("http://127.0.0.1:4318/base/", "/base/v1/metrics"),
+        "logs": ("http://127.0.0.1:4318", "/"),
+    }
+
+
+@pytest.mark.parametrize(
+    ("environment", "scheme"),
+    [
+        ({}, "https"),
+        ({"OTEL_EXPORTER_OTLP_INSECURE": "true"}, "http"),
+        ({"OTEL_EXPORTER_OTLP_INSECURE": "false"}, "https"),
+        ({"OTEL_EXPORTER_OTLP_TRACES_INSECURE": "True"}, "http"),
+        (
+            {"OTEL_EXPORTER_OTLP_INSECURE": "true", "OTEL_EXPORTER_OTLP_TRACES_INSECURE": "false"},
+            "https",
+        ),
+    ],
+)
+def test_endpoint_without_a_scheme_has_tls_unless_it_is_insecure(
+    environment: dict[str, str], scheme: str
+) -> None:
+    """gRPC's host:port is taken, and spoken to as the variable of the signal or of all says."""
+    given = {**environment, "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": "localhost:4317"}
+    expected = [Destination(f"{scheme}://localhost:4317", signals=("traces",))]
+    assert _destinations(given) == expected
+    for url in ("http://localhost:4317", "https://localhost:4317"):
+        given["OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"] = url
+        assert _destinations(given) == [Destination(url, signals=("traces",))]
+
+
+def test_forward_to_takes_the_form_that_variables_have() -> None:
+    """Signals and headers may be text joined by commas, and an endpoint gRPC's host:port."""
+    given = {"endpoint": "otlp.example.org:4317", "signals": "traces, logs", "headers": "a=b,c=d"}
+    assert _destinations(forward_to=[given]) == [
+        Destination(
+            "https://otlp.example.org:4317",
+            headers=(("a", "b"), ("c", "d")),
+            signals=("traces", "logs"),
+        )
+    ]
+    assert OTelMonitoringHub(forward_to=[given], headers="e=f").headers == {"e": "f"}  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("signal", ["traces", "metrics", "logs"])
@@ -280,13 +339,39 @@ def test_settings_of_a_destination_are_plain_and_whole() -> None:
         "sampling": 0.5,
         "client_certificate": None,
         "client_key": None,
+        "is_whole": False,
     }
+    assert Destination.from_settings(json.loads(json.dumps(destination.as_settings()))) == (
+        destination
+    )
 
 
 _ERRORS: list[tuple[dict[str, Any], str]] = [
     (
-        {"endpoint": "localhost:4317"},
-        "endpoint: 'localhost:4317'; expected a URL such as http://127.0.0.1:4317",
+        {"endpoint": "localhost:4318"},
+        "endpoint: 'localhost:4318'; expected a URL such as http://127.0.0.1:4317",
+    ),
+    (
+        {"endpoint": URL, "environment": {"OTEL_EXPORTER_OTLP_COMPRESSION": "deflate"}},
+        "compression: 'deflate'; expected one of none, gzip",
+    ),
+    (
+        {"forward_to": [{"endpoint": URL, "headers": ["secret"]}]},
+        "forward_to: headers: a list; expected a mapping of names to values,"
+        " or key=value pairs joined by commas",
+    ),
+    (
+        {"forward_to": [{"endpoint": URL, "headers": "secret"}]},
+        "forward_to: headers: a part without '='; expected key=value pairs joined by commas",
+    ),
+    (
+        {"forward_to": [{"endpoint": URL, "signals": 3}]},
+        "signals: 3; expected a list of traces, metrics, logs",
+    ),
+    (
+        {"forward_to": [{"endpoint": HTTP_URL, "is_whole": True}]},
+        "is_whole: http/protobuf with signals traces, metrics, logs;"
+        " expected http/protobuf with one signal",
     ),
     ({"endpoint": "http://"}, "endpoint: 'http://'; expected a URL such as http://127.0.0.1:4317"),
     (
@@ -364,7 +449,10 @@ def test_hubs_repr_hides_secrets() -> None:
         logging_endpoint="postgresql+psycopg://me:secret@db.example.org/parsl",
         endpoint=URL,
         headers={"token": "secret"},
-        forward_to=[{"endpoint": URL, "headers": {"other-token": "secret"}}],
+        forward_to=[
+            {"endpoint": URL, "headers": {"other-token": "secret"}},
+            {"endpoint": URL, "headers": "a-token=secret"},
+        ],
     )
     shown = repr(hub)
     assert "secret" not in shown
@@ -418,7 +506,6 @@ def test_resource_attributes_that_cannot_be_read_are_said() -> None:
             {"headers": {"x-key": 5}},
             "headers: the value of 'x-key' is of type int; expected a text",
         ),
-        ({"headers": "x=1"}, "headers: a str; expected names with their values"),
     ],
 )
 @pytest.mark.parametrize("url", [URL, HTTP_URL])

@@ -10,6 +10,7 @@ import contextlib
 import gzip
 import socket
 import threading
+import zlib
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -129,9 +130,11 @@ def start_http(port: int = 0) -> DecidingServer:
             payload = self.rfile.read(int(self.headers["Content-Length"]))
             if self.headers.get("Content-Encoding") == "gzip":
                 payload = gzip.decompress(payload)
+            elif self.headers.get("Content-Encoding") == "deflate":
+                payload = zlib.decompress(payload)
             headers = {name.lower(): value for name, value in self.headers.items()}
             headers["path"] = self.path
-            signal = _SIGNALS[self.path.rpartition("/")[2]]
+            signal = _SIGNALS[self.path.partition("?")[0].rpartition("/")[2]]
             answer = deciding.decide(Received(signal, payload, headers))
             self.send_response(answer.status or 200)
             if answer.retry_after_s is not None:

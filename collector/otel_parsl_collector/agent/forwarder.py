@@ -13,12 +13,13 @@ from pathlib import Path
 from typing import Any
 
 from otel_parsl import rendezvous
+from otel_parsl.destination import Destination
 from otel_parsl.spool import Frame, Place
 from otel_parsl_collector.agent.run import Run
 from otel_parsl_collector.agent.run_spool import STREAMS, Carrier
 from otel_parsl_collector.exporters.forwarding import Forwarding
 from otel_parsl_collector.exporters.otlp import OtlpExporter
-from otel_parsl_collector.exporters.otlp_transport import Destination, Unavailable
+from otel_parsl_collector.exporters.otlp_transport import Unavailable
 from otel_parsl_collector.exporters.task_sampling import Rule
 from otel_parsl_collector.pump import Pump
 
@@ -122,11 +123,11 @@ class Forwarder:
 
     def _made(self) -> Forwarding:
         """Make what forwards, in the pump's thread: what is wrong with it is the pump's failure."""
-        destination = self._destination
+        destination = Destination.from_settings(self._destination)
         number = self._number
         return Forwarding(
             OtlpExporter(
-                destination_of(destination),
+                destination,
                 refused_path=self._directory / f"refused-{number}.otlp",
             ),
             rule=_rule(destination, self._settings.get("sampled_share", 1.0)),
@@ -139,15 +140,7 @@ class Forwarder:
         return _DELAY_S if self._forwarding is None else self._forwarding.exporter.delay_s(error)
 
 
-def destination_of(settings: Mapping[str, Any]) -> Destination:
-    """Return what the hub has written as JSON."""
-    fields = {name: value for name, value in settings.items() if name != "sampling"}
-    fields["headers"] = tuple(tuple(pair) for pair in fields["headers"])
-    fields["signals"] = tuple(fields["signals"])
-    return Destination(**fields)
-
-
-def _rule(destination: Mapping[str, Any], sampled_share: float) -> Rule:
+def _rule(destination: Destination, sampled_share: float) -> Rule:
     """Return what a destination wants: its own rule, or that of the standard variable."""
-    share = destination.get("sampling")
+    share = destination.sampling
     return Rule(sampled_share) if share is None else Rule(share, keeps_failures=True)

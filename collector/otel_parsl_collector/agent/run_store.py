@@ -15,8 +15,8 @@ from typing import Any
 from sqlalchemy.exc import OperationalError
 
 from otel_parsl import rendezvous
+from otel_parsl.destination import Destination
 from otel_parsl.spool import Frame, Place
-from otel_parsl_collector.agent.forwarder import destination_of
 from otel_parsl_collector.agent.run import Run
 from otel_parsl_collector.agent.run_spool import STORED, STREAMS, Carrier
 from otel_parsl_collector.agent.site_store import SiteStore
@@ -82,7 +82,7 @@ class RunStore:
         if self._collector is None:
             self._open_database()
         else:
-            self._open_site(SiteStore(destination_of(self._collector), self._directory))
+            self._open_site(SiteStore(Destination.from_settings(self._collector), self._directory))
         if self.pump is not None:
             self.carrier.pump = self.pump
             self.pump.start()

@@ -10,9 +10,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+from otel_parsl.destination import Destination
 from otel_parsl.spool import Frame, Place
 from otel_parsl_collector.exporters.otlp import OtlpExporter
-from otel_parsl_collector.exporters.otlp_transport import Destination, Unavailable
+from otel_parsl_collector.exporters.otlp_transport import Unavailable
 from otel_parsl_collector.place_file import PlaceFile
 
 _MAX_DELAY_S = 10.0

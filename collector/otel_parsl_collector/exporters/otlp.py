@@ -15,12 +15,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
+from otel_parsl.destination import Destination
 from otel_parsl.seldom import Seldom
 from otel_parsl.spool import Frame, Place
 from otel_parsl_collector.component import Outcome
 from otel_parsl_collector.exporters.otlp_transport import (
     Answer,
-    Destination,
     Refused,
     Unavailable,
     Unsupported,

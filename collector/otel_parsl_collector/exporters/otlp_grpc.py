@@ -7,12 +7,14 @@ from dataclasses import dataclass, field
 from typing import Literal
 from urllib.parse import urlsplit
 
+from otel_parsl.destination import Destination
+from otel_parsl.errors import ConfigError as UnfitDestination
 from otel_parsl.spool import Frame, Place
 from otel_parsl_collector.component import Component, ExporterContext, Outcome
 from otel_parsl_collector.config_reader import Duration
 from otel_parsl_collector.errors import ConfigError
 from otel_parsl_collector.exporters.otlp import OtlpExporter
-from otel_parsl_collector.exporters.otlp_transport import Destination, Unavailable
+from otel_parsl_collector.exporters.otlp_transport import Unavailable
 from otel_parsl_collector.place_file import PlaceFile
 
 _TIMEOUT = Duration(5.0)
@@ -79,7 +81,7 @@ class ForwardExporter:
         protocol: ``grpc`` or ``http/protobuf``.
 
     Raises:
-        ConfigError: The authenticator that it names does not run.
+        ConfigError: The authenticator that it names does not run, or no request can be sent so.
     """
 
     retryable = (Unavailable, OSError)
@@ -89,16 +91,19 @@ class ForwardExporter:
         if settings.auth is not None:
             name, value = _authorization(settings.auth.authenticator, context)
             headers[name] = value
-        destination = Destination(
-            endpoint=settings.url(),
-            protocol=protocol,
-            headers=tuple(headers.items()),
-            certificate=settings.tls.ca_file,
-            compression=settings.compression,
-            timeout_s=settings.timeout,
-            client_certificate=settings.tls.cert_file,
-            client_key=settings.tls.key_file,
-        )
+        try:
+            destination = Destination(
+                endpoint=settings.url(),
+                protocol=protocol,
+                headers=tuple(headers.items()),
+                certificate=settings.tls.ca_file,
+                compression=settings.compression,
+                timeout=settings.timeout,
+                client_certificate=settings.tls.cert_file,
+                client_key=settings.tls.key_file,
+            )
+        except UnfitDestination as error:
+            raise ConfigError(f"collector config: exporters.{context.name}.{error}") from error
         self._exporter = OtlpExporter(destination, refused_path=context.directory / "refused.otlp")
         self._kept = PlaceFile(context.directory / "places.json")
 

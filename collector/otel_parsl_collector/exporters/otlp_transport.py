@@ -9,37 +9,15 @@ from __future__ import annotations
 import gzip
 import http.client
 import threading
+import zlib
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from google.protobuf.message import DecodeError
 
-from otel_parsl.client_tls import ClientTls
-from otel_parsl.otlp_headers import unfit_header
-from otel_parsl_collector.errors import ConfigError
+from otel_parsl.destination import Destination
 from otel_parsl_collector.signals import SIGNALS
-
-
-class Destination(NamedTuple):
-    """Where to forward to; the fields mean what OpenTelemetry's ``OTEL_EXPORTER_OTLP_*`` mean."""
-
-    endpoint: str
-    protocol: str = "grpc"
-    """``grpc`` or ``http/protobuf``."""
-    headers: tuple[tuple[str, str], ...] = ()
-    certificate: str | None = None
-    """Path of the certificates to trust; the system's where there is none."""
-    compression: str = "none"
-    """``none`` or ``gzip``."""
-    timeout_s: float = 10.0
-    signals: tuple[str, ...] = ("traces", "metrics", "logs")
-    client_certificate: str | None = None
-    client_key: str | None = None
-
-    def tls(self) -> ClientTls:
-        """Return whom to trust and who to be."""
-        return ClientTls(self.certificate, self.client_certificate, self.client_key)
 
 
 class Answer(NamedTuple):
@@ -85,14 +63,7 @@ Raises Refused, Unsupported or Unavailable.
 
 
 def transport(destination: Destination) -> Transport:
-    """
-    Return the transport that a destination asks for.
-
-    Raises:
-        ConfigError: A header cannot be sent.
-    """
-    if wrong := unfit_header(destination.headers, destination.protocol):
-        raise ConfigError(f"{destination.endpoint}: headers: {wrong}")
+    """Return the transport that a destination asks for."""
     if destination.protocol == "grpc":
         return _Grpc(destination)
     return _Http(destination)
@@ -121,7 +92,7 @@ class _Grpc:
         gzipped = destination.compression == "gzip"
         self._compression = grpc.Compression.Gzip if gzipped else grpc.Compression.NoCompression
         self._metadata = [(name.lower(), value) for name, value in destination.headers]
-        self._timeout_s = destination.timeout_s
+        self._timeout_s = destination.timeout
         code = grpc.StatusCode
         self._retryable = {
             code.CANCELLED,
@@ -214,7 +185,10 @@ class _Http:
         if self._destination.compression == "gzip":
             payload = gzip.compress(payload, compresslevel=1)
             headers["Content-Encoding"] = "gzip"
-        path = f"{self._parts.path.rstrip('/')}/v1/{SIGNALS[signal].name}"
+        elif self._destination.compression == "deflate":  # which in HTTP is zlib's format
+            payload = zlib.compress(payload, level=1)
+            headers["Content-Encoding"] = "deflate"
+        path = self._destination.path(SIGNALS[signal].name)
         try:
             with self._lock:
                 response = self._post(path, payload, headers)
@@ -241,7 +215,7 @@ class _Http:
         return self._connection.getresponse()
 
     def _connect(self) -> http.client.HTTPConnection:
-        host, timeout_s = self._parts.netloc, self._destination.timeout_s
+        host, timeout_s = self._parts.netloc, self._destination.timeout
         if self._parts.scheme != "https":
             return http.client.HTTPConnection(host, timeout=timeout_s)
         context = self._destination.tls().context()

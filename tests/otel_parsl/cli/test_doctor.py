@@ -22,8 +22,9 @@ from otel_parsl.cli.database_check import check_database, check_journal
 from otel_parsl.cli.endpoint_check import check_endpoints
 from otel_parsl.cli.finding import Finding, Verdict
 from otel_parsl.cli.installation_check import check_installation, check_visualize
-from otel_parsl.cli.otlp_probe import SERVICES, Answer, Target, probe
+from otel_parsl.cli.otlp_probe import SERVICES, Answer, probe
 from otel_parsl.cli.own_script import make_ours
+from otel_parsl.destination import Destination
 from otel_parsl.schema import SCHEMA_VERSION
 from tests.support.backends import Jaeger, OtelCollector
 from tests.support.command_line import PROGRAM, otel_parsl, otel_parsl_by_path
@@ -116,7 +117,9 @@ def test_http_endpoint_is_asked_by_empty_exports() -> None:
     """Each signal is asked for by a real request without content, of OTLP's type."""
     paths = {f"/base/v1/{signal}": 200 for signal in SERVICES}
     with _http_server(paths) as (url, seen):
-        answers = probe(Target(f"{url}/base/", "http/protobuf", (("Authorization", "Bearer x"),)))
+        answers = probe(
+            Destination(f"{url}/base/", "http/protobuf", (("Authorization", "Bearer x"),))
+        )
 
     assert answers == [
         Answer(signal, is_taken=True, is_reached=True, said="HTTP 200 OK") for signal in SERVICES
@@ -129,7 +132,7 @@ def test_grpc_endpoint_is_asked_by_empty_exports() -> None:
     """Each signal's Export is called with an empty message."""
     ok = grpc.StatusCode.OK
     with _grpc_server(dict.fromkeys(SERVICES, ok)) as (url, services):
-        answers = probe(Target(url, "grpc"))
+        answers = probe(Destination(url, "grpc"))
 
     assert answers == [
         Answer(signal, is_taken=True, is_reached=True, said="OK") for signal in SERVICES
@@ -260,12 +263,12 @@ def test_endpoint_that_is_not_there_is_bad() -> None:
             ),
         ),
         (
-            "localhost:4317",
+            "localhost:4318",
             {},
             Finding(
                 OTLP,
                 Verdict.BAD,
-                "endpoint: 'localhost:4317'; expected a URL such as http://127.0.0.1:4317",
+                "endpoint: 'localhost:4318'; expected a URL such as http://127.0.0.1:4317",
                 "mend the argument or variable",
             ),
         ),
@@ -296,7 +299,7 @@ def test_variables_name_the_endpoint(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_real_jaeger_takes_traces_alone(jaeger: Jaeger) -> None:
     """Jaeger v2 answers on both its ports, and takes traces."""
     over_grpc = list(check_endpoints(jaeger.otlp_grpc_endpoint))
-    answers = probe(Target(jaeger.otlp_http_endpoint, "http/protobuf"))
+    answers = probe(Destination(jaeger.otlp_http_endpoint, "http/protobuf"))
 
     assert [finding.verdict for finding in over_grpc] == [Verdict.OK]
     assert over_grpc[0].found.startswith("answers OTLP over grpc and takes traces")
@@ -309,7 +312,7 @@ def test_real_collector_takes_all_signals(otel_collector: OtelCollector) -> None
         (otel_collector.otlp_grpc_endpoint, "grpc"),
         (otel_collector.otlp_http_endpoint, "http/protobuf"),
     ):
-        answers = probe(Target(endpoint, protocol))
+        answers = probe(Destination(endpoint, protocol))
         assert [(answer.signal, answer.is_taken) for answer in answers] == [
             (signal, True) for signal in SERVICES
         ]
