@@ -24,7 +24,7 @@ from typing import Any, NamedTuple, get_args, get_type_hints
 
 import otel_parsl_collector
 from otel_parsl_collector import config as collector_config
-from otel_parsl_collector import exporters, extensions, receivers
+from otel_parsl_collector import exporters, extensions, processors, receivers
 from sqlalchemy import Column, Table
 
 import otel_parsl
@@ -397,7 +397,7 @@ def _collector() -> str:
         "Without a file the collector runs with this:\n",
         f"```yaml\n{collector_config.DEFAULT}```\n",
     ]
-    for package in (receivers, exporters, extensions):
+    for package in (receivers, processors, exporters, extensions):
         kind = package.__name__.rpartition(".")[2]
         for name, module in _components(package):
             about = _first_paragraph(module)

@@ -1,19 +1,21 @@
 """
 What a component of the stand-alone collector is.
 
-A component is one module in ``receivers``, ``exporters`` or ``extensions``, named as its type is
-in the configuration, with a ``COMPONENT`` that says what its settings are and how it is made.
+A component is one module in ``receivers``, ``processors``, ``exporters`` or ``extensions``, named
+as its type is in the configuration, with a ``COMPONENT`` that says what its settings are and how
+it is made.
 Sinks are started first and sources stopped first; ``stop`` may be called without ``start``, and
 twice.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 from otel_parsl.spool import Frame, Place
+from otel_parsl_collector.place_file import PlaceFile
 from otel_parsl_collector.receivers.committer import Committer
 from otel_parsl_collector.stats import Stats
 
@@ -27,6 +29,10 @@ class Component(NamedTuple):
     """Makes it of its settings and what the program adds, without starting it."""
     is_store: bool = False
     """Whether it keeps everything, so that nothing may be dropped from its queue."""
+    leaves_out: bool = False
+    """Whether it lets less go on than comes, which a store must not miss."""
+    guard: Callable[[Any], Callable[[], str | None]] | None = None
+    """Makes of its settings what says why a request cannot be taken at present, if so."""
 
 
 class Starts(Protocol):
@@ -93,6 +99,27 @@ class Exporter(Protocol):
         """Let go of everything."""
 
 
+class Processor(Protocol):
+    """Decides what of a pipeline's frames goes on to one exporter; used by one thread."""
+
+    def pick(self, frames: Iterable[Frame]) -> list[Frame]:
+        """Return what goes on; what waits instead is kept once ``commit`` is called."""
+
+    def commit(self) -> None:
+        """Keep what waits: what was picked is delivered, and its place is about to be kept."""
+
+    def close(self) -> None:
+        """Let go of everything; what was not committed comes again."""
+
+
+class ProcessorContext(NamedTuple):
+    """What the program adds to a processor's settings."""
+
+    name: str
+    path: Path
+    """Begins the names of files of its own."""
+
+
 class ExporterContext(NamedTuple):
     """What the program adds to an exporter's settings."""
 
@@ -105,6 +132,12 @@ class ExporterContext(NamedTuple):
     authenticators: Mapping[str, Authenticator]
     is_insecure: bool = False
     """Whether it may let in whoever can reach it."""
+    before_keeping: Callable[[], None] = lambda: None
+    """To be called when frames are delivered, before the place behind them is kept."""
+
+    def place_file(self) -> PlaceFile:
+        """Return the file in which it may keep its place."""
+        return PlaceFile(self.directory / "places.json", before_saving=self.before_keeping)
 
 
 class ReceiverContext(NamedTuple):

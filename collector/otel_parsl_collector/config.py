@@ -169,6 +169,7 @@ class Config(NamedTuple):
     """What the collector is to do; every reference in it is to something there."""
 
     receivers: dict[str, Named]
+    processors: dict[str, Named]
     exporters: dict[str, Named]
     extensions: dict[str, Named]
     service: ServiceSettings
@@ -204,6 +205,7 @@ def load_config(
         _check_pipeline(f"service.pipelines.{pipeline}", pipeline, settings, named)
     return Config(
         _used(named["receivers"], (p.receivers for p in service.pipelines.values())),
+        _used(named["processors"], (p.processors for p in service.pipelines.values())),
         _used(named["exporters"], (p.exporters for p in service.pipelines.values())),
         _used(named["extensions"], [service.extensions]),
         service,
@@ -232,6 +234,20 @@ def _check_pipeline(
         _check_names(f"{path}.{kind}", kind[:-1], names, named[kind])
         if not names and kind != "processors":
             raise ConfigError(f"collector config: {path}.{kind} is empty; expected at least one")
+    _check_stores(path, settings, named)
+
+
+def _check_stores(
+    path: str, settings: PipelineSettings, named: Mapping[str, Mapping[str, Named]]
+) -> None:
+    stores = [name for name in settings.exporters if named["exporters"][name].component.is_store]
+    for name in settings.processors:
+        if stores and named["processors"][name].component.leaves_out:
+            raise ConfigError(
+                f"collector config: {path}.processors has {name!r}, which leaves something out, and"
+                f" {stores[0]!r} makes tables of everything; put {name!r} into a pipeline without"
+                f" {stores[0]!r}, with the same receivers and a name such as traces/sampled"
+            )
 
 
 def _check_names(path: str, what: str, names: Iterable[str], known: Mapping[str, Named]) -> None:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from otel_parsl.spool import Frame, Place
 from otel_parsl_collector.component import Exporter, NotYet
 from otel_parsl_collector.errors import CollectorError
+from otel_parsl_collector.processing import Processing
 from otel_parsl_collector.pump import Pump
 from otel_parsl_collector.signals import SIGNALS, count_by_signal
 from otel_parsl_collector.spool_directory import SpoolDirectory
@@ -37,6 +38,8 @@ class Line:
     newest: Callable[[], Mapping[str, Place]]
     """The streams it carries, and the place behind all that each holds."""
     is_store: bool
+    processing: Processing
+    """What is done with frames before the exporter has them."""
 
 
 class ExporterLine:
@@ -113,7 +116,9 @@ class ExporterLine:
             if exporter is None:
                 self._is_stopping.wait(_NOT_YET_S)
                 continue
+            self._line.processing.open()
             failure = self._carry(exporter)
+            self._line.processing.close()
             exporter.close()
             if failure is not None:
                 self.error = f"{type(failure).__name__}: {failure}"
@@ -149,6 +154,7 @@ class ExporterLine:
             lambda frames, places: self._consume(exporter, frames, places),
             retryable=exporter.retryable,
             delay_s=exporter.delay_s,
+            process=self._line.processing.process,
         )
         self._pump = pump
         pump.start()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +19,12 @@ class PlaceFile:
 
     Args:
         path: The file.
+        before_saving: Called before it is changed.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, before_saving: Callable[[], None] = lambda: None) -> None:
         self._path = path
+        self._before_saving = before_saving
         self.places: dict[str, Place] = {}
         self.more: dict[str, Any] = {}
         """What else was kept with the places."""
@@ -35,6 +37,7 @@ class PlaceFile:
 
     def save(self, places: Mapping[str, Place], **more: Any) -> None:
         """Keep places, and anything else that stands with them."""
+        self._before_saving()
         self.places = {**self.places, **places}
         self.more = more
         temporary = self._path.with_suffix(".new")

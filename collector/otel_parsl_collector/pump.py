@@ -48,6 +48,7 @@ class Pump:
         consume: Takes frames and the places behind them; returns when both are safe.
         retryable: What ``consume`` raises when the same frames may be taken later.
         delay_s: How long to wait after such an error.
+        process: Returns what of a stream's frames is to be carried.
         run: Returns the run's Resource attributes, which records lack, or None while they are not
             known; without it records are passed over.
     """
@@ -61,6 +62,7 @@ class Pump:
         *,
         retryable: tuple[type[Exception], ...],
         delay_s: Callable[[Exception], float],
+        process: Callable[[str, list[Frame]], list[Frame]] | None = None,
         run: Callable[[], tuple[bytes, ...] | None] | None = None,
     ) -> None:
         self.unreadable = 0
@@ -75,6 +77,7 @@ class Pump:
         self._consume = consume
         self._retryable = retryable
         self._delay_s = delay_s
+        self._process = process
         self._run_attributes = run
         self._unreadable_voice = Seldom(logger, logging.ERROR)
         self._trouble = Seldom(logger, logging.WARNING)
@@ -151,21 +154,23 @@ class Pump:
         """Return the next frames and their size."""
         frames: list[Frame] = []
         room = BATCH_BYTES
-        for reader in self._readers.values():
+        for stream, reader in self._readers.items():
             if room <= 0:
                 break
+            of_stream: list[Frame] = []
             records: list[Frame] = []
             for item in reader.read(room):
                 if isinstance(item, CorruptFrame):
                     self._report(item)
                     continue
                 is_record = item.signal == EXECUTION
-                (records if is_record else frames).append(item)
+                (records if is_record else of_stream).append(item)
                 room -= len(item.payload) * (EXPANDED if is_record else 1)
                 if room <= 0:
                     break
             if records:
-                frames += self._expanded(records)
+                of_stream += self._expanded(records)
+            frames += of_stream if self._process is None else self._process(stream, of_stream)
         return frames, BATCH_BYTES - room
 
     def _expanded(self, records: list[Frame]) -> Iterator[Frame]:

@@ -10,14 +10,14 @@ import importlib
 import pkgutil
 from types import ModuleType
 
-from otel_parsl_collector import exporters, extensions, receivers
+from otel_parsl_collector import exporters, extensions, processors, receivers
 from otel_parsl_collector.component import Component
 from otel_parsl_collector.config_reader import unknown
 from otel_parsl_collector.errors import ConfigError
 
 _PACKAGES: dict[str, ModuleType | None] = {
     "receivers": receivers,
-    "processors": None,
+    "processors": processors,
     "connectors": None,
     "exporters": exporters,
     "extensions": extensions,
@@ -25,8 +25,6 @@ _PACKAGES: dict[str, ModuleType | None] = {
 _ALIASES = {"exporters": {"otlp": "otlp_grpc", "otlphttp": "otlp_http"}}
 """Names that the OpenTelemetry Collector had before, and still takes."""
 _NONE = {
-    "processors": "there are no processors: exporters send in batches by themselves."
-    " Leave it out, here and in service.pipelines",
     "connectors": "there are no connectors: the spans of a run are derived where it runs."
     " Leave it out, here and in service.pipelines",
 }

@@ -23,6 +23,7 @@ from otel_parsl_collector.component import (
     Exporter,
     ExporterContext,
     ExtensionContext,
+    ProcessorContext,
     ReceiverContext,
     Starts,
 )
@@ -32,6 +33,7 @@ from otel_parsl_collector.errors import CollectorError
 from otel_parsl_collector.exporter_line import ExporterLine, Line
 from otel_parsl_collector.http_page import HttpPage, Page
 from otel_parsl_collector.janitor import Janitor
+from otel_parsl_collector.processing import Processing, Step
 from otel_parsl_collector.receivers.committer import Committer
 from otel_parsl_collector.signals import BY_NAME
 from otel_parsl_collector.spool_directory import SpoolDirectory, stream_name
@@ -88,6 +90,11 @@ class Service:
             self._spool.path,
             self._streams.values(),
             has_room=self._spool.has_room,
+            guards=[
+                guard(named.settings)
+                for named in config.processors.values()
+                if (guard := named.component.guard) is not None
+            ],
             segment_bytes=min(SEGMENT_BYTES, max_bytes // 8),
         )
         self._lines = [self._line(name, named) for name, named in config.exporters.items()]
@@ -196,8 +203,14 @@ class Service:
         ]
         directory = self._spool.path / f"exporter-{name.replace('/', '-')}"
         directory.mkdir(exist_ok=True)
+        processing = self._processing(name, directory)
         context = ExporterContext(
-            name, self._spool.name, directory, self._authenticators, self._is_insecure
+            name,
+            self._spool.name,
+            directory,
+            self._authenticators,
+            self._is_insecure,
+            processing.commit,
         )
         create: partial[Exporter] = partial(_make, named, context)
 
@@ -206,10 +219,32 @@ class Service:
 
         is_store = named.component.is_store
         return ExporterLine(
-            Line(name=name, create=create, newest=newest, is_store=is_store),
+            Line(
+                name=name,
+                create=create,
+                newest=newest,
+                is_store=is_store,
+                processing=processing,
+            ),
             self._spool,
             self.stats,
         )
+
+    def _processing(self, exporter: str, directory: Path) -> Processing:
+        """Return the processors of the pipelines that an exporter is in."""
+        steps = {}
+        for pipeline, settings in self._config.service.pipelines.items():
+            if exporter in settings.exporters:
+                stream = self._streams[pipeline]
+                steps[stream] = [
+                    self._step(name, directory / f"{stream}-{name.replace('/', '-')}")
+                    for name in settings.processors
+                ]
+        return Processing(steps, self.stats)
+
+    def _step(self, name: str, path: Path) -> Step:
+        named = self._config.processors[name]
+        return Step(name, partial(_make, named, ProcessorContext(name, path)))
 
     def _tidy(self) -> None:
         try:

@@ -41,6 +41,8 @@ NAMES: dict[str, Name] = {
     "otelcol_receiver_requests": Name("counter", "requests, by how they were answered"),
     "otelcol_exporter_queue_size": Name("gauge", "bytes in the spool that wait for an exporter"),
     "otelcol_exporter_queue_capacity": Name("gauge", "bytes that the spool may hold"),
+    "otelcol_processor_incoming_items": Name("counter", "items that came to a processor"),
+    "otelcol_processor_outgoing_items": Name("counter", "items that a processor let go on"),
     "otelcol_process_uptime": Name("counter", "seconds since the collector began"),
     "otelcol_process_cpu_seconds": Name("counter", "CPU seconds used, in user and system mode"),
     "otelcol_process_memory_rss": Name("gauge", "resident bytes"),

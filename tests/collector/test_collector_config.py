@@ -200,11 +200,6 @@ REFUSALS: dict[str, tuple[Any, str]] = {
         BASE.replace("  otlp:\n", "  codec:\n"),
         "unknown receiver 'receivers.codec'; expected one of otlp",
     ),
-    "processor": (
-        BASE + "processors: {batch: {}}\n",
-        "unknown processor 'processors.batch'; there are no processors: exporters send in batches"
-        " by themselves. Leave it out, here and in service.pipelines",
-    ),
     "undefined reference": (
         BASE.replace("exporters: [file]", "exporters: [fil]"),
         "unknown exporter 'service.pipelines.traces.exporters.fil'."

@@ -12,7 +12,6 @@ from typing import Literal
 from otel_parsl.spool import Frame, Place
 from otel_parsl_collector.component import Component, ExporterContext, Outcome
 from otel_parsl_collector.otlp_json import render
-from otel_parsl_collector.place_file import PlaceFile
 from otel_parsl_collector.signals import SIGNALS
 
 logger = logging.getLogger(__name__)
@@ -40,7 +39,7 @@ class DebugExporter:
     def __init__(self, settings: DebugSettings, context: ExporterContext) -> None:
         self._settings = settings
         self._name = context.name
-        self._kept = PlaceFile(context.directory / "places.json")
+        self._kept = context.place_file()
 
     def places(self) -> Mapping[str, Place]:
         return self._kept.places

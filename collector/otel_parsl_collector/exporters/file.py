@@ -19,7 +19,6 @@ from typing import Any, BinaryIO
 from otel_parsl.spool import Frame, Place
 from otel_parsl_collector.component import Component, ExporterContext, NotYet, Outcome
 from otel_parsl_collector.otlp_json import render
-from otel_parsl_collector.place_file import PlaceFile
 from otel_parsl_collector.signals import SIGNALS
 
 logger = logging.getLogger(__name__)
@@ -49,7 +48,7 @@ class FileExporter:
 
     def __init__(self, settings: FileSettings, context: ExporterContext) -> None:
         self._path = Path(settings.path)
-        self._kept = PlaceFile(context.directory / "places.json")
+        self._kept = context.place_file()
         try:
             self._file = self._open()
             self._keep(self._kept.places)

@@ -33,7 +33,7 @@ from otel_parsl_collector.signals import BY_NAME, SIGNALS, count_items
 logger = logging.getLogger(__name__)
 
 MAX_REQUEST_BYTES = 4 << 20
-_FIRST_DELAY_S, _MAX_DELAY_S = 0.5, 30.0
+FIRST_DELAY_S, MAX_DELAY_S = 0.5, 30.0
 _MOST_TRIES = 64
 """How many requests a refused one may become in the search for what is wrong with it."""
 
@@ -70,12 +70,21 @@ class OtlpExporter:
         refused_path: A file that takes what the destination refuses for good, as spool frames.
         is_store: Whether it must have everything: until it serves us all is kept back for it, and
             no signal is given up.
+        first_delay_s: How long to wait after a first failure.
+        max_delay_s: How long to wait at most, where the destination has no wish.
     """
 
     def __init__(
-        self, destination: Destination, *, refused_path: Path, is_store: bool = False
+        self,
+        destination: Destination,
+        *,
+        refused_path: Path,
+        is_store: bool = False,
+        first_delay_s: float = FIRST_DELAY_S,
+        max_delay_s: float = MAX_DELAY_S,
     ) -> None:
         self.destination = destination
+        self._first_delay_s, self._max_delay_s = first_delay_s, max_delay_s
         self.sent = 0
         """Items that the destination has taken."""
         self.refused = 0
@@ -117,7 +126,7 @@ class OtlpExporter:
 
     def delay_s(self, error: Exception) -> float:
         """Return how long to wait before the next try: exponential, with jitter, or as told."""
-        self._delay_s = min(max(self._delay_s * 2, _FIRST_DELAY_S), _MAX_DELAY_S)
+        self._delay_s = min(max(self._delay_s * 2, self._first_delay_s), self._max_delay_s)
         if isinstance(error, Unavailable) and error.retry_after_s is not None:
             return error.retry_after_s
         return self._delay_s * random.uniform(0.5, 1.5)

@@ -13,11 +13,12 @@ from otel_parsl.spool import Frame, Place
 from otel_parsl_collector.component import Component, ExporterContext, Outcome
 from otel_parsl_collector.config_reader import Duration
 from otel_parsl_collector.errors import ConfigError
-from otel_parsl_collector.exporters.otlp import OtlpExporter
+from otel_parsl_collector.exporters.otlp import FIRST_DELAY_S, MAX_DELAY_S, OtlpExporter
 from otel_parsl_collector.exporters.otlp_transport import Unavailable
-from otel_parsl_collector.place_file import PlaceFile
 
 _TIMEOUT = Duration(5.0)
+_FIRST_DELAY, _MAX_DELAY = Duration(FIRST_DELAY_S), Duration(MAX_DELAY_S)
+_NEVER = Duration(0.0)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,6 +47,48 @@ class ClientAuthSettings:
 
 
 @dataclass(frozen=True, kw_only=True)
+class RetrySettings:
+    """``retry_on_failure`` of an exporter, with the OpenTelemetry Collector's names."""
+
+    enabled: bool = True
+    """Only true: what is acknowledged is delivered."""
+    initial_interval: Duration = _FIRST_DELAY
+    """How long to wait after the first failure; each time twice as long, give or take a half."""
+    max_interval: Duration = _MAX_DELAY
+    """How long to wait at most, but for a wish of the destination's."""
+    max_elapsed_time: Duration = _NEVER
+    """Only 0s, which is never: ``service.spool`` says what is dropped, and when."""
+
+    def __post_init__(self) -> None:
+        if not self.enabled:
+            raise ValueError("enabled is false; expected true: what is acknowledged is delivered")
+        if self.max_elapsed_time > 0:
+            raise ValueError(
+                "max_elapsed_time is set; expected 0s: it is tried until service.spool.max_age"
+            )
+        if not 0 < self.initial_interval <= self.max_interval:
+            raise ValueError("initial_interval is out of range; expected 0s < it <= max_interval")
+
+
+@dataclass(frozen=True, kw_only=True)
+class QueueSettings:
+    """``sending_queue`` of an exporter, with the OpenTelemetry Collector's names."""
+
+    enabled: bool = True
+    """Only true: the spool is the queue, on disk."""
+    queue_size: int | None = None
+    """Without effect: ``service.spool.max_size_mib`` says how much may wait."""
+    num_consumers: int | None = None
+    """Without effect: one request is underway at a time, in the order they came."""
+    storage: str | None = None
+    """Without effect: the queue is on disk anyway."""
+
+    def __post_init__(self) -> None:
+        if not self.enabled:
+            raise ValueError("enabled is false; expected true: the spool on disk is the queue")
+
+
+@dataclass(frozen=True, kw_only=True)
 class OtlpSettings:
     """``exporters.otlp_grpc`` and ``exporters.otlp_http``."""
 
@@ -56,6 +99,8 @@ class OtlpSettings:
     """For one request; there is no end to how often it is sent again."""
     tls: ClientTlsSettings = ClientTlsSettings()
     auth: ClientAuthSettings | None = None
+    retry_on_failure: RetrySettings = RetrySettings()
+    sending_queue: QueueSettings = QueueSettings()
 
     def __post_init__(self) -> None:
         if not urlsplit(self.url()).hostname:
@@ -104,8 +149,14 @@ class ForwardExporter:
             )
         except UnfitDestination as error:
             raise ConfigError(f"collector config: exporters.{context.name}.{error}") from error
-        self._exporter = OtlpExporter(destination, refused_path=context.directory / "refused.otlp")
-        self._kept = PlaceFile(context.directory / "places.json")
+        retry = settings.retry_on_failure
+        self._exporter = OtlpExporter(
+            destination,
+            refused_path=context.directory / "refused.otlp",
+            first_delay_s=retry.initial_interval,
+            max_delay_s=retry.max_interval,
+        )
+        self._kept = context.place_file()
 
     def places(self) -> Mapping[str, Place]:
         return self._kept.places

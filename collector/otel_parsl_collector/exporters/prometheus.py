@@ -22,7 +22,6 @@ from otel_parsl_collector.endpoint import Endpoint, check_exposure
 from otel_parsl_collector.errors import CollectorError
 from otel_parsl_collector.exporters.prometheus_page import PrometheusPage
 from otel_parsl_collector.http_page import HttpPage, Page
-from otel_parsl_collector.place_file import PlaceFile
 
 _ENDPOINT = Endpoint("127.0.0.1", 8889)
 _EXPIRATION = Duration(300.0)
@@ -61,7 +60,7 @@ class PrometheusExporter:
             is_insecure=context.is_insecure,
             advice="this page has neither TLS nor a token",
         )
-        self._kept = PlaceFile(context.directory / "places.json")
+        self._kept = context.place_file()
         self._page = PrometheusPage(settings.metric_expiration)
         try:
             self._server = HttpPage(settings.endpoint, "/metrics", self._render)

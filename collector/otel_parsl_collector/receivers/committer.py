@@ -41,6 +41,7 @@ class Committer:
         directory: Of the spool.
         streams: Their names.
         has_room: Tells whether this many bytes more may be spooled.
+        guards: Each says why nothing can be taken at present, if so.
         segment_bytes: How long a segment grows.
     """
 
@@ -50,9 +51,11 @@ class Committer:
         streams: Iterable[str],
         *,
         has_room: Callable[[int], bool],
+        guards: Iterable[Callable[[], str | None]] = (),
         segment_bytes: int = SEGMENT_BYTES,
     ) -> None:
         self._has_room = has_room
+        self._guards = tuple(guards)
         self._writers = {
             stream: SpoolWriter(directory, stream, segment_bytes=segment_bytes)
             for stream in streams
@@ -78,9 +81,12 @@ class Committer:
             deadline: When to give up, by ``time.monotonic``.
 
         Raises:
-            Busy: The disk is full, too slow, or the collector is stopping.
+            Busy: The disk is full, too slow, or the collector is stopping, or a guard says so.
                 The frame may be in the spool or not: the sender is to send it again.
         """
+        for guard in self._guards:
+            if (reason := guard()) is not None:
+                raise Busy(reason)
         entry = _Entry(streams, frame)
         with self._changed:
             if self._is_closing:

@@ -1,0 +1,1 @@
+"""Processors: each a module named as its type is in the configuration."""
