@@ -87,13 +87,15 @@ def test_otel_hub_leaves_the_rows_of_parsls_hub_in_postgresql(
     assert differences == [], "\n".join([*differences, otel.printed])
 
 
+@pytest.mark.parametrize("elsewhere", [{}, {"logs": "debug"}], ids=["all", "no-logs"])
 def test_otel_hub_leaves_the_rows_of_parsls_hub_with_a_sites_collector(
-    parsl_tables: Tables, tmp_path_factory: pytest.TempPathFactory
+    parsl_tables: Tables, elsewhere: dict[str, str], tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    """The rows are alike where a site's collector makes them of what it is sent."""
+    """The rows are alike where a site's collector makes them, of events or of spans alone."""
     folder = tmp_path_factory.mktemp("site")
     url = f"sqlite:///{folder}/monitoring.db"
-    with CollectorProcess(folder, exporters={"parsl_sql": {"url": url}}) as site:
+    store = {"parsl_sql": {"url": url}}
+    with CollectorProcess(folder, exporters=store, elsewhere=elsewhere) as site:
         sent = everything_run(folder, "otel", "site", url, f"http://{site.grpc}")
         wait_for(lambda: _ended_runs(url) == 4 or None, what="the end of the last run")
         differences = compare(parsl_tables, read_tables(url))

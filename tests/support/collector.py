@@ -21,6 +21,7 @@ def collector_config(
     directory: Path,
     *,
     exporters: Mapping[str, Any] | None = None,
+    elsewhere: Mapping[str, str] | None = None,
     grpc: Mapping[str, Any] | None = None,
     http: Mapping[str, Any] | None = None,
     pages: Sequence[int] = (0, 0),
@@ -33,6 +34,7 @@ def collector_config(
     Args:
         directory: Where its spool and its files go.
         exporters: By default one, that writes OTLP JSON lines to ``out.jsonl``.
+        elsewhere: The exporter that takes some signals in place of these, by signal.
         grpc: Settings of the receiver; any free port by default.
         http: As for ``grpc``.
         pages: The ports of health and of the counters.
@@ -40,6 +42,7 @@ def collector_config(
         service: Settings of the service that differ.
     """
     found = exporters or {"file": {"path": str(directory / "out.jsonl")}}
+    elsewhere = elsewhere or {}
     known = {
         "health_check": {"endpoint": f"127.0.0.1:{pages[0]}"},
         **(extensions or {}),
@@ -53,12 +56,16 @@ def collector_config(
                 }
             }
         },
-        "exporters": found,
+        "exporters": {**found, **dict.fromkeys(elsewhere.values())},
         "extensions": known,
         "service": {
             "extensions": list(known),
             "pipelines": {
-                signal: {"receivers": ["otlp"], "exporters": list(found)} for signal in SIGNALS
+                signal: {
+                    "receivers": ["otlp"],
+                    "exporters": [elsewhere[signal]] if signal in elsewhere else list(found),
+                }
+                for signal in SIGNALS
             },
             "telemetry": {"metrics": {"address": f"127.0.0.1:{pages[1]}"}},
             "spool": {"directory": str(directory / "spool"), **(service or {}).get("spool", {})},
