@@ -55,6 +55,10 @@ pytest-e2e: $(VENV)/.installed-dev  ## Run whole Parsl programs
 parsl-tests:  ## Run Parsl's own monitoring tests with our hub in MonitoringHub's place
 	$(PYTHON) tests/parsl_own/run.py
 
+.PHONY: parsl-tests-without-logs
+parsl-tests-without-logs: parsl-tests  ## Run them again with rows made of spans and metrics alone
+	$(PYTHON) tests/parsl_own/run.py --without-logs
+
 .PHONY: lowest
 lowest: $(LOWEST)/.installed  ## Try the lowest versions that pyproject.toml allows
 	$(LOWEST)/bin/python -m pytest $(LOWEST_TESTS)

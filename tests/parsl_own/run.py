@@ -5,7 +5,9 @@ They are in Parsl's wheel and need an older pytest, so they get an environment o
 the user's cache and made anew when Parsl or our dependencies change.
 The ``_wq`` and ``_tv`` cases need packages that are not on PyPI and are left out.
 
-    python tests/parsl_own/run.py [pytest arguments]
+    python tests/parsl_own/run.py [--without-logs] [pytest arguments]
+
+``--without-logs``: a collector keeps the databases, and makes the rows of spans and metrics alone.
 """
 
 from __future__ import annotations
@@ -20,6 +22,7 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
+WITHOUT_LOGS = "--without-logs"
 REQUIREMENTS = ("pytest<8", "networkx", "parsl[monitoring,visualization]")
 
 
@@ -48,14 +51,16 @@ def main() -> int:
         text=True,
     )
     tests = Path(found.stdout.strip()) / "tests"
+    arguments = [argument for argument in sys.argv[1:] if argument != WITHOUT_LOGS]
+    plugin = "ours_without_logs" if WITHOUT_LOGS in sys.argv else "ours_in_place"
     variables = {
         **os.environ,
         "PATH": os.pathsep.join([str(python.parent), os.environ["PATH"]]),
-        "PYTHONPATH": str(HERE),
+        "PYTHONPATH": os.pathsep.join([str(HERE), str(ROOT)]),
     }
-    command = [str(python), "-m", "pytest", "-p", "ours_in_place", f"{tests}/test_monitoring/"]
+    command = [str(python), "-m", "pytest", "-p", plugin, f"{tests}/test_monitoring/"]
     command += ["--config", "local", "-k", "not _wq and not _tv"]
-    command += ["-c", os.devnull, "--rootdir", str(tests), "-q", *sys.argv[1:]]
+    command += ["-c", os.devnull, "--rootdir", str(tests), "-q", *arguments]
     with tempfile.TemporaryDirectory() as directory:
         return subprocess.run(command, cwd=directory, env=variables, check=False).returncode
 
