@@ -48,6 +48,8 @@ def test_variable_of_the_reference_makes_a_difference(variable: Any) -> None:
         "OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:4317",
         "OTEL_TRACES_SAMPLER": "parentbased_traceidratio",
         "OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE": "/etc/ssl/me.pem",
+        "OTEL_EXPORTER_OTLP_LOGS_ENDPOINT": "127.0.0.1:4317",
+        "OTEL_EXPORTER_OTLP_LOGS_PROTOCOL": "grpc",
     }
 
     assert _settings({**base, variable.name: variable.example}) != _settings(base)
