@@ -340,6 +340,20 @@ otel_executor = Table(
     info={"since": 2},
 )
 
+otel_clock = Table(
+    "otel_clock",
+    metadata,
+    _text("run_id", nullable=False),
+    _text("hostname", nullable=False),
+    _float("ahead_at_least_s"),
+    _float("ahead_at_most_s"),
+    PrimaryKeyConstraint("run_id", "hostname"),
+    comment="How far each host's clock is ahead of the submit host's (negative: behind), in"
+    " seconds, within bounds that no try contradicts. A lower one above the upper one says that the"
+    " clock was set, or drifted, during the run.",
+    info={"since": 2},
+)
+
 otel_count = Table(
     "otel_count",
     metadata,

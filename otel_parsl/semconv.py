@@ -363,6 +363,20 @@ TASK_QUEUE_TIME = _metric(
     " it compares no two hosts' clocks",
 )
 
+CLOCK_AHEAD_AT_LEAST = _metric(
+    "parsl.host.clock_ahead.at_least",
+    "s",
+    "gauge",
+    "how far a host's clock is ahead of the submit host's, at least: no try was returned before its"
+    " worker ended it; negative is behind",
+)
+CLOCK_AHEAD_AT_MOST = _metric(
+    "parsl.host.clock_ahead.at_most",
+    "s",
+    "gauge",
+    "the same, at most: no worker began a try before it was launched",
+)
+
 # Metrics of a worker process, by the conventions.
 PROCESS_CPU_TIME = _metric("process.cpu.time", "s", "counter", "CPU time", _OTEL)
 PROCESS_MEMORY_USAGE = _metric(

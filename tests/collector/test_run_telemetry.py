@@ -58,7 +58,10 @@ def _reports(run: RecordedRun, *reports: dict[str, Any]) -> bytes:
         (*run._of_run, *manager_attributes(made[0]), Key(semconv.EXECUTOR_LABEL).text("htex"))
     )
     return wire.request(
-        resource, wire.scope("s", "1"), manager_metrics(made), schema_url=semconv.SCHEMA_URL
+        resource,
+        wire.scope(semconv.SCOPE, "1"),
+        manager_metrics(made),
+        schema_url=semconv.SCHEMA_URL,
     )
 
 
@@ -67,7 +70,10 @@ def _managers_ended(run: RecordedRun) -> bytes:
         wire.sized(semconv.EVENT_MANAGERS_ENDED.encode()), 1, 1, run_key(run.run_id), bytes(8), []
     )
     return wire.request(
-        wire.resource(run._of_run), wire.scope("s", "1"), [record], schema_url=semconv.SCHEMA_URL
+        wire.resource(run._of_run),
+        wire.scope(semconv.SCOPE, "1"),
+        [record],
+        schema_url=semconv.SCHEMA_URL,
     )
 
 
@@ -129,6 +135,8 @@ def _points(made: Signals) -> dict[str, dict[tuple[str, ...], Any]]:
             continue
         for group in ExportMetricsServiceRequest.FromString(payload).resource_metrics:
             for metric in group.scope_metrics[0].metrics:
+                if metric.HasField("gauge"):
+                    continue
                 data = getattr(metric, metric.WhichOneof("data") or "")
                 assert data.aggregation_temporality == 2
                 for point in data.data_points:

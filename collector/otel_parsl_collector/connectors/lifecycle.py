@@ -29,6 +29,7 @@ from otel_parsl.semconv import FINAL_STATES
 from otel_parsl.spans import OUTCOMES, Event, RunSpans
 from otel_parsl.spool import Frame, Place, frame
 from otel_parsl.wire import LOGS, METRICS, TRACES
+from otel_parsl_collector.connectors.clocks import Clocks
 from otel_parsl_collector.connectors.managers import Managers
 from otel_parsl_collector.connectors.own_events import OwnEvents
 from otel_parsl_collector.connectors.run_metrics import RunMetrics
@@ -51,6 +52,8 @@ _MANAGERS_ENDED, _MANAGERS_DONE = "managers_ended", "managers_done"
 _ENDED_BLOCK = frozenset(
     {"COMPLETED", "CANCELLED", "FAILED", "TIMEOUT", "MISSING", "SCALED_IN", "HELD"}
 )
+
+_OF_EXECUTION = frozenset({semconv.TASK_ID, semconv.TRY_ID, semconv.HOST_NAME})
 
 Key = tuple[str, str]
 
@@ -92,6 +95,7 @@ class Lifecycle:
         self._managers = Managers(said.get("managers"))
         chunks = dict(self._database.execute("SELECT chunk, states FROM task_states"))
         self._metrics = RunMetrics(said.get("metrics"), chunks)
+        self._clocks = Clocks(said.get("clocks"))
         self._untold = Untold(self._database)
         self._executed: list[Execution] = []
         """What the spans say was executed that came with the frames at hand."""
@@ -177,6 +181,7 @@ class Lifecycle:
         if self._managers_ended:
             workers = dict.fromkeys(workers, 0)
         metrics = self._metrics.metrics(min(self._began_ns, now_ns), now_ns, workers)
+        metrics += self._clocks.metrics(now_ns)
         if metrics:
             self._emit([self._frame(METRICS, metrics)])
 
@@ -188,6 +193,7 @@ class Lifecycle:
 
     def _save(self, places: Mapping[str, Place]) -> None:
         self._said["metrics"] = self._metrics.state()
+        self._said["clocks"] = self._clocks.state()
         self._said["managers"] = self._managers.state()
         execute = self._database.executemany
         execute("INSERT OR REPLACE INTO said VALUES (?, ?)", self._said.items())
@@ -232,15 +238,14 @@ class Lifecycle:
                         self._read_execution(span)
 
     def _read_execution(self, span: Any) -> None:
-        ids = {
-            pair.key: pair.value.int_value
-            for pair in span.attributes
-            if pair.key in (semconv.TASK_ID, semconv.TRY_ID)
-        }
-        if len(ids) == 2:  # else it is a span of the user's
-            which = ids[semconv.TASK_ID], ids[semconv.TRY_ID]
+        found = {pair.key: pair.value for pair in span.attributes if pair.key in _OF_EXECUTION}
+        if semconv.TASK_ID in found and semconv.TRY_ID in found:  # else it is a span of the user's
+            which = found[semconv.TASK_ID].int_value, found[semconv.TRY_ID].int_value
             ran_ns = span.end_time_unix_nano - span.start_time_unix_nano
             self._metrics.try_executed(*which, ran_ns)
+            if host := found.get(semconv.HOST_NAME):
+                times_ns = span.start_time_unix_nano, span.end_time_unix_nano
+                self._clocks.executed(*which, host.string_value, *times_ns)
             self._executed.append((*which, span.start_time_unix_nano))
 
     def _finish(self, events: dict[Key, list[tuple[Event, bytes]]]) -> list[bytes]:
@@ -338,6 +343,7 @@ class Lifecycle:
             which = found[semconv.TASK_ID], found[semconv.TRY_ID]
             executor = found[semconv.EXECUTOR_LABEL]
             self._metrics.try_returned(*which, executor, returned - launched)
+            self._clocks.submitted(*which, launched, returned)
 
     def _measure_task(self, first: Event, last: Event) -> None:
         found = last.attributes

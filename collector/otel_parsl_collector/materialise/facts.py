@@ -160,6 +160,13 @@ class ExecutorState(NamedTuple):
     message: str | None
 
 
+class Clock(NamedTuple):
+    """How far a host's clock is ahead of the submit host's, in seconds; None is unknown."""
+
+    at_least_s: float | None = None
+    at_most_s: float | None = None
+
+
 class LostTry(NamedTuple):
     """A try that cannot come back, though Parsl waits for it."""
 
@@ -200,6 +207,8 @@ class Facts:
         self.blocks: list[BlockStatus] = []
         self.executors: list[ExecutorState] = []
         self.lost: list[LostTry] = []
+        self.clocks: dict[tuple[str, str], Clock] = {}
+        """By run id and host."""
         self.unknown = 0
         """Items that say nothing the tables have a place for; a user's own spans are such."""
         self.incomplete = 0

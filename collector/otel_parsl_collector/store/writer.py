@@ -13,6 +13,7 @@ from sqlalchemy import Engine, select
 from otel_parsl.schema import otel_place
 from otel_parsl.spool import Place
 from otel_parsl_collector.materialise.facts import Facts
+from otel_parsl_collector.store.clocks import write_clocks
 from otel_parsl_collector.store.executors import write_executors
 from otel_parsl_collector.store.failures import write_failures
 from otel_parsl_collector.store.resources import write_blocks, write_managers, write_samples
@@ -63,6 +64,7 @@ class StoreWriter:
             write_managers(facts, session)
             write_blocks(facts, session)
             write_executors(facts, session)
+            write_clocks(facts, session)
             session.upsert(
                 otel_place,
                 "spool stream segment position",
