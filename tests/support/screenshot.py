@@ -15,8 +15,18 @@ from pathlib import Path
 
 from otel_parsl.query.engine import open_database
 from otel_parsl.query.runs import select_runs
-from tests.support.chromium import HEIGHT, WIDTH, chromium, tab
+from tests.support.chromium import HEIGHT, WIDTH, Tab, chromium, tab
 from tests.support.dashboard import Dashboard
+
+
+def take(shown: Tab, picture: Path) -> None:
+    """Take a picture of the whole page that a tab shows, its plots drawn."""
+    shown.wait_drawn()
+    height = shown.page.evaluate("document.documentElement.scrollHeight")
+    shown.page.set_viewport_size({"width": WIDTH, "height": max(height, HEIGHT)})
+    shown.page.wait_for_timeout(600)  # Bokeh fits its plots to the new size when it is calm
+    shown.page.screenshot(path=str(picture))
+    shown.page.set_viewport_size({"width": WIDTH, "height": HEIGHT})
 
 
 def main(arguments: list[str]) -> int:
@@ -40,14 +50,9 @@ def main(arguments: list[str]) -> int:
                     below = "" if path == "." else path
                     url = "/" if path == "/" else f"/workflow/{run_id}/{below}"
                     status = shown.open(dashboard.root + url)
-                    shown.wait_drawn()
-                    height = shown.page.evaluate("document.documentElement.scrollHeight")
-                    shown.page.set_viewport_size({"width": WIDTH, "height": max(height, HEIGHT)})
-                    shown.page.wait_for_timeout(600)
                     name = {"/": "workflows", ".": "workflow"}.get(path, path).replace("/", "-")
                     picture = out / f"{name}-{theme}.png"
-                    shown.page.screenshot(path=str(picture))
-                    shown.page.set_viewport_size({"width": WIDTH, "height": HEIGHT})
+                    take(shown, picture)
                     print(f"{picture}  status {status}")
                 for complaint in [*shown.errors, *shown.failed]:
                     complaints += 1
