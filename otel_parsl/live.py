@@ -41,6 +41,7 @@ _MOST_UNSENT = 10_000
 """Samples kept for the result while they cannot be sent; then the helper drops and counts them."""
 
 _RUNNING = Key(semconv.EXECUTION_TIME_RUNNING)
+_PID = Key(semconv.SAMPLE_PID)
 _NAME = wire.sized(semconv.EVENT_TRY_RUNNING.encode())
 _UNREACHED = wire.sized(semconv.EVENT_AGENT_UNREACHED.encode())
 _FAILURE = Key(semconv.TRANSPORT_ERROR)
@@ -225,7 +226,8 @@ def ended(of: Try) -> list[Sample]:
 def running_event(running: Try) -> bytes:
     """Return the event that says that a try runs."""
     start_ns = running.start_ns
-    return _event(_NAME, running, start_ns, time.time_ns(), [_RUNNING.integer(start_ns)])
+    said = [_RUNNING.integer(start_ns), _PID.integer(running.writer.pid)]
+    return _event(_NAME, running, start_ns, time.time_ns(), said)
 
 
 def _event(name: bytes, of: Try, time_ns: int, observed_ns: int, attributes: list[bytes]) -> bytes:

@@ -101,6 +101,18 @@ class Event:
         return wire.span_event(sized(wire.utf8(self.name)), self.time_ns, rest)
 
 
+_OF_EXECUTION = frozenset(
+    {names.APP_NAME, names.HOST_NAME, names.SAMPLE_PID, names.EXECUTION_TIME_RUNNING}
+)
+
+
+def names_execution(news: Event) -> bool:
+    """Tell whether a worker's news say of which execution they are, and that it goes on."""
+    return news.attributes.keys() >= _OF_EXECUTION and names.EXECUTION_TIME_ENDED not in (
+        news.attributes
+    )
+
+
 class Manager(NamedTuple):
     """What was heard of one of HTEX's managers."""
 
@@ -298,6 +310,46 @@ class RunSpans:
             max(end_ns, last.time_ns),
             [last.encoded[key] for key in sorted(last.encoded) if key != names.SEQUENCE],
             events=[event.span_event() for event in ordered],
+            error=error,
+        )
+
+    def of_lost_execution(
+        self, news: Event, *, last: Event, end_ns: int, outcome: str = "lost"
+    ) -> bytes:
+        """
+        Return the span of an execution whose worker can no longer write it.
+
+        Its id is the one that the worker would have given it.
+
+        Args:
+            news: What the worker said when the try ran.
+            last: What the submit side said of the try last.
+            end_ns: When it was found that no more will come of it.
+            outcome: ``lost`` or ``unfinished``.
+        """
+        said = news.attributes
+        task_id, try_id = said[names.TASK_ID], said[names.TRY_ID]
+        start_ns = said[names.EXECUTION_TIME_RUNNING]
+        key = (task_id, try_id, said[names.HOST_NAME], said[names.SAMPLE_PID], start_ns)
+        attributes = [
+            news.encoded[name]
+            for name in sorted(news.encoded)
+            if name != names.EXECUTION_TIME_RUNNING
+        ]
+        attributes.append(_OUTCOME.text(outcome))
+        attributes += (last.encoded[n] for n in (names.ERROR_TYPE, names.FATE) if n in last.encoded)
+        if outcome == "lost" and names.ERROR_TYPE not in last.encoded:
+            attributes.append(_ERROR_TYPE.text(outcome))
+        error = last.attributes.get(names.ERROR_TYPE, outcome) if outcome == "lost" else None
+        return wire.span(
+            self._trace(task_id),
+            span_id(self._run, "execution", *key),
+            span_id(self._run, "try", task_id, try_id),
+            said[names.APP_NAME],
+            wire.CONSUMER,
+            start_ns,
+            max(end_ns, start_ns),
+            attributes,
             error=error,
         )
 

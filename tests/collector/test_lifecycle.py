@@ -23,10 +23,13 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span
 from otel_parsl_collector.connectors.lifecycle import Lifecycle
 
 from otel_parsl import semconv
+from otel_parsl.exceptions import exception_attributes
 from otel_parsl.identity import run_key, span_id, task_trace_id
+from otel_parsl.messages import to_ns
 from otel_parsl.spans import MAX_LINKS, Event, RunSpans
 from otel_parsl.spool import Frame, Place, SpoolReader, SpoolWriter, frame
-from otel_parsl.wire import LOGS, TRACES
+from otel_parsl.wire import LOGS, TRACES, Key
+from tests.support.delivery import deliver, in_order
 from tests.support.derived_spans import logs_by_run, requests_of
 from tests.support.parsl_messages import at
 from tests.support.recorded_cases import CASES
@@ -474,6 +477,80 @@ def test_news_has_a_span_where_no_execution_says_it(name: str, count: int) -> No
     }
     assert len(told) == count
     assert {span.parent_span_id for span in told} <= tries
+
+
+def _with_lost_workers() -> tuple[RecordedRun, list[int]]:
+    """Write down a run whose workers died, of a try that was retried and of one that was cut."""
+    began_ns = []
+    run = RecordedRun("dying.py")
+    run.start()
+    for task_id in range(2):
+        task = RecordedTask(run, task_id, 1)
+        task.becomes("pending")
+        task.launch()
+        run.live_running(task.which, at(task.seconds + 0.1))
+        began_ns.append(to_ns(at(task.seconds + 0.1)))
+        if task_id == 0:
+            said = exception_attributes("parsl.WorkerLost", "it is gone", None)
+            fate = (Key(semconv.FATE).text("worker_lost"), Key(semconv.ERROR_TYPE).text("Lost"))
+            task.becomes("fail_retryable", [*said, *fate], task_fail_history="WorkerLost()")
+            task.becomes("pending", try_id=1, task_fail_history="")
+            task.launch()
+            task.execute()
+            task.becomes("exec_done")
+    run.end(30, outcome="lost")
+    return run, began_ns
+
+
+@pytest.mark.parametrize("size", [1, 1000])
+def test_execution_whose_worker_died_is_closed(size: int) -> None:
+    """It has the id that its worker would have given it, and ends when it was found lost."""
+    run, began_ns = _with_lost_workers()
+    frames = [Frame(*request, Place(1, end)) for end, request in enumerate(run.requests, start=1)]
+    batches = [frames[start : start + size] for start in range(0, len(frames), size)]
+    spans = [Span.FromString(data) for data in _derive((run.run_id, tuple(frames)), batches)]
+    key = run_key(run.run_id)
+    told = {span.span_id: span for span in spans if span.kind == Span.SPAN_KIND_CONSUMER}
+    place = run.worker.host, run.worker.pid
+    retried, cut = (
+        told.pop(span_id(key, "execution", task_id, 0, *place, start_ns))
+        for task_id, start_ns in enumerate(began_ns)
+    )
+    assert not told
+    assert not [span for span in spans if span.name == semconv.EVENT_TRY_RUNNING]
+    of_try = {span.span_id: span for span in spans}[retried.parent_span_id]
+    assert (of_try.name, of_try.end_time_unix_nano) == (retried.name, retried.end_time_unix_nano)
+    assert cut.end_time_unix_nano == to_ns(at(30))
+    assert [span.status.code for span in (retried, cut)] == [2, 2]
+    said = [
+        {pair.key: pair.value.string_value or pair.value.int_value for pair in span.attributes}
+        for span in (retried, cut)
+    ]
+    everywhere = {semconv.OUTCOME: "lost", semconv.HOST_NAME: place[0], semconv.BLOCK_ID: "0"}
+    assert all(everywhere.items() <= each.items() for each in said)
+    assert (said[0][semconv.FATE], said[0][semconv.SAMPLE_PID]) == ("worker_lost", place[1])
+
+
+def test_lost_execution_leaves_the_rows_that_its_news_leave(tmp_path: Path) -> None:
+    """No running_ended, whether the store gets the log signal or the derived spans alone."""
+    run, _ = _with_lost_workers()
+    with_logs = tuple(run.requests)
+    frames = [Frame(*request, Place(1, end)) for end, request in enumerate(with_logs, start=1)]
+    made: list[bytes] = []
+    lifecycle = Lifecycle(tmp_path / "l.db", run.run_id, scope="auto", emit=made.extend)
+    lifecycle.consume(frames, {"submit": Place(1, len(frames))})
+    lifecycle.close()
+    derived = requests_of(made)
+    without_logs = [*(request for request in with_logs if request[0] != LOGS), *derived]
+    rows = {
+        name: deliver(tmp_path / f"{name}.db", requests, in_order(len(requests)))
+        for name, requests in (("logs", [*with_logs, *derived]), ("spans", without_logs))
+    }
+    assert rows["logs"]["status"] == rows["spans"]["status"]
+    assert rows["logs"]["try"] == rows["spans"]["try"]
+    ended = [row for row in rows["logs"]["status"] if "running_ended" in row]
+    began = [row for row in rows["logs"]["status"] if "running" in row]
+    assert (len(ended), len(began)) == (1, 3)
 
 
 @pytest.mark.parametrize("scope", ["the user's", semconv.SCOPE])

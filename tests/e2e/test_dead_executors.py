@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import platform
 import signal
 import stat
 import sys
@@ -227,6 +228,38 @@ with parsl.load(Config(executors=[watched, dies, Wordless(label="wordless")], st
         os.kill(pid.result(), signal.SIGKILL)
     print(type(lost.exception()).__name__, type(stopped.exception()).__name__)
 """
+
+
+def test_execution_of_a_killed_worker_has_a_span(tmp_path: Path) -> None:
+    """It says where it ran, and that it was lost; no row says that its worker ended it."""
+    with grpc_sink() as sink:
+        program = run(
+            tmp_path,
+            f"""
+            @python_app
+            def dies():
+                import os, signal, time
+                time.sleep(1.5)
+                os.kill(os.getpid(), signal.SIGKILL)
+
+            soon = htex(heartbeat_period=1, heartbeat_threshold=60)  # to miss a worker
+            with parsl.load(Config(executors=[soon],
+                                   monitoring=OTelMonitoringHub(endpoint="{sink.url}"))):
+                print("died of", type(dies().exception()).__name__)
+            """,
+        )
+        spans = _spans(sink)
+
+    assert "died of WorkerLost" in program.output
+    (execution,) = (span for span in spans.values() if span.kind == span.SPAN_KIND_CONSUMER)
+    of_try = spans[execution.parent_span_id.hex()]
+    said = _attributes(execution)
+    assert (said["parsl.outcome"], said["parsl.fate"]) == ("lost", "worker_lost")
+    assert (said["parsl.block.id"], said["host.name"]) == ("0", platform.node())
+    assert execution.end_time_unix_nano <= of_try.end_time_unix_nano
+    assert execution.end_time_unix_nano - execution.start_time_unix_nano > 1.5e9
+    states = query(program.database, "select task_status_name from status order by timestamp")
+    assert [("pending",), ("launched",), ("running",), ("failed",)] == states
 
 
 def test_every_fate_is_told_of_what_really_happened(tmp_path: Path) -> None:

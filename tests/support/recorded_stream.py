@@ -185,6 +185,7 @@ class RecordedRun:
             [
                 *self.worker.try_attributes(which),
                 Key(semconv.EXECUTION_TIME_RUNNING).integer(began_ns),
+                Key(semconv.SAMPLE_PID).integer(self.worker.pid),
             ],
         )
         self._frames(self.worker.frame(LOGS, (record,)))

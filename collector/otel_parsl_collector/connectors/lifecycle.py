@@ -26,7 +26,7 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from otel_parsl import __version__, semconv, wire
 from otel_parsl.semconv import FINAL_STATES
-from otel_parsl.spans import OUTCOMES, Event, RunSpans
+from otel_parsl.spans import OUTCOMES, Event, RunSpans, names_execution
 from otel_parsl.spool import Frame, Place, frame
 from otel_parsl.wire import LOGS, METRICS, TRACES
 from otel_parsl_collector.connectors.clocks import Clocks
@@ -323,6 +323,9 @@ class Lifecycle:
             try_id = last.attributes[semconv.TRY_ID]
             of_try = [event for event in known if event.attributes[semconv.TRY_ID] == try_id]
             spans.append(self._spans.of_try(of_try))
+            if semconv.EXCEPTION_TYPE in last.attributes:  # no worker could tell of it
+                end_ns = last.attributes.get(semconv.TRY_TIME_RETURNED) or last.time_ns
+                spans += self._lost_executions(last, end_ns, "lost")
             self._measure_try(last)
         if ending and ending[-1].attributes[semconv.TASK_STATE] in FINAL_STATES:
             spans.append(self._spans.of_task(known))
@@ -333,6 +336,16 @@ class Lifecycle:
         else:
             self._keep(key, new)
         return spans
+
+    def _lost_executions(self, last: Event, end_ns: int, outcome: str) -> list[bytes]:
+        """Return the spans of what workers had begun of a try of which they will say no more."""
+        which = last.attributes[semconv.TASK_ID], last.attributes[semconv.TRY_ID]
+        return [
+            self._spans.of_lost_execution(news, last=last, end_ns=end_ns, outcome=outcome)
+            if names_execution(news)
+            else self._spans.of_event(news)
+            for news in self._untold.take(*which)
+        ]
 
     def _measure_try(self, last: Event) -> None:
         found = last.attributes
@@ -375,6 +388,8 @@ class Lifecycle:
             }
             if not _ends(last):  # else the span of that try is out already
                 spans.append(self._spans.of_try(of_try, **cut))
+                how = "lost" if is_lost else outcome
+                spans += self._lost_executions(last, cut["cut_ns"], how)
             spans.append(self._spans.of_task(kept, **cut))
         spans += map(self._spans.of_event, self._untold.take_all())
         of_run = self._kept([("run", "")])[("run", "")]

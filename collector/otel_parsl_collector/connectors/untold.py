@@ -56,13 +56,19 @@ class Untold:
                         (execution[0], record),
                     )
 
-    def take(self, task_id: int) -> list[Event]:
-        """Return what is left of a task, which has ended, and keep it no more."""
+    def take(self, task_id: int, try_id: int | None = None) -> list[Event]:
+        """Return what is left of a task, or of one try, which has ended, and keep it no more."""
         if not self._may_be_any:
             return []
-        records = self._of(task_id)
-        self._database.execute("DELETE FROM untold WHERE task_id = ?", (task_id,))
-        return [Event(LogRecord.FromString(record)) for record in records]
+        taken = []
+        for record in self._of(task_id):
+            event = Event(LogRecord.FromString(record))
+            if try_id is None or event.attributes.get(semconv.TRY_ID) == try_id:
+                taken.append(event)
+                self._database.execute(
+                    "DELETE FROM untold WHERE task_id = ? AND record = ?", (task_id, record)
+                )
+        return taken
 
     def take_all(self) -> list[Event]:
         """Return what is left of all tasks: the run has ended."""

@@ -40,6 +40,8 @@ def _add_execution(
     get = found.get
     task_id, try_id = found[names.TASK_ID], found[names.TRY_ID]
     start_ns, end_ns = span.start_time_unix_nano, span.end_time_unix_nano
+    # Of one that its worker did not end, the end is only when that was found.
+    was_ended = names.OUTCOME not in found
     facts.running.append(
         Running(
             run_id,
@@ -49,9 +51,11 @@ def _add_execution(
             get(names.HOST_NAME),
             get(names.BLOCK_ID),
             start_ns,
-            end_ns,
+            end_ns if was_ended else None,
         )
     )
+    if not was_ended:
+        return
     exception = _exception(span)
     facts.executions.append(
         Execution(
