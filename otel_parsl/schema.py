@@ -28,7 +28,7 @@ from sqlalchemy import (
     Text,
 )
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 """
 Of our tables; Parsl's have no version.
 
@@ -351,7 +351,7 @@ otel_clock = Table(
     comment="How far each host's clock is ahead of the submit host's (negative: behind), in"
     " seconds, within bounds that no try contradicts. A lower one above the upper one says that the"
     " clock was set, or drifted, during the run.",
-    info={"since": 2},
+    info={"since": 3},
 )
 
 otel_count = Table(
@@ -393,6 +393,26 @@ otel_pending = Table(
     PrimaryKeyConstraint("run_id", "task_id", "try_id"),
     comment="Tries that a worker has begun whose own row cannot be written whole yet.",
 )
+
+otel_received = Table(
+    "otel_received",
+    metadata,
+    _text("run_id", nullable=False),
+    _text("source", nullable=False),
+    Column("items", BigInteger, nullable=False),
+    Column("repeated", BigInteger, nullable=False),
+    Column("late", BigInteger, nullable=False),
+    _ns("last_ns", nullable=False),
+    PrimaryKeyConstraint("run_id", "source"),
+    comment="What the store has taken from each source (submit, worker, interchange): items, those"
+    " that it had already, and those that were older than LATE_S by their own clock; the latest"
+    " has the time last_ns. Committed with the rows and the place in the spool, so that each"
+    " delivery counts once however often an agent is killed.",
+    info={"since": 3},
+)
+
+LATE_S = 60
+"""What is stored so long after it happened counts as late."""
 
 OTEL_TABLES = tuple(table for name, table in metadata.tables.items() if name.startswith("otel_"))
 

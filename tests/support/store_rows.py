@@ -5,8 +5,9 @@ from __future__ import annotations
 import sqlite3
 from typing import Any
 
-from otel_parsl.schema import metadata, node, otel_bucket, otel_place
+from otel_parsl.schema import metadata, node, otel_bucket, otel_place, otel_received
 
+_HOW_FILLED = (otel_place.name, otel_received.name)
 Rows = dict[str, list[tuple[Any, ...]]]
 
 PARSL = ("workflow", "task", "try", "status", "resource", "block", "node")
@@ -18,15 +19,15 @@ def read_rows(path: str) -> Rows:
     """
     Return the rows of every table of an SQLite store, sorted, as SQLite has them.
 
-    Left out are the places, which say how a store was filled, and ``node.id``, which numbers
-    Parsl's reports in the order they came.
+    Left out are the places and counts, which say how a store was filled, and ``node.id``, which
+    numbers Parsl's reports in the order they came.
     """
     connection = sqlite3.connect(path)
     try:
         return {
             name: _rows(connection, name)
             for name in sorted(metadata.tables)
-            if name != otel_place.name and _exists(connection, name)
+            if name not in _HOW_FILLED and _exists(connection, name)
         }
     finally:
         connection.close()

@@ -181,7 +181,7 @@ def _upgrade(connection: Connection, version: int) -> None:
     """Add what our tables have had since: an older program reads and writes them as before."""
     for table in OTEL_TABLES:
         if table.info.get("since", 1) > version:
-            table.create(connection)
+            table.create(connection, checkfirst=True)
             continue
         for column in table.c:
             if column.info.get("since", 1) > version:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from otel_parsl.schema import block, node, otel_block, otel_manager, resource
 from otel_parsl_collector.materialise.facts import BlockStatus, Facts, ManagerReport
+from otel_parsl_collector.store.received import INTERCHANGE, WORKER
 from otel_parsl_collector.store.session import Session
 
 _SAMPLE_COLUMNS = (
@@ -22,7 +23,7 @@ _LAST_WORD = BlockStatus._fields.index("submit_error") + 1
 def write_samples(facts: Facts, session: Session) -> None:
     """Write resource samples."""
     times = session.times
-    session.upsert(
+    session.insert_once(
         resource,
         _SAMPLE_COLUMNS,
         [
@@ -38,6 +39,8 @@ def write_samples(facts: Facts, session: Session) -> None:
             )
             for sample in facts.samples
         ],
+        [sample.run_id for sample in facts.samples],
+        WORKER,
     )
 
 
@@ -46,7 +49,7 @@ def write_managers(facts: Facts, session: Session) -> None:
     if not facts.managers:
         return
     times = session.times
-    session.upsert(
+    session.insert_once(
         node,
         "run_id hostname uid block_id cpu_count total_memory active worker_count python_v timestamp"
         " last_heartbeat",
@@ -66,6 +69,8 @@ def write_managers(facts: Facts, session: Session) -> None:
             )
             for report in facts.managers
         ],
+        [report.run_id for report in facts.managers],
+        INTERCHANGE,
     )
     latest: dict[tuple[str, str], ManagerReport] = {}
     first_ns: dict[tuple[str, str], int] = {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from typing import Any
@@ -36,6 +37,8 @@ class Session:
             run_id: LocalTimes(run.zone, as_text=False) for run_id, run in runs.items()
         }
         """For statements that go through SQLAlchemy's types."""
+        self.repeated: Counter[tuple[str, str]] = Counter()
+        """Items that the store had already, by run and source."""
 
     def upsert(
         self,
@@ -45,9 +48,9 @@ class Session:
         *,
         update: str = "",
         add: str = "",
-    ) -> None:
+    ) -> int:
         """
-        Insert rows, or update those that are there.
+        Insert rows, or update those that are there; return how many were inserted or updated.
 
         Args:
             table: The table.
@@ -56,8 +59,28 @@ class Session:
             update: Columns that an existing row takes over.
             add: Columns whose value is added to that of an existing row.
         """
-        if rows:
-            _upsert(self._dialect, table.name, columns, update, add)(self.connection, rows)
+        if not rows:
+            return 0
+        return _upsert(self._dialect, table.name, columns, update, add)(self.connection, rows)
+
+    def insert_once(
+        self, table: Table, columns: str, rows: Sequence[Row], run_ids: Sequence[str], source: str
+    ) -> None:
+        """
+        Insert rows that are not there yet, and count the others as repeated.
+
+        Args:
+            table: The table.
+            columns: The columns of a row, in order, with blanks between them.
+            rows: The rows.
+            run_ids: The run of each.
+            source: Who told of them, as ``otel_received`` has it.
+        """
+        of_run: dict[str, list[Row]] = defaultdict(list)
+        for run_id, row in zip(run_ids, rows, strict=True):
+            of_run[run_id].append(row)
+        for run_id, some in of_run.items():
+            self.repeated[run_id, source] += len(some) - self.upsert(table, columns, some)
 
     def existing(
         self, table: Table, run_id: str, task_ids: Iterable[int], columns: Sequence[str]

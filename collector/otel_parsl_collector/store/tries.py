@@ -10,6 +10,7 @@ from sqlalchemy import bindparam
 
 from otel_parsl.schema import BUCKET_S, otel_bucket, otel_pending, otel_try, status, try_
 from otel_parsl_collector.materialise.facts import Execution, Facts, Running, TaskState
+from otel_parsl_collector.store.received import SUBMIT, WORKER
 from otel_parsl_collector.store.session import Session
 from otel_parsl_collector.store.upsert import Row
 
@@ -91,6 +92,10 @@ class _RunTries:
         pending = self._pending(states)
         self._write_rows(states, {**pending, **running})
         self._write_buckets(executions, before)
+        self._session.repeated[self._run_id, WORKER] += sum(
+            key in before and before[key].ended_ns == execution.ended_ns
+            for key, execution in executions.items()
+        )
         latest = {}
         for key, execution in executions.items():
             old = before.get(key)
@@ -286,13 +291,22 @@ class _RunTries:
 
 def _write_statuses(facts: Facts, session: Session) -> None:
     times = session.times
-    rows: list[Row] = [
-        (state.task_id, state.state, times[state.run_id](state.time_ns), state.run_id, state.try_id)
-        for state in facts.states
-    ]
+    columns = "task_id task_status_name timestamp run_id try_id"
+    session.insert_once(
+        status,
+        columns,
+        [
+            (each.task_id, each.state, times[each.run_id](each.time_ns), each.run_id, each.try_id)
+            for each in facts.states
+        ],
+        [each.run_id for each in facts.states],
+        SUBMIT,
+    )
+    rows: list[Row] = []
     for begun in facts.running:
         time = times[begun.run_id]
         for name, at_ns in (("running", begun.running_ns), ("running_ended", begun.ended_ns)):
             if at_ns is not None:
                 rows.append((begun.task_id, name, time(at_ns), begun.run_id, begun.try_id))
-    session.upsert(status, "task_id task_status_name timestamp run_id try_id", rows)
+    # An event and the record of a try both tell of it: that is no repetition.
+    session.upsert(status, columns, rows)

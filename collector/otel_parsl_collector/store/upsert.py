@@ -78,8 +78,9 @@ class Upsert:
             self._many = _VALUES_AT_ONCE // len(order)
             self._sql_of_many = f"{before} VALUES {', '.join([row] * self._many)}{after}"
 
-    def __call__(self, connection: Connection, rows: Sequence[Row]) -> None:
-        """Write the rows."""
+    def __call__(self, connection: Connection, rows: Sequence[Row]) -> int:
+        """Write the rows, and return how many the database has inserted or updated."""
+        written = 0
         if not self._takes_nul:
             rows = _without_nul(rows)
         start = 0
@@ -87,9 +88,11 @@ class Upsert:
             for start in range(self._many, len(rows) + 1, self._many):
                 at_once = rows[start - self._many : start]
                 values = tuple(chain.from_iterable(map(self._in_order, at_once)))
-                connection.exec_driver_sql(self._sql_of_many, values)
+                written += connection.exec_driver_sql(self._sql_of_many, values).rowcount
         if start < len(rows):
-            connection.exec_driver_sql(self.sql, list(map(self._in_order, rows[start:])))
+            few = list(map(self._in_order, rows[start:]))
+            written += connection.exec_driver_sql(self.sql, few).rowcount
+        return written
 
 
 def _without_nul(rows: Sequence[Row]) -> Sequence[Row]:

@@ -6,6 +6,7 @@ Flow: materialise -> **store.writer** -> the database
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 
 from sqlalchemy import Engine, select
@@ -16,6 +17,7 @@ from otel_parsl_collector.materialise.facts import Facts
 from otel_parsl_collector.store.clocks import write_clocks
 from otel_parsl_collector.store.executors import write_executors
 from otel_parsl_collector.store.failures import write_failures
+from otel_parsl_collector.store.received import write_received
 from otel_parsl_collector.store.resources import write_blocks, write_managers, write_samples
 from otel_parsl_collector.store.runs import write_runs
 from otel_parsl_collector.store.session import Session
@@ -48,7 +50,8 @@ class StoreWriter:
         """
         Commit facts, and that their streams are stored up to these places.
 
-        The same facts may be written any number of times and in any order.
+        The same facts may be written any number of times and in any order; ``otel_received`` alone
+        counts each time.
 
         Raises:
             sqlalchemy.exc.OperationalError: The database is locked, full or away; nothing of it
@@ -65,6 +68,7 @@ class StoreWriter:
             write_blocks(facts, session)
             write_executors(facts, session)
             write_clocks(facts, session)
+            write_received(facts, session, now_ns=time.time_ns())
             session.upsert(
                 otel_place,
                 "spool stream segment position",

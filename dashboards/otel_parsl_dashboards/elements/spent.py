@@ -55,6 +55,8 @@ class Spent(NamedTuple):
     """Workers that were connected, less those that were busy; None where no manager reported."""
     connected: Amounts
     """Workers that were connected."""
+    first_ran: np.datetime64 | None
+    """When the first try ran, in a block where there are any; None before."""
     unsplit: Stretches
     """From launch to return of tries of which no worker said when it began them."""
     contradicting: int
@@ -133,6 +135,7 @@ def spent(
         apps=found.apps,
         idle=_idle(tries, nodes, connected, until),
         connected=connected,
+        first_ran=_first_ran(tries),
         unsplit=found.stretches(""),
         contradicting=found.contradicting,
     )
@@ -232,6 +235,14 @@ def _staging_of(
         found[name] = kept
     wanted = tries["task_id"].to_numpy()
     return _of_tasks(found, wanted, "begun"), _of_tasks(found, wanted, "over")
+
+
+def _first_ran(tries: pd.DataFrame) -> np.datetime64 | None:
+    """Return when the first try ran: what runs on threads beside blocks needs no worker."""
+    running = tries["running"].to_numpy().astype(frames.TIME)
+    is_in_block = (tries["block"] != "").to_numpy() & ~np.isnat(running)
+    first = np.fmin.reduce(running[is_in_block] if is_in_block.any() else running, initial=_UNKNOWN)
+    return None if np.isnat(first) else np.datetime64(first, "us")
 
 
 def _idle(

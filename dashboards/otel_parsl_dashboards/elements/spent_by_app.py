@@ -21,7 +21,7 @@ _FEW: Final = 6
 """So many bars have room, were there fewer."""
 _WIDE: Final = 22
 """Characters of a name beside its bar."""
-_UNITS: Final = (("h", 3600.0), ("min", 60.0), ("s", 1.0))
+_UNITS: Final = (("h", 3600.0), ("min", 60.0), ("s", 1.0), ("ms", 0.001))
 
 
 def by_app(spent: Spent, span: Span) -> pd.DataFrame:

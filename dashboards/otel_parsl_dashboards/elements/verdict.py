@@ -145,11 +145,9 @@ _ADVICE: Final = {
 
 def _late_start(spent: Spent, span: Span, phase: str) -> str:
     """Return what to do where most of a phase passed before any try ran; empty elsewhere."""
-    ran = [spent.phases[name].start for name in (RUNNING, STAGING)]
-    first = min((start.min() for start in ran if len(start)), default=None)
-    if first is None or first <= span.start:
+    if spent.first_ran is None or spent.first_ran <= span.start:
         return ""
-    before_s = spent.total_s(phase, Span(span.start, min(np.datetime64(first, "us"), span.end)))
+    before_s = spent.total_s(phase, Span(span.start, min(spent.first_ran, span.end)))
     share = before_s / spent.total_s(phase, span)
     if share <= 0.5:
         return ""

@@ -8,6 +8,7 @@ from otel_parsl_dashboards.pages import (
     failure,
     failures,
     graph,
+    health,
     resources,
     task,
     tasks,
@@ -25,6 +26,7 @@ RUN_PAGES: tuple[RunPage, ...] = (
     resources.PAGE,
     time.PAGE,
     blocks.PAGE,
+    health.PAGE,
     task.PAGE,
     app.PAGE,
 )

@@ -1,0 +1,43 @@
+"""Rows that belong to nothing that is there."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+
+def unmatched(
+    tasks: pd.DataFrame,
+    tries: pd.DataFrame,
+    statuses: pd.DataFrame,
+    edges: pd.DataFrame,
+    samples: pd.DataFrame,
+) -> dict[str, int]:
+    """Return how many rows of each kind belong to nothing, by what they are."""
+    ids = tasks["task_id"].to_numpy()
+    spread = 1 + max(
+        (int(frame["try_id"].max()) for frame in (tries, statuses, samples) if len(frame)),
+        default=0,
+    )
+    of_tries = _keys(tries, spread)
+    return {
+        "tries of tasks that are not there": _strangers(tries["task_id"].to_numpy(), ids),
+        "states of tries that are not there": _strangers(_keys(statuses, spread), of_tries),
+        "resource samples of tries that are not there": _strangers(
+            _keys(samples, spread), of_tries
+        ),
+        "dependencies on tasks that are not there": _strangers(edges["on_task_id"].to_numpy(), ids),
+    }
+
+
+def _keys(frame: pd.DataFrame, spread: int) -> np.ndarray:
+    keys: np.ndarray = frame["task_id"].to_numpy() * spread + frame["try_id"].to_numpy()
+    return keys
+
+
+def _strangers(keys: np.ndarray, known: np.ndarray) -> int:
+    """Return how many keys are not among known ones, which are ascending."""
+    if not len(known):
+        return len(keys)
+    at = np.minimum(np.searchsorted(known, keys), len(known) - 1)
+    return int((known[at] != keys).sum())

@@ -1,0 +1,171 @@
+"""The page of data health says what came, what is missing, and whose clocks differ."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from parsl.monitoring.message_type import MessageType
+from playwright.sync_api import Browser
+
+from tests.support import parsl_messages as say
+from tests.support.browser_fixtures import Serve
+from tests.support.chromium import Tab, tab
+from tests.support.dashboard import Dashboard
+from tests.support.parsl_database import write_with_parsl
+from tests.support.recorded_databases import first_run_id, rows, value
+from tests.support.stored_run import RUN_ID, StoredRun
+
+Messages = list[tuple[MessageType, Any]]
+
+
+@pytest.fixture(scope="module")
+def page(demo: Dashboard, demo_database: Path, browser: Browser) -> Iterator[Tab]:
+    """The page of the demo's run, reached by its tab."""
+    run_id = value(demo_database, "SELECT run_id FROM workflow")
+    with tab(browser) as opened:
+        opened.open(demo.address)
+        opened.open(f"{demo.root}/workflow/{run_id}/")
+        opened.page.locator("nav .tabs").get_by_role("link", name="Data health").click()
+        opened.page.wait_for_url(f"**/workflow/{run_id}/health")
+        opened.wait_drawn()
+        yield opened
+
+
+def test_what_was_received_is_what_the_store_has(page: Tab, demo_database: Path) -> None:
+    """Of a run that nothing happened to, each row of each source was received once."""
+    reports, states, samples, tries = rows(
+        demo_database,
+        """
+        SELECT (SELECT count(*) FROM node),
+               (SELECT count(*) FROM status WHERE task_status_name NOT LIKE 'running%'),
+               (SELECT count(*) FROM resource),
+               (SELECT count(*) FROM otel_try WHERE ended_ns IS NOT NULL)
+        """,
+    )[0]
+
+    shown = {
+        cells[0]: [int(cell.replace(",", "")) for cell in cells[2:5]] for cells in _received(page)
+    }
+    assert shown["interchange"] == [reports, 0, 0]
+    assert shown["workers"][0] >= samples + tries
+    assert shown["submit process"][0] >= states
+    assert [each[1:] for each in shown.values()] == 3 * [[0, 0]]
+    assert page.text(".verdict") == "Nothing is known to be missing, and no clock to be wrong."
+    assert {cells[1] for cells in page.cells("#lost")} == {"0"}
+
+
+def test_clock_is_bounded_by_what_tries_waited_and_took_to_return(
+    page: Tab, demo_database: Path
+) -> None:
+    """A host's clock is as far off as its quickest begins and returns allow, and no further."""
+    tries = value(
+        demo_database, 'SELECT count(*) FROM "try" WHERE task_try_time_running IS NOT NULL'
+    )
+
+    (clock,) = page.cells("#clocks")
+    assert clock[1] == str(tries)
+    assert (clock[2][0], clock[3][0]) == ("-", "+")
+    assert clock[4] == "as the submit host's, as far as can be told"
+    assert [cells[0] for cells in page.cells("#signs")] == [
+        "agent",
+        "submit process",
+        "workers",
+        "manager",
+        "block",
+    ]
+    assert (page.errors, page.failed) == ([], [])
+
+
+def test_what_came_twice_or_belongs_to_nothing_is_said(
+    tmp_path: Path, serve: Serve, shown: Tab
+) -> None:
+    """Duplicates and late items stand in the table; what began untold is a trouble, in words."""
+    path = tmp_path / "monitoring.db"
+    run = StoredRun(f"sqlite:///{path}")
+    run.task(0, "pending", "launched", "exec_done")
+    run.execution(7, at_s=2, run_s=1)
+    run.write()
+    run.ended(at_s=60)
+    run.write()
+    _open(shown, serve(path), RUN_ID)
+
+    assert [cells[2:5] for cells in _received(shown)] == [
+        ["6", "3", "6"],
+        ["2", "1", "2"],
+        ["0", "0", "0"],
+    ]
+    troubles = shown.text(".trouble")
+    assert "8 items came more than 60 s late." in troubles
+    assert "Tries of tasks that are not there: 1." in troubles
+
+
+def test_clock_that_is_ahead_is_said_with_how_much(
+    tmp_path_factory: pytest.TempPathFactory, serve: Serve, shown: Tab
+) -> None:
+    """A worker that ends tries after their results are back has a clock that is ahead."""
+    messages: Messages = [
+        (MessageType.WORKFLOW_INFO, say.run_started()),
+        (MessageType.TASK_INFO, say.task_info()),
+        (
+            MessageType.TASK_INFO,
+            say.task_info(
+                task_status_name="launched", timestamp=say.at(2), task_try_time_launched=say.at(2)
+            ),
+        ),
+        (MessageType.WORKER_TASK_INFO, say.worker_task_info(timestamp=say.at(7))),
+        (
+            MessageType.WORKER_TASK_INFO,
+            say.worker_task_info(timestamp=say.at(12), first_msg=False, last_msg=True),
+        ),
+        (
+            MessageType.TASK_INFO,
+            say.task_info(
+                task_status_name="exec_done",
+                timestamp=say.at(8),
+                task_try_time_launched=say.at(2),
+                task_time_returned=say.at(8),
+                task_try_time_returned=say.at(8),
+            ),
+        ),
+        (MessageType.WORKFLOW_INFO, say.run_ended()),
+    ]
+    (database,) = write_with_parsl(tmp_path_factory.mktemp("parsl"), [messages])
+    _open(shown, serve(database), say.RUN_ID)
+
+    assert shown.cells("#clocks") == [
+        ["node1.example.org", "1", "+4 s", "+5 s", "at least 4 s ahead"]
+    ]
+    assert shown.text(".trouble") == (
+        "The clock of node1.example.org is at least 4 s ahead: times between hosts are wrong by as"
+        " much."
+    )
+    assert "this database has no record of what was received" in shown.text("#f-trouble")
+    assert not shown.page.locator("#received").all()
+    assert ["workers", "node1.example.org", "2026-01-15 12:00:12", "48 s before its end"] in (
+        shown.cells("#signs")
+    )
+    assert (shown.errors, shown.failed) == ([], [])
+
+
+def test_page_is_whole_for_runs_of_every_shape(
+    recorded_database: Path, serve: Serve, shown: Tab
+) -> None:
+    """Real runs with every shape, recorded by either hub, are shown without an error."""
+    _open(shown, serve(recorded_database), first_run_id(recorded_database))
+
+    assert shown.cells("#signs")
+    assert shown.cells("#clocks")
+    assert (shown.errors, shown.failed) == ([], [])
+
+
+def _received(shown: Tab) -> list[list[str]]:
+    return shown.cells("#received")
+
+
+def _open(shown: Tab, server: Dashboard, run_id: str) -> None:
+    shown.open(server.address)
+    assert shown.open(f"{server.root}/workflow/{run_id}/health") == 200
+    shown.wait_drawn()
