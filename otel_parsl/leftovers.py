@@ -13,24 +13,12 @@ import logging
 from pathlib import Path
 from typing import IO, NamedTuple
 
-import psutil
-
 from otel_parsl import rendezvous
+from otel_parsl.submit_process import may_be_alive
 
 logger = logging.getLogger(__name__)
 
 _LOCK = "agent.lock"
-_HUB = ("hub_pid", "hub_started")
-
-
-def is_running(*, hub_pid: int, hub_started: float) -> bool:
-    """Tell whether a process of this host is there, known by its id and its start time."""
-    try:
-        process = psutil.Process(hub_pid)
-        is_dead = process.status() == psutil.STATUS_ZOMBIE
-        return not is_dead and abs(process.create_time() - hub_started) < 1
-    except psutil.NoSuchProcess:
-        return False
 
 
 def lock_spool(directory: Path) -> IO[str] | None:
@@ -38,9 +26,11 @@ def lock_spool(directory: Path) -> IO[str] | None:
     file = open(directory / _LOCK, "w")  # noqa: SIM115 - held as long as the process lives
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
+    except BlockingIOError:
         file.close()
         return None
+    except OSError as error:  # Lustre may be mounted without locks
+        logger.warning("%s cannot be locked: %s; going on without", directory / _LOCK, error)
     return file
 
 
@@ -79,7 +69,7 @@ def undelivered(run_dir: Path) -> Undelivered:
         if settings is None:
             logger.warning("%s is damaged: what is left beside it cannot be delivered", path)
             continue
-        if is_running(**{key: settings[key] for key in _HUB}):
+        if may_be_alive(settings, directory):
             found.served.append(directory)
             continue
         lock = lock_spool(directory)

@@ -20,9 +20,8 @@ from otel_parsl import rendezvous
 from otel_parsl.query.runs import Run
 from otel_parsl.query.times import utc_from_local, utc_from_ns
 from otel_parsl.schema import block, node, otel_manager, resource, status
+from otel_parsl.submit_process import HEARTBEAT_LATE_S, is_alive
 
-HEARTBEAT_LATE_S = 120.0
-"""A run elsewhere whose heartbeat stopped so long ago is dead: one comes four times a minute."""
 SILENT_S = 600.0
 """The same for one without a heartbeat, of which nothing else was heard either."""
 
@@ -119,14 +118,7 @@ def submit_process(run: Run) -> bool | None:
         return None
     if settings is None:
         return None
-    import psutil
-
-    try:
-        process = psutil.Process(settings["hub_pid"])
-        is_it = abs(process.create_time() - settings["hub_started"]) < 1
-        return is_it and process.status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False
+    return is_alive(settings)
 
 
 def _of_ended(run: Run, open_tasks: int) -> Liveness:

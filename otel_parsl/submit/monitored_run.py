@@ -18,7 +18,6 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import psutil
 from parsl.monitoring import MonitoringHub
 from parsl.monitoring.message_type import MessageType
 
@@ -35,6 +34,7 @@ from otel_parsl.submit.embedded import EmbeddedAgent, start_agent
 from otel_parsl.submit.executor_watch import ExecutorWatch
 from otel_parsl.submit.message_queue import MessageQueue
 from otel_parsl.submit.transport import Network, OtlpReceiver, Transport
+from otel_parsl.submit_process import this_process
 from otel_parsl.time_zone import local_zone
 from otel_parsl.trace_sampling import share_from_environment
 from otel_parsl.user_spans import execution_of_caller
@@ -336,7 +336,6 @@ class MonitoredRun:
 
     def _agent_settings(self) -> dict[str, Any]:
         settings = self._settings
-        process = psutil.Process()
         return {
             "database": settings.database,
             "collector": settings.collector and settings.collector.as_settings(),
@@ -345,8 +344,7 @@ class MonitoredRun:
             "sampled_share": self._sampled_share,
             "exception_signals": exception_signals(),
             "spool_max_bytes": settings.spool_max_bytes,
-            "hub_pid": process.pid,
-            "hub_started": process.create_time(),
+            **this_process(),
             "debug": settings.is_debugged,
         }
 

@@ -9,6 +9,7 @@ import random
 import signal
 import socket
 import sqlite3
+import time
 from collections import Counter
 from contextlib import closing
 from pathlib import Path
@@ -89,8 +90,6 @@ def test_agent_killed_ten_times_loses_nothing_and_writes_nothing_twice(tmp_path:
 
 
 def _after(seconds: float):
-    import time
-
     end = time.monotonic() + seconds
     return lambda: time.monotonic() > end
 
@@ -174,8 +173,17 @@ def test_all_killed_at_once_is_seen_as_lost_and_closed_by_flush(tmp_path: Path) 
         _state_elsewhere(elsewhere, now=seen + datetime.timedelta(seconds=age_s))
         for age_s in (60, 180)
     ]
+    settings = (
+        program.spool / "agent.json"
+    )  # as if a login node had been its host, and this another
+    said = json.loads(settings.read_text())
+    settings.write_text(json.dumps({**said, "hub_host": "a.login.node"}))
+    too_early = otel_parsl("flush", tmp_path / "runinfo")
+    for path in program.spool.iterdir():
+        os.utime(path, (time.time() - 130,) * 2)
     flush = otel_parsl("flush", tmp_path / "runinfo")
 
+    assert (too_early.code, len(too_early.lines)) == (4, 1)
     assert states == [("running", {"running": 1}), ("lost", {"lost": 1})]
     assert (flush.code, flush.lines[-1]) == (0, "000: delivered")
     assert query(program.database, "select outcome from otel_run") == [("lost",)]

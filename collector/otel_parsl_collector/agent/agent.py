@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import Any
 
 from otel_parsl import rendezvous
-from otel_parsl.leftovers import is_running
 from otel_parsl.rendezvous import SUBMIT
 from otel_parsl.seldom import Seldom
 from otel_parsl.spool import Place, SpoolWriter
 from otel_parsl.spool_room import MAX_MIB
+from otel_parsl.submit_process import is_alive, may_be_alive
 from otel_parsl_collector.agent.derivation import Derivation
 from otel_parsl_collector.agent.forwarder import Forwarder
 from otel_parsl_collector.agent.inlets import AGAIN_S, Inlets
@@ -58,6 +58,7 @@ class Agent:
     def __init__(self, directory: Path) -> None:
         self._directory = directory
         self._settings: dict[str, Any] = rendezvous.read(directory, rendezvous.SETTINGS)
+        self._was_hub_alive = may_be_alive(self._settings, directory)
         self._run = Run(directory)
         self._store = RunStore(directory, self._settings, self._run, on_taken=self._move)
         self._carriers = [
@@ -180,8 +181,9 @@ class Agent:
             forwarder.check()
 
     def _hub_is_alive(self) -> bool:
-        settings = self._settings
-        return is_running(hub_pid=settings["hub_pid"], hub_started=settings["hub_started"])
+        """Tell whether the hub lives; one of another host as it was found when this agent began."""
+        found = is_alive(self._settings)
+        return self._was_hub_alive if found is None else found
 
     def _try_to_close_lost_run(self) -> dict[str, Any] | None:
         try:
