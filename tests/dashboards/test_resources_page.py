@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from tests.support.chromium import Tab, tab
 from tests.support.dashboard import Dashboard
 from tests.support.parsl_database import write_with_parsl
 from tests.support.recorded_databases import rows, value
+from tests.support.stored_run import StoredRun
 
 _PLOTS = (
     "workers",
@@ -32,6 +34,7 @@ _PLOTS = (
     "memory-mean-bytes",
     "memory-max-bytes",
 )
+"""Those that a run of which nobody asked for memory has."""
 _TIMED = _PLOTS[:3]
 _THREADS = "run-on-threads"
 _BEGAN = np.datetime64("2026-01-15T12:00:00", "us")
@@ -194,6 +197,9 @@ def test_run_on_threads_says_what_is_not_there(parsls: Dashboard, shown: Tab) ->
     assert "Tries running: at most 1, 0.35 on average." in shown.text("#f-summary-workers")
     assert shown.cells("#by-app") == [["double", "1", "not sampled", *5 * [words.UNKNOWN]]]
     assert len(shown.colours("workers")) > 1
+    assert [plot for plot in _PLOTS if shown.page.locator(f"#plot-{plot}").is_visible()] == [
+        "workers"
+    ]
     assert (shown.errors, shown.failed) == ([], [])
 
 
@@ -302,3 +308,98 @@ def _column(shown: Tab, plot: str, column: str, *, last: bool = False) -> list[f
         [plot, column, last],
     )
     return found
+
+
+@pytest.fixture(scope="module")
+def asking(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run whose tasks asked for memory, some of which needed more than that."""
+    path = tmp_path_factory.mktemp("asked") / "monitoring.db"
+    with StoredRun(f"sqlite:///{path}") as run:
+        for task_id in range(20):
+            asked = {"cores": 1, "memory": 200, "disk": 10} if task_id % 4 else {"priority": 1}
+            run.task(
+                task_id,
+                "pending",
+                "launched",
+                "exec_done",
+                app="double" if task_id % 2 else "triple",
+                resource_specification=json.dumps(asked),
+            )
+            run.execution(
+                task_id,
+                at_s=2.0,
+                run_s=1.0,
+                app="double" if task_id % 2 else "triple",
+                memory_peak_bytes=(11 * task_id + 3) << 20,
+            )
+        run.ended()
+    return path
+
+
+def test_peaks_are_compared_with_what_was_asked_for(asking: Path, serve: Serve, shown: Tab) -> None:
+    """Each app has what its tries asked for and needed, and who came near it is named."""
+    asked = rows(
+        asking,
+        "SELECT task_id, task_func_name, memory_peak_bytes,"
+        " json_extract(resource_specification, '$.memory') * 1048576.0"
+        " FROM otel_try JOIN task USING (run_id, task_id)"
+        " WHERE json_extract(resource_specification, '$.memory') IS NOT NULL",
+    )
+    server = serve(asking)
+    shown.open(server.address)
+    shown.open(f"{server.root}/workflow/{say.RUN_ID}/resource_usage")
+    shown.wait_drawn()
+    shown.page.wait_for_selector("#asked-by-app")
+
+    expected = []
+    for app in ("double", "triple"):
+        peaks = [peak for _, name, peak, _ in asked if name == app]
+        near = [peak for _, name, peak, limit in asked if name == app and peak >= 0.9 * limit]
+        expected.append(
+            [
+                app,
+                str(len(peaks)),
+                "210 MB",
+                memory_words(float(np.median(peaks))),
+                memory_words(max(peaks)),
+                f"{100 * max(peaks) / (200 << 20):.1f} %",
+                str(len(near)),
+            ]
+        )
+    assert shown.cells("#asked-by-app") == expected
+    near = sorted((each for each in asked if each[2] >= 0.9 * each[3]), key=lambda each: -each[2])
+    assert [cells[0] for cells in shown.cells("#near")] == [str(each[0]) for each in near]
+    over = sum(peak > limit for *_, peak, limit in asked)
+    assert shown.text("#f-summary-asked").endswith(
+        f"{len(near)} needed 90 % or more, and {over} of these more than all of it."
+    )
+    assert sum(_column(shown, "asked", "top")) == len(asked)
+    assert (shown.errors, shown.failed) == ([], [])
+
+
+def test_histograms_are_those_of_an_app_on_a_node(
+    demo: Dashboard, demo_database: Path, shown: Tab
+) -> None:
+    """An app and a node that are chosen stand in the address, and narrow the histograms."""
+    run_id = value(demo_database, "SELECT run_id FROM workflow")
+    tasks, most = rows(
+        demo_database,
+        "SELECT count(DISTINCT task_id), max(psutil_process_memory_resident) FROM resource"
+        " JOIN task USING (run_id, task_id) WHERE task_func_name = 'observe'",
+    )[0]
+    host = value(demo_database, "SELECT DISTINCT hostname FROM node")
+    shown.open(demo.address)
+    shown.open(f"{demo.root}/workflow/{run_id}/resource_usage")
+
+    shown.page.get_by_label("Histograms of app").select_option("observe")
+    shown.page.get_by_label("on node").select_option(host)
+    shown.page.get_by_role("button", name="Show").click()
+    shown.page.wait_for_url("**app=observe*")
+    shown.wait_drawn()
+
+    assert sum(_column(shown, "memory-max-bytes", "top")) == tasks
+    assert shown.text("#f-summary-memory-max-bytes").startswith(f"{tasks} tasks sampled.")
+    assert shown.text("#f-summary-memory-max-bytes").endswith(f"the most {memory_words(most)}.")
+    assert "No task asked for memory" in shown.text("#f-memory")
+    assert not shown.page.locator("#plot-asked").is_visible()
+    assert (shown.errors, shown.failed) == ([], [])

@@ -21,6 +21,8 @@ SINGLE: Final = 2000
 _COLUMNS: Final = 1200
 _ROWS: Final = 260
 _LABELS: Final = 24
+_FEWEST: Final = 4
+"""Rows that there is room for at least: one block alone is no wall."""
 _LONGEST: Final = 11
 """Letters of an executor's name: more would move the axis away from those of other plots."""
 _OTHER: Final = OF_BLOCK_STATUS["UNKNOWN"]
@@ -56,7 +58,7 @@ def block_gantt(stages: pd.DataFrame, *, span: Span) -> hv.Overlay:
         ),
         hv.opts.Overlay(
             yticks=_ticks(stages),
-            ylim=(0, count),
+            ylim=(0, max(count, _FEWEST)),
             invert_yaxis=True,
             ylabel="",
             xlim=(span.start, span.end),

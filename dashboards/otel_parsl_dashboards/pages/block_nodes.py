@@ -18,7 +18,7 @@ from otel_parsl_dashboards.pages.page import Facts, View
 from otel_parsl_dashboards.pages.turns import turn
 from otel_parsl_dashboards.shell.environment import number_words, share_words
 
-PER_PAGE: Final = 50
+PER_PAGE: Final = 25
 SORTS: Final = {
     "node": "node",
     "workers": "workers",

@@ -11,10 +11,18 @@ import pandas as pd
 from otel_parsl.cli import words
 from otel_parsl_dashboards.data import frames
 from otel_parsl_dashboards.data.lanes import natural
-from otel_parsl_dashboards.elements import capacity, task_resources, usage, used_of_all
+from otel_parsl_dashboards.elements import (
+    asked_memory,
+    capacity,
+    task_resources,
+    usage,
+    used_of_all,
+)
 from otel_parsl_dashboards.elements.levels import Amounts, mean, steps, total_s
 from otel_parsl_dashboards.elements.task_resources import memory_words
+from otel_parsl_dashboards.pages.memory_asked import asked_tries, memory_facts
 from otel_parsl_dashboards.pages.page import Facts, Plot, RunPage, View
+from otel_parsl_dashboards.pages.task_filter import nodes as node_names
 from otel_parsl_dashboards.shell.environment import number_words, share_words, time_words
 
 _NEEDS = ("tries", "nodes", "samples")
@@ -24,7 +32,18 @@ _NOT_SAMPLED = "not sampled"
 def facts(view: View) -> Facts:
     """Return what the page says beside its plots."""
     if not all(map(view.snapshot.has, _NEEDS)):
-        return {"is_read": False, "cards": [], "apps": [], "hosts": [], "lacks": [], "window": None}
+        return {
+            "is_read": False,
+            "cards": [],
+            "apps": [],
+            "hosts": [],
+            "lacks": [],
+            "window": None,
+            "memory": None,
+            "has_samples": True,
+            "has_managers": True,
+            "chosen": _chosen(view),
+        }
 
     def made() -> Facts:
         return {
@@ -34,10 +53,44 @@ def facts(view: View) -> Facts:
             "hosts": _hosts(view),
             "lacks": _lacks(view),
             "window": _window(view),
+            "memory": memory_facts(view),
+            "has_samples": len(view.snapshot.samples) > 0,
+            "has_managers": len(view.snapshot.nodes) > 0,
         }
 
     found: Facts = view.snapshot.once(("resources", view.window), made)
-    return found
+    return found | {"chosen": _chosen(view)}
+
+
+def _chosen(view: View) -> Facts:
+    """Return of which app and which node the histograms are, and which there are."""
+    app, node = view.query.get("app", ""), view.query.get("node", "")
+    return {
+        "app": app,
+        "node": node,
+        # Tuples, since these are choices and no list for a report to cut.
+        "apps": tuple(view.snapshot.apps),
+        "nodes": tuple(node_names(view)),
+        "whole": view.address(app="", node=""),
+        "kept": [
+            (name, view.query[name]) for name in ("from", "until") if view.query.get(name, "")
+        ],
+    }
+
+
+def _chosen_by_task(view: View) -> pd.DataFrame:
+    """Return the figures of the tasks of the app, and on the node, that the address names."""
+    app, node = view.query.get("app", ""), view.query.get("node", "")
+
+    def made() -> pd.DataFrame:
+        found = _samples(view)
+        for column, name in (("app", app), ("host", node)):
+            if name:
+                found = found[(found[column] == name).to_numpy()]
+        return usage.by_task(found, "app")
+
+    result: pd.DataFrame = view.snapshot.once(("by task", view.window, app, node), made)
+    return result
 
 
 def _used(view: View) -> pd.DataFrame:
@@ -259,8 +312,8 @@ def _histogram(column: str, title: str, explained: str) -> Plot:
         key=column.replace("_", "-"),
         title=title,
         help=explained,
-        draw=lambda view: task_resources.task_histogram(_by_task(view), column),
-        summarise=lambda view: task_resources.summarise(_by_task(view), column),
+        draw=lambda view: task_resources.task_histogram(_chosen_by_task(view), column),
+        summarise=lambda view: task_resources.summarise(_chosen_by_task(view), column),
         needs=_NEEDS,
         height=200,
         follows_window=True,
@@ -275,7 +328,7 @@ PAGE = RunPage(
     template="resources.html",
     is_reported=True,
     facts=facts,
-    fragments=("cards", "apps", "hosts", "lacks", "window"),
+    fragments=("cards", "apps", "hosts", "lacks", "window", "memory"),
     needs=_NEEDS,
     plots=(
         _timed(
@@ -346,6 +399,18 @@ PAGE = RunPage(
             "Most memory of tasks",
             "The most resident memory that any sample of a task says. A peak between two samples"
             " is not seen.",
+        ),
+        Plot(
+            key="asked",
+            title="Peak memory against what was asked for",
+            help="The most resident memory of each try, as its worker measured it, as a share of"
+            " the memory in its parsl_resource_specification. The broken line is all of it. A MB"
+            " there is taken as 1,048,576 bytes.",
+            draw=lambda view: asked_memory.asked_memory(asked_tries(view)),
+            summarise=lambda view: asked_memory.summarise(asked_tries(view)),
+            needs=_NEEDS,
+            height=200,
+            follows_window=True,
         ),
     ),
 )
