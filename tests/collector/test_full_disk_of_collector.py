@@ -46,7 +46,7 @@ def test_full_disk_refuses_in_time_and_what_was_acknowledged_arrives(
 ) -> None:
     """UNAVAILABLE and 503 with a delay within 2 s, counted; all acknowledged is there in the end,
     with the exporter's own file on the full disk too."""
-    with small_disk(tmp_path / "disk", mib=8) as disk, contextlib.ExitStack() as stack:
+    with small_disk(tmp_path / "disk", kib=8 << 10) as disk, contextlib.ExitStack() as stack:
         settings = {
             "file": {"path": str(disk / "out.jsonl")},
             "parsl_sql": {"url": f"sqlite:///{disk}/monitoring.db"},

@@ -246,6 +246,13 @@ def test_workers_are_counted_while_a_run_goes_on(
     assert after["parsl.run.workers"] == {("htex",): 2}
 
 
+def test_run_is_said_at_its_start(tmp_path: Path) -> None:
+    """Metrics of a run come with its first event: where no logs go its row stands from then on."""
+    run = _run()
+    found = _points(_derive(tmp_path / "db", run, [[run.requests[0]]]))
+    assert found == {"parsl.run.tasks": {("pending",): 0, ("launched",): 0}}
+
+
 def test_states_of_a_million_tasks_are_kept_in_a_megabyte() -> None:
     """What is known of a task is a byte, and only what changed is written again."""
     counted = RunMetrics()

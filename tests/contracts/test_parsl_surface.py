@@ -10,6 +10,8 @@ import parsl.executors.high_throughput.executor as htex
 import parsl.executors.high_throughput.interchange as interchange
 import parsl.executors.high_throughput.monitoring_info as monitoring_info
 import parsl.executors.high_throughput.process_worker_pool as process_worker_pool
+import parsl.executors.taskvine.executor as taskvine
+import parsl.executors.workqueue.executor as workqueue
 from parsl.config import Config
 from parsl.dataflow.dflow import DataFlowKernel
 from parsl.dataflow.states import States
@@ -139,7 +141,9 @@ def test_default_radios_are_those_that_are_replaced() -> None:
     """The constructors put in these radios in place of None."""
     assert type(HighThroughputExecutor().remote_monitoring_radio) is HTEXRadio
     assert type(ThreadPoolExecutor().remote_monitoring_radio) is MultiprocessingQueueRadio
-    assert FilesystemRadio.__name__ == "FilesystemRadio"  # Work Queue's, which is not on PyPI
+    for module in (workqueue, taskvine):  # what they start is not on PyPI
+        assert module.FilesystemRadio is FilesystemRadio
+        assert "self.remote_monitoring_radio = FilesystemRadio()" in _source(module)
 
 
 def test_executors_say_of_themselves_what_is_asked() -> None:

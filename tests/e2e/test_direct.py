@@ -251,7 +251,8 @@ def test_workers_that_cannot_reach_the_agent_lose_nothing(tmp_path: Path) -> Non
 logging.basicConfig(level=logging.WARNING)
 hub = OTelMonitoringHub(transport="direct", resource_monitoring_interval=1,
                         endpoint="{sink.url}")
-with parsl.load(Config(executors=[ProcessExecutor("unshare", "--net")], monitoring=hub)):
+executor = ProcessExecutor("unshare", "--map-root-user", "--net")
+with parsl.load(Config(executors=[executor], monitoring=hub)):
     assert [future.result() for future in [sleep(2.5), sleep(2.6)]] == [2.5, 2.6]
     assert not received()
 """,

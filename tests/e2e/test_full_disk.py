@@ -25,7 +25,7 @@ DISK_MIB = 24
 @pytest.fixture
 def disk(tmp_path: Path) -> Iterator[Path]:
     """Give a small disk."""
-    with small_disk(tmp_path / "disk", mib=DISK_MIB) as path:
+    with small_disk(tmp_path / "disk", kib=DISK_MIB << 10) as path:
         yield path
 
 

@@ -27,6 +27,7 @@ from otel_parsl.spool import (
     segment_path,
     segments,
 )
+from tests.support.small_disk import small_disk
 
 SIGNALS = st.integers(1, 3)
 PAYLOADS = st.one_of(
@@ -323,14 +324,7 @@ def test_quota_leaves_no_torn_frame(tmp_path: Path) -> None:
 
 def test_full_disk_leaves_no_torn_frame_and_goes_on_when_there_is_room(tmp_path: Path) -> None:
     """A full disk refuses a batch whole; with room made, the next batch is written and read."""
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(disk)], capture_output=True
-    )
-    if mounted.returncode != 0:
-        pytest.skip("only root may mount a disk of 64 KiB")
-    try:
+    with small_disk(tmp_path / "disk", kib=64) as disk:
         ballast = disk / "ballast"
         ballast.write_bytes(b"x" * 30_000)
         stored, errno, place = _fill(disk, "")
@@ -345,8 +339,6 @@ def test_full_disk_leaves_no_torn_frame_and_goes_on_when_there_is_room(tmp_path:
         writer.append([frame(1, b"room")])
         writer.close()
         assert _requests(_read(SpoolReader(disk, "submit", place))) == [(1, b"room")]
-    finally:
-        subprocess.run(["umount", str(disk)], check=True)
 
 
 def _peak_bytes(directory: Path, limit_bytes: int) -> int:

@@ -11,6 +11,7 @@ Managers report by a stream of their own, so their spans wait for the event that
 
 from __future__ import annotations
 
+import math
 import sqlite3
 import threading
 import time
@@ -223,6 +224,7 @@ class Lifecycle:
         """Keep what the run's first event says: one id means one span, its Resource included."""
         if self._resource:
             return
+        self._measured_at = -math.inf  # that there is a run is said at once, also without logs
         self._said["resource"] = self._resource = wire.sized(resource.SerializeToString())
         for pair in resource.attributes:
             if pair.key == semconv.WORKFLOW_NAME:
