@@ -30,6 +30,8 @@ from otel_parsl.sampling.sample_metrics import sample_from_message
 from otel_parsl.spool import Place, bytes_behind
 from otel_parsl.submit.drain import Drain
 from otel_parsl.submit.embedded import EmbeddedAgent
+from otel_parsl.submit.executor_watch import ExecutorWatch
+from otel_parsl.submit.kernel_executors import KernelExecutors
 from otel_parsl.worker import RunContext, TryContext, Writer
 
 _FLUSH_EVERY = 200
@@ -82,7 +84,7 @@ def _measure(root: Path, tasks: int, catch_up_s: float) -> None:
     directory, database = root / "000" / "otel-parsl", root / "monitoring.db"
     directory.mkdir(parents=True)
     _settings(directory, database)
-    drain = Drain(directory, scope="auto", block_statuses=lambda _label: {})
+    drain = Drain(directory, scope="auto", watch=ExecutorWatch(KernelExecutors()))
     agent = EmbeddedAgent(directory)
     given = _of_submit_side(tasks)
     start = next(given)
