@@ -14,7 +14,7 @@ demo: $(VENV)/.installed  ## Run a small monitored workflow and show what was re
 
 # Three at a time: much of a test's time is waiting for processes to start and to be missed.
 .PHONY: test
-test: $(VENV)/.installed-dev backends lint types  ## Provision what the tests need, and run everything
+test: $(VENV)/.installed-dev backends lint types docs  ## Provision what the tests need, and run everything
 	$(MAKE) --keep-going --jobs 3 pytest-e2e parsl-tests pytest-parts pytest-pages lowest
 	$(MAKE) missing
 
