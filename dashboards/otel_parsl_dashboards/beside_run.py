@@ -17,6 +17,7 @@ import time
 from otel_parsl.query.errors import DatabaseUnusable
 from otel_parsl_dashboards.data.library import Library
 from otel_parsl_dashboards.data.source import Source
+from otel_parsl_dashboards.data.trace_url import TraceUrl, TraceUrlUnusable, chosen_trace_url
 from otel_parsl_dashboards.program import chosen_token
 from otel_parsl_dashboards.server.service import serve
 
@@ -30,7 +31,15 @@ def main() -> None:
     os.nice(_NICE)
     threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
     source = _wait_for(sys.stdin.readline().strip())
-    serve(Library(source), output=sys.stdout, token=chosen_token())
+    serve(Library(source, _trace_url()), output=sys.stdout, token=chosen_token())
+
+
+def _trace_url() -> TraceUrl | None:
+    try:
+        return chosen_trace_url()
+    except TraceUrlUnusable as error:
+        sys.stderr.write(f"{error}; the pages have no links to traces\n")
+        return None
 
 
 def _wait_for(database: str) -> Source:

@@ -8,6 +8,7 @@ import os
 import sys
 
 from otel_parsl_dashboards.data.source import Source
+from otel_parsl_dashboards.data.trace_url import chosen_trace_url
 from otel_parsl_dashboards.server.addresses import free_port
 
 TOKEN_VARIABLE = "OTEL_PARSL_DASHBOARD_TOKEN"  # its name, not its value
@@ -20,6 +21,7 @@ def run(arguments: argparse.Namespace) -> None:
     Raises:
         DatabaseUnusable: There is no such database, or it cannot be read.
         PortBusy: The port cannot be had.
+        TraceUrlUnusable: What was given as the address of traces is none.
     """
     logging.basicConfig(
         level=logging.DEBUG if arguments.debug else logging.WARNING,
@@ -29,6 +31,7 @@ def run(arguments: argparse.Namespace) -> None:
     logging.getLogger("bokeh.server.views.ws").setLevel(
         logging.DEBUG if arguments.debug else logging.ERROR
     )
+    trace_url = chosen_trace_url(arguments.trace_url)
     source = Source(arguments.url)
     source.open()
     free_port(arguments.listen, arguments.port)
@@ -37,7 +40,7 @@ def run(arguments: argparse.Namespace) -> None:
     from otel_parsl_dashboards.server.service import serve
 
     serve(
-        Library(source),
+        Library(source, trace_url),
         output=sys.stdout,
         address=arguments.listen,
         port=arguments.port,

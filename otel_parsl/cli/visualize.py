@@ -46,6 +46,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="PATH",
         help="what a proxy puts before every path and takes away again, as /user/me/proxy/8080",
     )
+    parser.add_argument(
+        "--trace-url",
+        metavar="TEMPLATE",
+        help="where a task's trace is seen, as http://localhost:16686/trace/{trace_id}; {span_id}"
+        " may stand in it too. By default what OTEL_PARSL_TRACE_URL says",
+    )
     parser.add_argument("-d", "--debug", action="store_true", help="log what the server does")
 
 

@@ -29,15 +29,11 @@ from tests.support.chromium import Tab, tab
 from tests.support.dashboard import Dashboard
 from tests.support.parsl_database import write_with_parsl
 from tests.support.recorded_databases import first_run_id, rows, value
+from tests.support.recorded_databases import microseconds as _us
 
 Messages = list[tuple[MessageType, Any]]
 _THREADS = "run-on-threads"
 _BEGAN = np.datetime64("2026-01-15T12:00:00", "us")
-
-
-def _us(column: str) -> str:
-    """Return SQL for the microseconds of a time: SQLite's own functions round to milliseconds."""
-    return f"(strftime('%s', substr({column}, 1, 19)) * 1000000 + substr({column}, 21, 6))"
 
 
 _PHASES_SQL = f"""

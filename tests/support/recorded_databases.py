@@ -49,6 +49,11 @@ def value(database: Path, sql: str, *parameters: Any) -> Any:
     return found[0][0]
 
 
+def microseconds(column: str) -> str:
+    """Return SQL for the microseconds of a time: SQLite's own functions round to milliseconds."""
+    return f"(strftime('%s', substr({column}, 1, 19)) * 1000000 + substr({column}, 21, 6))"
+
+
 def first_run_id(database: Path) -> str:
     """Return the id of the program's first run."""
     return str(value(database, "SELECT run_id FROM workflow ORDER BY time_began LIMIT 1"))

@@ -15,6 +15,7 @@ from otel_parsl_dashboards.data.resident import Resident
 from otel_parsl_dashboards.data.snapshot import Snapshot
 from otel_parsl_dashboards.data.source import Signature, Source
 from otel_parsl_dashboards.data.standing import Standing, read_standing
+from otel_parsl_dashboards.data.trace_url import TraceUrl
 
 _log = logging.getLogger(__name__)
 
@@ -32,10 +33,12 @@ class Library:
 
     Args:
         source: The database.
+        trace_url: Where traces are seen, if anywhere.
     """
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: Source, trace_url: TraceUrl | None = None) -> None:
         self.source = source
+        self.trace_url = trace_url
         self._residents: dict[str, Resident] = {}
         self._lock = threading.Lock()
         self._told: list[Callable[[], None]] = []

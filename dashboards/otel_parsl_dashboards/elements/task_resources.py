@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final
 
 import holoviews as hv
@@ -15,11 +16,13 @@ from otel_parsl_dashboards.elements.used_of_all import CORES, MEMORY
 _BINS = 40
 _COLOURS: Final = {
     "cpu_user_s": CORES,
+    "cores": CORES,
     "memory_mean_bytes": MEMORY,
     "memory_max_bytes": MEMORY,
 }
 _AXES: Final = {
     "cpu_user_s": "CPU user time (s)",
+    "cores": "cores kept busy",
     "memory_mean_bytes": "mean resident memory (GB)",
     "memory_max_bytes": "most resident memory (GB)",
 }
@@ -30,10 +33,10 @@ def task_histogram(by_task: pd.DataFrame, column: str) -> hv.Histogram:
     Return the histogram of one figure of tasks.
 
     Args:
-        by_task: Of ``usage.by_task``.
-        column: ``cpu_user_s``, ``memory_mean_bytes`` or ``memory_max_bytes``.
+        by_task: Of ``usage.by_task``, or of ``usage.cores_by_task`` for ``cores``.
+        column: ``cpu_user_s``, ``cores``, ``memory_mean_bytes`` or ``memory_max_bytes``.
     """
-    values = _values(by_task, column) / (1.0 if column == "cpu_user_s" else 1e9)
+    values = _values(by_task, column) / (1e9 if column.endswith("_bytes") else 1.0)
     low, high = (values.min(), values.max()) if len(values) else (0.0, 1.0)
     if high - low < max(1e-9, high * 1e-6):
         low, high = low * 0.9, high * 1.1 or 1.0
@@ -56,10 +59,12 @@ def summarise(by_task: pd.DataFrame, column: str) -> str:
     values = _values(by_task, column)
     if not len(values):
         return "No task was sampled."
-    say = words.duration if column == "cpu_user_s" else memory_words
+    say = _SAID[column]
     low, middle, high = (say(float(each)) for each in np.percentile(values, [5, 50, 95]))
+    verb, what = ("kept", " cores busy") if column == "cores" else ("needed", "")
     return (
-        f"{words.counted(len(values), 'task')} sampled. Half needed less than {middle}; nine in ten"
+        f"{words.counted(len(values), 'task')} sampled. Half {verb} less than {middle}{what};"
+        f" nine in ten"
         f" between {low} and {high}; the most {say(float(values.max()))}."
     )
 
@@ -76,6 +81,18 @@ def memory_words(count: float | None) -> str:
                 else f"{count / size:,.0f} {unit}"
             )
     return f"{count:.0f} B"
+
+
+def _cores_words(cores: float) -> str:
+    return f"{cores:.3g}"
+
+
+_SAID: Final[dict[str, Callable[[float], str]]] = {
+    "cpu_user_s": words.duration,
+    "cores": _cores_words,
+    "memory_mean_bytes": memory_words,
+    "memory_max_bytes": memory_words,
+}
 
 
 def _values(by_task: pd.DataFrame, column: str) -> np.ndarray:

@@ -102,6 +102,25 @@ def efficiency(used: pd.DataFrame, by: str) -> pd.Series:
     return by_name["cpu_s"] / by_name["lasted_s"]
 
 
+def cores_by_task(used: pd.DataFrame) -> pd.DataFrame:
+    """
+    Return the cores that each task kept busy on average, while its tries ran: column ``cores``.
+
+    Args:
+        used: Of ``intervals``; what is not known of is left out.
+    """
+    known = used[used["cores"].notna()]
+    lasted = frames.seconds(known["end"], known["start"])
+    summed = (
+        pd.DataFrame(
+            {"task_id": known["task_id"], "cpu_s": known["cores"] * lasted, "lasted_s": lasted}
+        )
+        .groupby("task_id")
+        .sum()
+    )
+    return pd.DataFrame({"cores": summed["cpu_s"] / summed["lasted_s"]}).reset_index()
+
+
 def by_task(found: pd.DataFrame, *more: str) -> pd.DataFrame:
     """
     Return the figures of each task: most CPU seconds, mean and most memory of its samples.

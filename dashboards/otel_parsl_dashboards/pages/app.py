@@ -9,13 +9,15 @@ from otel_parsl.cli.status import LABELS
 from otel_parsl.query.errors import NoSuchRun
 from otel_parsl.query.task_states import FAILED, TaskState
 from otel_parsl.query.tasks import select_app_names
-from otel_parsl_dashboards.elements import run_times, waits
+from otel_parsl_dashboards.elements import run_times, task_resources, usage, waits
 from otel_parsl_dashboards.elements.colours import OF_STATE
 from otel_parsl_dashboards.pages.page import Facts, Plot, RunPage, View
 from otel_parsl_dashboards.pages.task_filter import run_times_s
 from otel_parsl_dashboards.pages.task_list import task_list
+from otel_parsl_dashboards.pages.used import located, used
 from otel_parsl_dashboards.shell.environment import number_words, seconds_words, share_words
 
+_SAMPLED = ("tries", "samples")
 _SLOWEST = 10
 _NAMED = 20
 
@@ -142,6 +144,26 @@ def _slowest(view: View, is_it: np.ndarray) -> list[Facts]:
     ]
 
 
+def _cores(view: View) -> pd.DataFrame:
+    name = view.params["name"]
+
+    def of_app() -> pd.DataFrame:
+        found = used(view.snapshot)
+        return usage.cores_by_task(found[found["app"] == name])
+
+    return view.snapshot.once(("cores", name), of_app)
+
+
+def _memory(view: View) -> pd.DataFrame:
+    name = view.params["name"]
+
+    def of_app() -> pd.DataFrame:
+        found = located(view.snapshot)
+        return usage.by_task(found[found["app"] == name])
+
+    return view.snapshot.once(("memory", name), of_app)
+
+
 def _tries(view: View) -> pd.DataFrame:
     name, tries = view.params["name"], view.snapshot.tries
     return view.snapshot.once(
@@ -173,6 +195,28 @@ PAGE = RunPage(
             draw=lambda view: waits.wait_histogram(_tries(view)),
             summarise=lambda view: waits.summarise(_tries(view)),
             height=290,
+        ),
+        Plot(
+            key="cores",
+            title="CPU efficiency of tasks",
+            help="The CPU seconds of each task, in its code and in the kernel, children included,"
+            " over the seconds that its tries ran, as far as they were sampled: 1 is a core kept"
+            " busy, and much less is a task that waits. Tasks that were not sampled are left out;"
+            " Parsl's own hub needs two samples of a try.",
+            draw=lambda view: task_resources.task_histogram(_cores(view), "cores"),
+            summarise=lambda view: task_resources.summarise(_cores(view), "cores"),
+            needs=_SAMPLED,
+            height=230,
+        ),
+        Plot(
+            key="memory-peak",
+            title="Peak memory of tasks",
+            help="The most resident memory that any sample of a task says, children included. A"
+            " peak between two samples is not seen, and tasks that were not sampled are left out.",
+            draw=lambda view: task_resources.task_histogram(_memory(view), "memory_max_bytes"),
+            summarise=lambda view: task_resources.summarise(_memory(view), "memory_max_bytes"),
+            needs=_SAMPLED,
+            height=230,
         ),
     ),
 )

@@ -16,6 +16,7 @@ import pandas as pd
 
 from otel_parsl_dashboards.data.snapshot import Snapshot
 from otel_parsl_dashboards.data.source import Source
+from otel_parsl_dashboards.data.trace_url import TraceUrl
 from otel_parsl_dashboards.elements.colours import app_colours
 from otel_parsl_dashboards.elements.span import Span
 
@@ -42,6 +43,8 @@ class View(NamedTuple):
     """None for the whole run."""
     source: Source
     """The database, for what frames do not hold: ``with view.source.read() as connection``."""
+    trace_url: TraceUrl | None = None
+    """Where traces are seen, if anywhere."""
 
     @property
     def colours(self) -> dict[str, str]:

@@ -23,6 +23,7 @@ from otel_parsl_dashboards.elements.task_resources import memory_words
 from otel_parsl_dashboards.pages.memory_asked import asked_tries, memory_facts
 from otel_parsl_dashboards.pages.page import Facts, Plot, RunPage, View
 from otel_parsl_dashboards.pages.task_filter import nodes as node_names
+from otel_parsl_dashboards.pages.used import located, used
 from otel_parsl_dashboards.shell.environment import number_words, share_words, time_words
 
 _NEEDS = ("tries", "nodes", "samples")
@@ -94,18 +95,7 @@ def _chosen_by_task(view: View) -> pd.DataFrame:
 
 
 def _used(view: View) -> pd.DataFrame:
-    """Return what tries used from sample to sample, of the whole run."""
-    snapshot = view.snapshot
-    found: pd.DataFrame = snapshot.once(
-        "usage",
-        lambda: usage.intervals(
-            snapshot.samples,
-            snapshot.tries,
-            until=snapshot.until,
-            counts_from_try=snapshot.run.is_ours,
-        ),
-    )
-    return found
+    return used(view.snapshot)
 
 
 def _used_within(view: View) -> pd.DataFrame:
@@ -125,12 +115,12 @@ def _samples(view: View) -> pd.DataFrame:
     snapshot = view.snapshot
 
     def found() -> pd.DataFrame:
-        located = snapshot.once("located", lambda: usage.located(snapshot.samples, snapshot.tries))
+        samples = located(snapshot)
         window = view.window
         if window is None:
-            return located
-        time = located["time"].to_numpy()
-        return located[(time >= window.start) & (time <= window.end)]
+            return samples
+        time = samples["time"].to_numpy()
+        return samples[(time >= window.start) & (time <= window.end)]
 
     result: pd.DataFrame = snapshot.once(("located", view.window), found)
     return result

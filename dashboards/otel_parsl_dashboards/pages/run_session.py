@@ -194,7 +194,10 @@ class RunSession(Session):
         return page_facts(self._page, view, self._root)
 
     def _view(self, snapshot: Snapshot) -> View:
-        return View(snapshot, self._params, self._query, self._window, self._library.source)
+        library = self._library
+        return View(
+            snapshot, self._params, self._query, self._window, library.source, library.trace_url
+        )
 
     def _put_time(self, snapshot: Snapshot, *, is_first: bool = False) -> None:
         """Have the time axis reach the end of what is known, unless its reader has moved it."""

@@ -10,6 +10,7 @@ from sqlalchemy import Connection
 from otel_parsl.cli import words
 from otel_parsl.cli.log_tail import tail
 from otel_parsl.cli.status import LABELS
+from otel_parsl.cli.traces import trace_of_task
 from otel_parsl.query.errors import NoSuchRun
 from otel_parsl.query.liveness import with_outcome
 from otel_parsl.query.runs import Run
@@ -79,6 +80,7 @@ def _facts(view: View) -> Facts:
     return {
         "title": f"task {task_id} · {standing.run.name or 'run'}",
         "task": _task(task, state, run, until),
+        "trace_url": _trace_url(view, task_id),
         "phases": [
             (name, OF_PHASE[name])
             for name in PHASES
@@ -94,6 +96,13 @@ def _facts(view: View) -> Facts:
         "is_sampled": bool(len(_samples(view))),
         "is_sample_read": view.snapshot.has("samples"),
     }
+
+
+def _trace_url(view: View, task_id: int) -> str | None:
+    place = trace_of_task(view.snapshot.run, task_id)
+    if view.trace_url is None or place is None:
+        return None
+    return view.trace_url.of(place)
 
 
 def _task(task: TaskFacts, state: TaskState, run: Run, until: datetime.datetime | None) -> Facts:
