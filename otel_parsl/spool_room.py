@@ -16,6 +16,8 @@ from otel_parsl.spool import Place, bytes_behind
 
 MAX_MIB = 2048
 """The bound by default."""
+MAX_AGE_S = 30 * 86400.0
+"""How old what destinations lack may become before it is dropped."""
 _MEASURE_S = 1.0
 
 

@@ -61,8 +61,13 @@ class Janitor:
         self._lines = lines
         self._max_age_s = max_age_s
 
-    def tidy(self) -> None:
-        """Remove what can go."""
+    def tidy(self, *, is_over: bool = False) -> None:
+        """
+        Remove what can go.
+
+        Args:
+            is_over: Whether nothing is appended any more, so that the newest segments age too.
+        """
         kept = []
         for segment in self._spool.finished(self._streams):
             if self._laggards(segment):
@@ -75,6 +80,9 @@ class Janitor:
                 self._drop(segment, "is too old")
             elif self._spool.is_tight() and len(self._laggards(segment)) < len(self._lines):
                 self._drop(segment, "is needed for others")
+        for segment in self._spool.newest(self._streams) if is_over else ():
+            if expired(segment, max_age_s=self._max_age_s):
+                self._drop(segment, "is too old")
 
     def _measure(self) -> None:
         slowest: dict[str, Place] = {}

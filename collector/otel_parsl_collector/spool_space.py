@@ -51,13 +51,25 @@ class SpoolSpace:
 
     def finished(self, streams: Iterable[str]) -> list[Segment]:
         """Return the segments that nothing is appended to any more, the oldest first."""
-        found = []
-        for stream in streams:
-            for number in segments(self.path, stream)[:-1]:
-                path = segment_path(self.path, stream, number)
-                status = path.stat()
-                found.append(Segment(stream, number, path, status.st_size, status.st_mtime))
+        found = [
+            self._segment(stream, number)
+            for stream in streams
+            for number in segments(self.path, stream)[:-1]
+        ]
         return sorted(found, key=lambda segment: (segment.modified_at, segment.number))
+
+    def newest(self, streams: Iterable[str]) -> list[Segment]:
+        """Return the last segment of each stream, which may still be appended to."""
+        return [
+            self._segment(stream, number)
+            for stream in streams
+            for number in segments(self.path, stream)[-1:]
+        ]
+
+    def _segment(self, stream: str, number: int) -> Segment:
+        path = segment_path(self.path, stream, number)
+        status = path.stat()
+        return Segment(stream, number, path, status.st_size, status.st_mtime)
 
     def remove(self, segment: Segment) -> None:
         """Remove a segment that nobody needs."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from otel_parsl import rendezvous
 from otel_parsl.cli.exit_codes import AT_WORK, TROUBLE, WELL
 from otel_parsl.leftovers import undelivered
 from otel_parsl.submit.embedded import start_agent
@@ -31,9 +32,8 @@ def run(arguments: argparse.Namespace) -> int:
         print(f"{run_dir}: nothing is left")
     for directory in directories:
         print(f"{directory.parent.name}: delivering what is left in {directory}", flush=True)
-    agents = [start_agent(directory) for directory in directories]
-    for agent in agents:
-        agent.wait()
+        start_agent(directory).wait()
+        _say_dropped(directory)
     after = undelivered(run_dir)
     left = set(after.abandoned) & set(directories)
     taken_over = set(after.served) & set(directories)
@@ -48,3 +48,13 @@ def run(arguments: argparse.Namespace) -> int:
     if left:
         return TROUBLE
     return AT_WORK if served or taken_over else WELL
+
+
+def _say_dropped(directory: Path) -> None:
+    status = rendezvous.read(directory, rendezvous.STATUS) or {}
+    for destination in status.get("destinations", ()):
+        if destination.get("dropped"):
+            print(
+                f"{directory.parent.name}: {destination['dropped']} items are dropped for"
+                f" {destination['endpoint']}: they were too old, or the spool was full"
+            )

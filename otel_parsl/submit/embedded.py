@@ -6,6 +6,7 @@ import logging
 import os
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -144,6 +145,12 @@ class EmbeddedAgent:
         Returns:
             None when it has, else what is left and why.
         """
+        try:
+            return self._finish(place, timeout_s=timeout_s)
+        finally:
+            reap(self._process)  # it may go on for a minute, and nobody revives it any more
+
+    def _finish(self, place: Place, *, timeout_s: float) -> str | None:
         self.tell(rendezvous.CLOSING, {"place": place})
         deadline = time.monotonic() + timeout_s
         status: Any = None
@@ -213,15 +220,21 @@ def _say_lost(status: Any, directory: Path) -> None:
     for destination in status["destinations"]:
         if destination.get("dropped"):
             logger.error(
-                "monitoring: %d items are dropped for %s, which was away: the spool was full",
+                "monitoring: %d items are dropped for %s, which was away: the spool was full, or"
+                " they were too old",
                 destination["dropped"],
                 destination["endpoint"],
             )
 
 
-def start_agent(directory: Path) -> subprocess.Popen[bytes]:
+def reap(process: subprocess.Popen[bytes]) -> None:
+    """Take note of a process's end, whenever that is, so that it leaves no zombie."""
+    threading.Thread(target=process.wait, name="otel-parsl-reaper", daemon=True).start()
+
+
+def start_agent(directory: Path, *others: Path) -> subprocess.Popen[bytes]:
     """
-    Start the agent of a spool.
+    Start the agent of a spool; when that is done it goes on with others, one after another.
 
     It is a plain subprocess, so a script needs no main guard, and in a session of its own, so that
     Ctrl-C does not reach it.
@@ -231,7 +244,7 @@ def start_agent(directory: Path) -> subprocess.Popen[bytes]:
     environment["PYTHONPATH"] = os.pathsep.join(paths)
     with open(directory / rendezvous.OUTPUT, "ab") as output:
         return subprocess.Popen(
-            [sys.executable, "-m", "otel_parsl_collector.agent", str(directory)],
+            [sys.executable, "-m", "otel_parsl_collector.agent", *map(str, (directory, *others))],
             cwd=directory,
             env=environment,
             stdin=subprocess.DEVNULL,

@@ -30,7 +30,7 @@ from otel_parsl.process_metrics import began_ns, iso_time
 from otel_parsl.propagation import baggage_at_load, current_span, propagators, span_at_load
 from otel_parsl.submit.dashboard_process import DashboardProcess
 from otel_parsl.submit.drain import FLUSH_S, Drain
-from otel_parsl.submit.embedded import EmbeddedAgent, start_agent
+from otel_parsl.submit.embedded import EmbeddedAgent, reap, start_agent
 from otel_parsl.submit.executor_watch import ExecutorWatch
 from otel_parsl.submit.message_queue import MessageQueue
 from otel_parsl.submit.transport import Network, OtlpReceiver, Transport
@@ -134,9 +134,12 @@ class MonitoredRun:
         self._agent = EmbeddedAgent(self._directory)
         self._transport.start(self._agent)
         self._dashboard = self._start_dashboard() if settings.has_dashboard else None
-        for directory in leftovers:
-            logger.info("an earlier run left telemetry in %s: an agent delivers it now", directory)
-            start_agent(directory)
+        if leftovers:
+            logger.info(
+                "earlier runs left telemetry in %s: an agent delivers it now, one after another",
+                ", ".join(map(str, leftovers)),
+            )
+            reap(start_agent(*leftovers))
         self._thread = threading.Thread(target=self._serve, name="otel-parsl-drain", daemon=True)
         self._thread.start()
         atexit.register(self._close_uncleaned)

@@ -1,4 +1,6 @@
-"""Start the agent of a run: ``python -m otel_parsl_collector.agent DIRECTORY``."""
+"""
+Start the agents of runs, one after another: ``python -m otel_parsl_collector.agent DIRECTORY…``.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +9,8 @@ import os
 import pickle
 import signal
 import sys
+import traceback
+from collections.abc import Sequence
 from pathlib import Path
 
 from otel_parsl import rendezvous
@@ -20,16 +24,42 @@ _OURS = ("otel_parsl", "otel_parsl_collector")
 
 
 def main() -> None:
-    """Run the agent of the directory given on the command line."""
-    directory = Path(sys.argv[1])
+    """Run the agent of the first directory given on the command line, then those of the others."""
+    directory, *others = map(Path, sys.argv[1:])
+    try:
+        _serve(directory)
+    except Exception:
+        if not others:
+            raise
+        traceback.print_exc()
+    _go_on(others)
+
+
+def _go_on(directories: Sequence[Path]) -> None:
+    """Become the agent of the next: a new program, that nothing of this one takes memory in."""
+    for number, directory in enumerate(directories):
+        try:
+            os.chdir(directory)
+            output = os.open(directory / rendezvous.OUTPUT, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+        except OSError:
+            continue  # somebody has thrown the run away
+        for stream in (sys.stdout, sys.stderr):
+            stream.flush()
+            os.dup2(output, stream.fileno())
+        left = [str(path) for path in directories[number:]]
+        os.execv(sys.executable, [sys.executable, "-m", "otel_parsl_collector.agent", *left])
+
+
+def _serve(directory: Path) -> None:
     lock = lock_spool(directory)
     if lock is None:
         return  # another agent serves this run
-    os.nice(NICE)
+    os.setpriority(os.PRIO_PROCESS, 0, max(NICE, os.getpriority(os.PRIO_PROCESS, 0)))
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     settings = rendezvous.read(directory, rendezvous.SETTINGS)
     _log(directory, is_debugged=bool(settings.get("debug")))
     Agent(directory).run()
+    lock.close()
 
 
 def _log(directory: Path, *, is_debugged: bool) -> None:

@@ -18,7 +18,7 @@ from otel_parsl import rendezvous
 from otel_parsl.rendezvous import SUBMIT
 from otel_parsl.seldom import Seldom
 from otel_parsl.spool import Place, SpoolWriter
-from otel_parsl.spool_room import MAX_MIB
+from otel_parsl.spool_room import MAX_AGE_S, MAX_MIB
 from otel_parsl.submit_process import is_alive, may_be_alive
 from otel_parsl_collector.agent.derivation import Derivation
 from otel_parsl_collector.agent.forwarder import Forwarder
@@ -75,6 +75,7 @@ class Agent:
             directory,
             (self._store.carrier, self._derivation.carrier, *self._carriers),
             max_bytes=self._settings.get("spool_max_bytes", MAX_MIB << 20),
+            max_age_s=self._settings.get("spool_max_age_s", MAX_AGE_S),
         )
         self._inlets = Inlets(directory, self._run, self._spool)
         self._forwarders = [
@@ -238,7 +239,7 @@ class Agent:
             self._have_managers_ended = True
 
     def _tidy(self, *, is_over: bool) -> None:
-        self._spool.tidy()
+        self._spool.tidy(is_over=is_over)
         if is_over and self._is_due("torn", TORN_S):
             self._spool.pass_torn([pump.places for pump in self._pumps()])
 

@@ -8,7 +8,6 @@ the store has not is never dropped here.
 from __future__ import annotations
 
 import logging
-import math
 import sys
 import time
 from collections import Counter
@@ -79,27 +78,35 @@ class RunSpool:
         directory: Where it is.
         carriers: Who carries from it.
         max_bytes: How much may wait in it.
+        max_age_s: How old what only destinations lack may become.
     """
 
-    def __init__(self, directory: Path, carriers: Iterable[Carrier], *, max_bytes: int) -> None:
+    def __init__(
+        self, directory: Path, carriers: Iterable[Carrier], *, max_bytes: int, max_age_s: float
+    ) -> None:
         self._directory = directory
         self.space = SpoolSpace(directory, max_bytes=max_bytes)
-        self._janitor = Janitor(self.space, STREAMS, tuple(carriers), max_age_s=math.inf)
+        self._janitor = Janitor(self.space, STREAMS, tuple(carriers), max_age_s=max_age_s)
         self._trouble = Seldom(logger, logging.WARNING)
         self._writers = {stream: self._writer(stream) for stream in STREAMS}
         self.received = PatientWriter(self._writers[AGENT])
         """Takes what arrives and cannot be asked for again."""
         self._synced_at = time.monotonic()
 
-    def tidy(self) -> None:
-        """Write what waits in memory, and remove what can go."""
+    def tidy(self, *, is_over: bool = False) -> None:
+        """
+        Write what waits in memory, and remove what can go.
+
+        Args:
+            is_over: Whether the run has ended, and nothing of it comes any more.
+        """
         if self.received.waiting:
             self.received.append()
         try:
             if time.monotonic() - self._synced_at > SYNC_S:
                 self._synced_at = time.monotonic()
                 self._writers[AGENT].sync()
-            self._janitor.tidy()
+            self._janitor.tidy(is_over=is_over)
         except OSError as error:
             self._trouble.say("the spool cannot be tidied: %s", error)
 
