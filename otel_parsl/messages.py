@@ -82,6 +82,8 @@ _BLOCK_DESCRIBED, _EXECUTOR_CHANGED, _TRY_LOST = (
         semconv.EVENT_TRY_LOST,
     )
 )
+_UNTRACED = wire.sized(semconv.EVENT_EXECUTOR_UNTRACED.encode())
+_UNTRACED_WHY = Key(semconv.EXECUTOR_UNTRACED)
 _EXECUTOR_STATE = Key(semconv.EXECUTOR_STATE)
 _EXECUTOR_MESSAGE = Key(semconv.EXECUTOR_MESSAGE)
 _SEVERITY = {"failed": 17, "dep_fail": 17, "fail_retryable": 13}
@@ -229,6 +231,14 @@ class RunEvents:
         of_run = span_id(self._run, "run")
         return wire.log_record(
             _EXECUTOR_CHANGED, time_ns, time_ns, self._run, of_run, attributes, severity=17
+        )
+
+    def untraced(self, label: str, why: str, time_ns: int) -> bytes:
+        """Return the event that an executor's workers cannot trace."""
+        attributes = [self._next(), _EXECUTOR.text(label), _UNTRACED_WHY.text(why)]
+        of_run = span_id(self._run, "run")
+        return wire.log_record(
+            _UNTRACED, time_ns, time_ns, self._run, of_run, attributes, severity=13
         )
 
     def try_lost(

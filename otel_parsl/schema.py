@@ -335,8 +335,10 @@ otel_executor = Table(
     _text("message"),
     _ns("sequence", nullable=False),
     _ns("changed_ns", nullable=False),
+    _text("untraced"),
     PrimaryKeyConstraint("run_id", "executor_label"),
-    comment="Executors that are lost (their interchange is gone) or failed (Parsl gave them up).",
+    comment="Executors that are lost (their interchange is gone), failed (Parsl gave them up), or"
+    " else untraced (their workers cannot trace, for the reason in that column).",
     info={"since": 2},
 )
 

@@ -77,6 +77,9 @@ class Run(Protocol):
             is_told: Whether a worker has told it already.
         """
 
+    def untraced(self, label: str, why: str) -> None:
+        """Take why an executor's workers cannot trace: it is seen from the submit side only."""
+
     def listen(self, label: str, socket: dict[str, Any]) -> int:
         """Listen for an executor's interchange and return the port."""
 
@@ -193,7 +196,7 @@ def _htex_submit(executor: HighThroughputExecutor, run: Run) -> Submit:
     original = executor.submit
     monitors = bool(executor.monitor_resources())
     label = executor.label
-    tracing = Tracing(label)
+    tracing = Tracing(label, run.untraced)
     addresses = set(executor.all_addresses)
     if executor.address is None:
         addresses |= set(local_addresses())
@@ -292,7 +295,7 @@ def _wrapping_submit(executor: ParslExecutor, run: Run) -> Submit:
     original = executor.submit
     monitors = bool(executor.monitor_resources())
     label = executor.label
-    tracing = Tracing(label)
+    tracing = Tracing(label, run.untraced)
     context = run.run_context(label, Network(False, False, ()))
 
     def submit(

@@ -244,6 +244,11 @@ EXECUTOR_STATE = _term(
     "lost (its interchange is gone) or failed (Parsl has given it up)",
 )
 EXECUTOR_MESSAGE = _term("attribute", "parsl.executor.message", "why, in words")
+EXECUTOR_UNTRACED = _term(
+    "attribute",
+    "parsl.executor.untraced_reason",
+    "why an executor's workers cannot trace, so that it is seen from the submit side only",
+)
 
 # Exceptions, by the conventions.
 ERROR_TYPE = _term("attribute", "error.type", "the exception's class", source=_OTEL)
@@ -274,6 +279,11 @@ EVENT_BLOCK_DESCRIBED = _term(
 )
 EVENT_EXECUTOR_STATE = _term(
     "event", "parsl.executor.state_changed", "an executor is lost, or was given up"
+)
+EVENT_EXECUTOR_UNTRACED = _term(
+    "event",
+    "parsl.executor.untraced",
+    "an executor's workers cannot trace: its tries are seen from the submit side only",
 )
 EVENT_TRY_LOST = _term(
     "event", "parsl.try.lost", "a try cannot come back, and Parsl will not say so"

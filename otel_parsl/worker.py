@@ -235,13 +235,24 @@ def execute_task(buffer: bytes, context: tuple[Any, ...], which: tuple[Any, ...]
     """
     from parsl.executors.execute_task import execute_task as run
 
+    return _traced(*_contexts(context, which), lambda: run(buffer))
+
+
+def _contexts(context: tuple[Any, ...], which: tuple[Any, ...]) -> tuple[RunContext, TryContext]:
+    """
+    Return what a submit side sent, which may be of another version.
+
+    Raises:
+        ImportError: It cannot be read.
+    """
     try:
-        of_run = RunContext(*context[: len(RunContext._fields)])
-        of_try = TryContext(*which[: len(TryContext._fields)])
+        return (
+            RunContext(*context[: len(RunContext._fields)]),
+            TryContext(*which[: len(TryContext._fields)]),
+        )
     except TypeError as error:
         message = f"otel_parsl {__version__} cannot read what the submit side sent: {error}"
         raise ImportError(message, name="otel_parsl.worker") from error
-    return _traced(of_run, of_try, lambda: run(buffer))
 
 
 class TracedFunction:
@@ -251,12 +262,14 @@ class TracedFunction:
         self, function: Callable[..., Any], context: RunContext, which: TryContext
     ) -> None:
         self._function = function
-        self._context = context
-        self._which = which
+        # Plain, since a worker of another version has other fields.
+        self._context = tuple(context)
+        self._which = tuple(which)
         self.__name__ = which.app
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        return _traced(self._context, self._which, lambda: self._function(*args, **kwargs))
+        contexts = _contexts(self._context, self._which)
+        return _traced(*contexts, lambda: self._function(*args, **kwargs))
 
 
 def call_here(

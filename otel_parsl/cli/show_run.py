@@ -51,6 +51,7 @@ def _facts(status: Status) -> dict[str, object]:
         "trace_scope": trace_scope(status.run) if trace else None,
         "blocks": status.blocks,
         "executors": status.executors,
+        "untraced_executors": status.untraced,
     }
 
 
@@ -77,7 +78,7 @@ def _lines(status: Status) -> list[str]:
         lines.append(f"  {'':<12}{search_words(run, status.tasks.total())}")
     if status.blocks:
         lines += ["", *_block_lines(status)]
-    if status.executors:
+    if status.executors or status.untraced:
         lines += ["", *executor_lines(status)]
     return lines
 

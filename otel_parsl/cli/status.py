@@ -22,9 +22,11 @@ from otel_parsl.query.task_states import FAILED, LEFT_OPEN, OPEN, TaskState
 from otel_parsl.query.workers import (
     Block,
     DeadExecutor,
+    UntracedExecutor,
     Workers,
     select_blocks,
     select_dead_executors,
+    select_untraced_executors,
     select_workers,
 )
 
@@ -62,6 +64,7 @@ class Status(NamedTuple):
     workers: Workers
     blocks: list[Block]
     executors: list[DeadExecutor]
+    untraced: list[UntracedExecutor]
     now: datetime.datetime
 
     @property
@@ -130,9 +133,20 @@ def read_status(database_url: str | None, which: str) -> Status:
             until = liveness.last_sign_at or found.began_at
         blocks = select_blocks(connection, found)
         executors = select_dead_executors(connection, found)
+        untraced = select_untraced_executors(connection, found)
     elapsed_s = max((until - found.began_at).total_seconds(), 0.0)
     return Status(
-        found, liveness, counts, pace, time_left, elapsed_s, workers, blocks, executors, now
+        found,
+        liveness,
+        counts,
+        pace,
+        time_left,
+        elapsed_s,
+        workers,
+        blocks,
+        executors,
+        untraced,
+        now,
     )
 
 
@@ -160,6 +174,7 @@ def _facts(status: Status) -> dict[str, Any]:
         "workers": status.workers,
         "blocks": status.blocks,
         "executors": status.executors,
+        "untraced_executors": status.untraced,
     }
 
 
@@ -293,12 +308,18 @@ def _time_left_words(time_left: TimeLeft | None) -> str:
 
 
 def executor_lines(status: Status) -> list[str]:
-    """Return a line for each executor that runs nothing any more."""
-    return [
+    """Return a line for each executor that runs nothing any more, or is not seen whole."""
+    lines = [
         f"  executor    {words.visible(dead.executor)}: {paint(dead.state, 'red')},"
         f" {_DEAD[dead.state]}"
         for dead in status.executors
     ]
+    lines += (
+        f"  executor    {words.visible(each.executor)}: seen from the submit side only, its workers"
+        f" cannot import otel_parsl ({words.visible(each.why)})"
+        for each in status.untraced
+    )
+    return lines
 
 
 def block_status(block: Block, status: Status) -> str:

@@ -68,11 +68,35 @@ def select_dead_executors(connection: Connection, run: Run) -> list[DeadExecutor
     if not run.is_ours or not is_there(connection, otel_executor):
         return []
     table = otel_executor.c
-    query = select(otel_executor).where(table.run_id == run.run_id).order_by(table.executor_label)
+    query = (
+        select(otel_executor)
+        .where(table.run_id == run.run_id, table.state.in_(("lost", "failed")))
+        .order_by(table.executor_label)
+    )
     return [
         DeadExecutor(row.executor_label, row.state, row.message, utc_from_ns(row.changed_ns))
         for row in connection.execute(query)
     ]
+
+
+class UntracedExecutor(NamedTuple):
+    """An executor that is seen from the submit side only."""
+
+    executor: str
+    why: str
+
+
+def select_untraced_executors(connection: Connection, run: Run) -> list[UntracedExecutor]:
+    """Return the executors whose workers cannot trace."""
+    table = otel_executor.c
+    if not run.is_ours or not is_there(connection, otel_executor):
+        return []
+    query = (
+        select(table.executor_label, table.untraced)
+        .where(table.run_id == run.run_id, table.untraced.is_not(None))
+        .order_by(table.executor_label)
+    )
+    return [UntracedExecutor(*row) for row in connection.execute(query)]
 
 
 def select_workers(connection: Connection, run: Run) -> Workers:

@@ -67,6 +67,7 @@ class Drain:
     ) -> None:
         self._messages: deque[tuple[int, Any, str | None]] = deque()
         self._blobs: deque[bytes] = deque()
+        self._untraced: deque[tuple[int, str, str]] = deque()
         self._submitted: dict[tuple[int, int], list[bytes]] = {}
         self._failed: dict[tuple[int, int], tuple[Any, bool]] = {}
         self._scope = scope
@@ -149,6 +150,10 @@ class Drain:
         """Take with what a try failed, before Parsl says that it did."""
         self._failed[task_id, try_id] = error, is_told
 
+    def untraced(self, label: str, why: str) -> None:
+        """Take why an executor's workers cannot trace; called by its thread."""
+        self._untraced.append((time.time_ns(), label, why))
+
     def flush(self) -> None:
         """Spool all that was put so far; safe to call from any thread."""
         with self._lock:
@@ -193,6 +198,9 @@ class Drain:
             return []
         records: list[bytes] = []
         metrics: list[bytes] = []
+        while self._untraced:
+            time_ns, label, why = self._untraced.popleft()
+            records.append(self._events.untraced(label, why, time_ns // 1000 * 1000))
         while self._messages:
             observed_ns, message, caller = self._messages.popleft()
             called = () if caller is None else (_CALLER.text(caller),)

@@ -228,6 +228,10 @@ class MonitoredRun:
         """Take with what a try failed."""
         self._drain.failed(task_id, try_id, error, is_told=is_told)
 
+    def untraced(self, label: str, why: str) -> None:
+        """Take why an executor's workers cannot trace: it is seen from the submit side only."""
+        self._drain.untraced(label, why)
+
     def listen(self, label: str, socket: dict[str, Any]) -> int:
         """Have the agent listen for an executor's interchange and return the port."""
         return self._agent.listen(label, socket, timeout_s=_LISTEN_TIMEOUT_S)

@@ -9,6 +9,7 @@ runs the try all the same.
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any
@@ -32,10 +33,13 @@ class Tracing:
 
     Args:
         label: The executor.
+        untraced: Takes the executor and why its workers cannot trace, once.
     """
 
-    def __init__(self, label: str) -> None:
+    def __init__(self, label: str, untraced: Callable[[str, str], None]) -> None:
         self._label = label
+        self._untraced = untraced
+        self._lock = threading.Lock()
         self.is_possible = True
 
     def settle(
@@ -61,21 +65,22 @@ class Tracing:
         def settle(done: Future[Any]) -> None:
             nonlocal is_traced
             error = done.exception()
-            if error is None:
-                result = done.result()
-                if is_traced:
-                    result = carrier.delivered(result)
-                if isinstance(result, RemoteExceptionWrapper):
-                    failed(result, is_told=is_traced)
-                outer.set_result(result)
-            elif is_traced and _lacks_us(error):
-                self._give_up(error)
+            result = None if error is not None else done.result()
+            lacking = _lack_of_us(error, result) if is_traced else None
+            if lacking is not None:
+                self._give_up(lacking)
                 is_traced = False
                 try:
                     run_untraced().add_done_callback(settle)
                 except Exception as again:  # noqa: BLE001 - whatever the executor raises is the task's failure
                     failed(again, is_told=False)
                     outer.set_exception(again)
+            elif error is None:
+                if is_traced:
+                    result = carrier.delivered(result)
+                if isinstance(result, RemoteExceptionWrapper):
+                    failed(result, is_told=is_traced)
+                outer.set_result(result)
             else:
                 failed(error, is_told=False)
                 outer.set_exception(error)
@@ -83,15 +88,31 @@ class Tracing:
         inner.add_done_callback(settle)
 
     def _give_up(self, error: BaseException) -> None:
-        if self.is_possible:
-            self.is_possible = False
+        with self._lock:
+            was_possible, self.is_possible = self.is_possible, False
+        if was_possible:
             logger.warning(
                 "executor %s: its workers cannot import otel_parsl (%s), so what its tasks do"
                 " there is not recorded. In the workers' environment run: pip install otel-parsl",
                 self._label,
                 error,
             )
+            self._untraced(self._label, str(error))
 
 
-def _lacks_us(error: BaseException) -> bool:
-    return isinstance(error, ImportError) and (error.name or "").startswith("otel_parsl")
+def _lack_of_us(error: BaseException | None, result: Any) -> ImportError | None:
+    """
+    Return why a worker could not begin to trace, in whatever form its executor hands that over.
+
+    What a traced try raised or returned comes carried, so nothing of the user's is looked at.
+    """
+    if error is None and isinstance(result, RemoteExceptionWrapper):
+        try:
+            error = result.get_exception()
+        except Exception as unreadable:  # noqa: BLE001 - whatever its class raises when it is read
+            logger.debug("a failure could not be read: %r", unreadable)
+    while error is not None:
+        if isinstance(error, ImportError) and (error.name or "").startswith("otel_parsl"):
+            return error
+        error = error.__cause__
+    return None

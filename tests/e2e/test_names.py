@@ -77,6 +77,8 @@ CONDITIONAL = {
     semconv.EVENT_TRY_LOST: "where an executor is lost or given up",
     semconv.TRANSPORT_ERROR: "where a worker cannot reach the agent directly",
     semconv.TRANSPORT_FAILURES: "where a worker cannot reach the agent directly",
+    semconv.EXECUTOR_UNTRACED: "where an executor's workers lack otel_parsl",
+    semconv.EVENT_EXECUTOR_UNTRACED: "where an executor's workers lack otel_parsl",
     semconv.EVENT_AGENT_UNREACHED: "where a worker cannot reach the agent directly",
     semconv.OUTCOME: "on spans always, on the end of a run that was lost or unfinished",
 }

@@ -34,6 +34,7 @@ _NEEDED: Mapping[str, Mapping[str, type]] = {
     names.EVENT_BLOCK_DESCRIBED: _BLOCK,
     names.EVENT_RUN_STARTED: _OF_RUN,
     names.EVENT_EXECUTOR_STATE: _OF_RUN,
+    names.EVENT_EXECUTOR_UNTRACED: _OF_RUN,
     names.EVENT_RUN_ENDED: _OF_RUN,
     names.EVENT_MANAGERS_ENDED: {},
 }

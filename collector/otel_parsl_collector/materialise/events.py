@@ -18,6 +18,7 @@ from otel_parsl_collector.materialise.facts import (
     RunState,
     TaskBorn,
     TaskState,
+    UntracedExecutor,
 )
 
 
@@ -129,6 +130,18 @@ def _executor_state(time_ns: int, found: Attributes, run_id: str, facts: Facts) 
     )
 
 
+def _untraced(time_ns: int, found: Attributes, run_id: str, facts: Facts) -> None:
+    facts.untraced.append(
+        UntracedExecutor(
+            found[names.SEQUENCE],
+            time_ns,
+            run_id,
+            found[names.EXECUTOR_LABEL],
+            found[names.EXECUTOR_UNTRACED],
+        )
+    )
+
+
 def _try_lost(time_ns: int, found: Attributes, run_id: str, facts: Facts) -> None:
     facts.lost.append(
         LostTry(
@@ -190,6 +203,7 @@ READERS: dict[str, Callable[[int, Attributes, str, Facts], None]] = {
     names.EVENT_BLOCK_STATUS: block_status,
     names.EVENT_BLOCK_DESCRIBED: partial(block_status, is_parsls=False),
     names.EVENT_EXECUTOR_STATE: _executor_state,
+    names.EVENT_EXECUTOR_UNTRACED: _untraced,
     names.EVENT_TRY_LOST: _try_lost,
     names.EVENT_TRY_RUNNING: _running,
 }

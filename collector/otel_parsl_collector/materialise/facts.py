@@ -160,6 +160,16 @@ class ExecutorState(NamedTuple):
     message: str | None
 
 
+class UntracedExecutor(NamedTuple):
+    """An executor's workers cannot trace."""
+
+    sequence: int
+    time_ns: int
+    run_id: str
+    executor: str
+    why: str
+
+
 class Clock(NamedTuple):
     """How far a host's clock is ahead of the submit host's, in seconds; None is unknown."""
 
@@ -206,6 +216,7 @@ class Facts:
         self.managers: list[ManagerReport] = []
         self.blocks: list[BlockStatus] = []
         self.executors: list[ExecutorState] = []
+        self.untraced: list[UntracedExecutor] = []
         self.lost: list[LostTry] = []
         self.clocks: dict[tuple[str, str], Clock] = {}
         """By run id and host."""
