@@ -13,7 +13,7 @@ from tests.backends import catalogue
 WIDTH, HEIGHT = 1500, 1150
 _WAIT_MS = 30_000
 
-_IS_DRAWN = """
+IS_DRAWN = """
 () => [...document.querySelectorAll('section.plot')].filter(
     (section) => section.checkVisibility()
 ).every((section) => {
@@ -23,6 +23,7 @@ _IS_DRAWN = """
         (child) => child.model.renderers && child.frame && child.frame.bbox.width > 0);
 })
 """
+"""A function of a page's script: whether every plot that it shows has a figure."""
 
 _RENDERED_PIXELS = """
 (key) => {
@@ -74,7 +75,7 @@ class Tab:
 
     def wait_drawn(self) -> None:
         """Wait until every plot that the page shows has a figure."""
-        self.page.wait_for_function(_IS_DRAWN, timeout=_WAIT_MS)
+        self.page.wait_for_function(IS_DRAWN, timeout=_WAIT_MS)
         # Bokeh paints in the frame after the one in which a view is there.
         self.page.evaluate(
             "() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))"

@@ -11,7 +11,7 @@ import logging
 import threading
 from collections.abc import Mapping
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import panel as pn
@@ -21,6 +21,7 @@ from markupsafe import escape
 from otel_parsl_dashboards.data.library import Library
 from otel_parsl_dashboards.data.resident import Resident
 from otel_parsl_dashboards.data.snapshot import Snapshot
+from otel_parsl_dashboards.figures.copies import packed, unpacked
 from otel_parsl_dashboards.figures.drawn import Drawn, put, take
 from otel_parsl_dashboards.figures.dressing import render
 from otel_parsl_dashboards.pages.page import Facts, Plot, RunPage, View, Window
@@ -32,6 +33,13 @@ from otel_parsl_dashboards.shell.environment import legend, relative_root
 _log = logging.getLogger(__name__)
 _CALM_MS = 120
 """A range that has not moved for so long is where the reader wants it."""
+
+
+class Rendered(NamedTuple):
+    """A figure that pages have copies of, and what it shows."""
+
+    figure: Any
+    drawn: Drawn
 
 
 class RunSession(Session):
@@ -108,25 +116,36 @@ class RunSession(Session):
             self._tell(resident)
 
     def _draw(self, plot: Plot, view: View) -> None:
-        figure = self._rendered(plot, view, self._time if plot.is_timed else None)
-        drawn = take(figure)
+        key = self._key(plot, view)
+        contents = view.snapshot.once(
+            ("packed", *key), lambda: packed(self._rendered(plot, view).figure)
+        )
+        figure = unpacked(contents)
+        if plot.is_timed:
+            figure.x_range = self._time
         self._figures[plot.key] = figure
-        self._drawn[plot.key] = view.snapshot.once(self._key(plot, view), lambda: drawn)
+        self._drawn[plot.key] = self._drawn_of(plot, view)
         self._slots[plot.key].children = [figure]
 
     def _drawn_of(self, plot: Plot, view: View) -> Drawn:
-        """Return what a plot shows, worked out once for all pages that show it."""
-        return view.snapshot.once(
-            self._key(plot, view),
-            lambda: take(self._rendered(plot, view, Range1d() if plot.is_timed else None)),
-        )
+        return self._rendered(plot, view).drawn
+
+    def _rendered(self, plot: Plot, view: View) -> Rendered:
+        """Return a plot's figure, made once for all pages that show it."""
+
+        def make() -> Rendered:
+            figure = render(
+                lambda: plot.draw(view),
+                height=plot.height,
+                time_range=Range1d() if plot.is_timed else None,
+            )
+            return Rendered(figure, take(figure))
+
+        return view.snapshot.once(self._key(plot, view), make)
 
     def _key(self, plot: Plot, view: View) -> tuple[object, ...]:
         window = view.window if plot.follows_window else None
         return ("drawn", self._page.path, plot.key, self._asked(view), window)
-
-    def _rendered(self, plot: Plot, view: View, time_range: Range1d | None) -> Any:
-        return render(lambda: plot.draw(view), height=plot.height, time_range=time_range)
 
     def _tell(self, resident: Resident) -> None:
         """Work out what is to be shown, in the thread that read it."""

@@ -1,0 +1,393 @@
+"""
+How fast the pages are, in a real Chromium, beside what Parsl's own parsl-visualize needs.
+
+    python benchmarks/dashboard.py [--tasks 10000 100000 1000000] [--kinds parsl ours]
+        [--folder DIR] [--parsl-visualize PROGRAM] [--live-pages 50]
+
+Databases are made in DIR, of Parsl's schema alone ("parsl") and of ours, and kept there for the
+next time; at a million tasks they take 2 GB each.
+``opened first``: by a server that has just started, so that the run has to be read.
+``cold``: with an empty browser cache, and ``warm``: again in the same browser; the run is in the
+server's memory then. Medians of some loads; times are the browser's, from when it set out.
+A zoom is timed from the choice of a stretch of time until all that follows it has changed, the
+120 ms included that a choice is waited for to settle.
+CPU is that of the server's process while a run goes on and so many pages show it, all of them in
+the same browser. Parsl's pages load their scripts from other hosts: plotly's comes from
+this machine here, and the rest at once as an error.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psutil
+from simulated_rows import RUN_ID, Store
+from simulated_run import SAMPLE, SimulatedRun, simulate
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from tests.support.chromium import IS_DRAWN, chromium
+from tests.support.dashboard import Dashboard
+
+MACHINE = {1_000: (32, 2), 10_000: (64, 2), 100_000: (512, 16), 1_000_000: (512, 16)}
+"""Workers and nodes by the number of tasks."""
+PARSLS_TASKS = (1_000, 10_000)
+LOADS = 5
+_WAIT_MS = 90_000
+GOALS = {
+    "opened first: counts": {1_000_000: 1.5},
+    "opened first: stream": {1_000_000: 4.0},
+    "opened first: all plots": {},
+    "numbers, cold": dict.fromkeys(MACHINE, 0.3),
+    "numbers, warm": dict.fromkeys(MACHINE, 0.3),
+    "all plots, cold": {10_000: 1.3, 100_000: 1.5, 1_000_000: 2.0},
+    "all plots, warm": {10_000: 0.8, 100_000: 1.0, 1_000_000: 1.5},
+    "server CPU, cold": {},
+    "server CPU, warm": {},
+    "zoom": {1_000_000: 0.3},
+    "tasks filtered": {1_000_000: 0.3},
+    "tasks, last page": {1_000_000: 0.3},
+    "server memory, GB": {1_000_000: 1.0},
+}
+"""In seconds, but for memory."""
+Measured = dict[str, float]
+
+_COUNTED = "(total) => document.querySelector('#states [data-state=total] b')?.innerText === total"
+_DRAWN = f"() => document.querySelector('section.plot') !== null && ({IS_DRAWN})()"
+_STREAM = """
+() => {
+    const slot = document.querySelector('#plot-stream [data-root-id]');
+    return slot && window.Bokeh?.index[slot.dataset.rootId]?.child_views.length > 0;
+}
+"""
+_PARSLS = """
+() => document.readyState === 'complete'
+    && [...document.querySelectorAll('.plotly-graph-div')].length > 0
+    && [...document.querySelectorAll('.plotly-graph-div')].every(
+        (plot) => plot.querySelector('.main-svg'))
+"""
+_PAINT = "performance.getEntriesByName('first-contentful-paint')[0]?.startTime"
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[1])
+    parser.add_argument("--tasks", type=int, nargs="*", default=[10_000, 100_000, 1_000_000])
+    parser.add_argument("--kinds", nargs="*", default=["parsl", "ours"])
+    parser.add_argument("--folder", type=Path, help="keeps the databases")
+    parser.add_argument("--parsl-visualize", help="Parsl's program, in an environment with Flask")
+    parser.add_argument("--live-pages", type=int, default=50, help="0 leaves them out")
+    given = parser.parse_args()
+    with ExitStack() as stack:
+        folder = given.folder or Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        folder.mkdir(parents=True, exist_ok=True)
+        _print_share("before")
+        pages: dict[tuple[int, str], Measured] = {}
+        for tasks in given.tasks:
+            for kind in given.kinds:
+                pages[tasks, kind] = measure(database(folder, tasks, kind), tasks, folder)
+                _print_pages({(tasks, kind): pages[tasks, kind]})
+        if len(pages) > 1:
+            _print_pages(pages)
+        if given.parsl_visualize:
+            _print_beside_parsls(folder, given.parsl_visualize)
+        if given.live_pages:
+            print(
+                f"\n{given.live_pages} pages live on a run of 100,000 tasks (goal: 20 % of a core)"
+            )
+            print("  " + live(folder, given.live_pages))
+        _print_share("after")
+
+
+def database(folder: Path, tasks: int, kind: str) -> Path:
+    """Return a database of a run that has ended, made if it is not there."""
+    path = folder / f"{kind}-{tasks}.db"
+    if not path.exists():
+        began = time.monotonic()
+        run = _run(tasks)
+        new = path.with_suffix(".new")
+        new.unlink(missing_ok=True)
+        store = Store(new, run, began=np.datetime64("2026-11-20T08:00"), is_ours=kind == "ours")
+        store.write(0, run.tasks)
+        store.report(0.0, run.ended + 1)
+        store.end()
+        new.rename(path)
+        print(f"made {path} in {time.monotonic() - began:.0f} s")
+    return path
+
+
+def measure(path: Path, tasks: int, folder: Path) -> Measured:
+    """Return what the pages of a run take, in seconds of the browser."""
+    found: Measured = {}
+    with Dashboard(path, folder / "server.txt") as server, chromium() as browser:
+        root = f"{server.root}/workflow/{RUN_ID}/"
+        with _tab(browser, server) as page:
+            page.goto(root, wait_until="commit", timeout=120_000)
+            found["opened first: counts"] = _when(page, _COUNTED, f"{tasks:,}")
+            found["opened first: stream"] = _when(page, _STREAM)
+            found["opened first: all plots"] = _when(page, _DRAWN)
+            _settled(page)
+        loads: dict[str, list[float]] = {}
+        process = psutil.Process(server.process.pid)
+        for _ in range(LOADS):
+            with _tab(browser, server) as page:
+                for name in ("cold", "warm"):
+                    before = sum(process.cpu_times()[:2])
+                    page.goto(root, wait_until="commit")
+                    loads.setdefault(f"all plots, {name}", []).append(_when(page, _DRAWN))
+                    loads.setdefault(f"numbers, {name}", []).append(page.evaluate(_PAINT) / 1000)
+        with _tab(browser, server) as page:
+            page.goto(root)
+            _when(page, _DRAWN)
+            for turn in range(LOADS):
+                loads.setdefault("zoom", []).append(_zoom(page, 0.2 + turn / 20))
+            for name, query in (
+                ("tasks filtered", "?state=failed"),
+                ("tasks, last page", f"?page={tasks // 50}"),
+            ):
+                for turn in range(LOADS):
+                    page.goto(f"{root}task/{query}{'&app=simulate' if turn % 2 else ''}")
+                    page.wait_for_selector("#shown")
+                    loads.setdefault(name, []).append(page.evaluate(_PAINT) / 1000)
+        found |= {name: statistics.median(times) for name, times in loads.items()}
+        found["server memory, GB"] = _peak_gb(server.process.pid)
+    return found
+
+
+def measure_parsls(program: str, path: Path) -> Measured:
+    """Return what Parsl's own page of a run takes."""
+    port = _free_port()
+    process = subprocess.Popen(
+        [program, f"sqlite:///{path}", "--port", str(port)],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    found: Measured = {}
+    try:
+        with chromium() as browser:
+            url = f"http://127.0.0.1:{port}/workflow/{RUN_ID}/"
+            loads: dict[str, list[float]] = {}
+            for turn in range(LOADS):
+                context = browser.new_context()
+                context.route(lambda address: "127.0.0.1" not in address, _plotly(program))
+                page = context.new_page()
+                for name in ("cold", "warm"):
+                    _goto_once_up(page, url)
+                    drawn = _when(page, _PARSLS)
+                    if turn == 0 and name == "cold":
+                        found["opened first: all plots"] = drawn
+                    loads.setdefault(f"all plots, {name}", []).append(drawn)
+                    loads.setdefault(f"numbers, {name}", []).append(page.evaluate(_PAINT) / 1000)
+                context.close()
+        found |= {name: statistics.median(times) for name, times in loads.items()}
+        found["server memory, GB"] = _peak_gb(process.pid)
+    finally:
+        process.terminate()
+        process.wait()
+    return found
+
+
+def live(folder: Path, pages: int) -> str:
+    """Return what a server uses while a run of 100,000 tasks goes on and pages show it."""
+    tasks, watched_s = 100_000, 30.0
+    workers, nodes = MACHINE[tasks]
+    run = simulate(tasks + 20_000, workers=workers, nodes=nodes, submitted_per_s=100.0)
+    path = folder / "live.db"
+    for each in folder.glob("live.db*"):
+        each.unlink()
+    done_at = float(np.max(run.returned[:tasks]))
+    written_s = 15  # the writing of so many tasks takes about as long
+    began = np.datetime64("now", "us") - np.timedelta64(int((done_at + written_s) * 1e6), "us")
+    store = Store(path, run, began=began, is_ours=True)
+    store.write(0, tasks)
+    store.report(0.0, done_at)
+    with Dashboard(path, folder / "server.txt") as server, chromium() as browser:
+        writer = _Writer(store, run, tasks, began)
+        context = browser.new_context(viewport={"width": 1500, "height": 1150})
+        shown = [context.new_page() for _ in range(pages)]
+        try:
+            writer.start()
+            shown[0].goto(server.address)
+            for page in shown:
+                page.goto(f"{server.root}/workflow/{RUN_ID}/", wait_until="commit")
+                _when(page, _DRAWN)
+            process = psutil.Process(server.process.pid)
+            before, at, rows = process.cpu_times(), time.monotonic(), writer.tasks
+            time.sleep(watched_s)
+            after, elapsed = process.cpu_times(), time.monotonic() - at
+            added = writer.tasks - rows
+            seen = [page.locator("#states [data-state=total] b").inner_text() for page in shown]
+        finally:
+            writer.stop()
+    used = (after.user + after.system - before.user - before.system) / elapsed
+    return (
+        f"{100 * used:.0f} % of a core, {_peak_gb(process.pid):.2f} GB; {added / elapsed:.0f} tasks"
+        f" a second were written, of {writer.tasks:,} the pages showed {min(seen)} to {max(seen)}"
+    )
+
+
+class _Writer(threading.Thread):
+    """Adds what ends to a run that goes on, twice a second."""
+
+    def __init__(self, store: Store, run: SimulatedRun, tasks: int, began: np.datetime64) -> None:
+        super().__init__(daemon=True)
+        self.tasks = tasks
+        self._store, self._began = store, began
+        by_sample = run.returned[: len(run.returned) // SAMPLE * SAMPLE].reshape(-1, SAMPLE)
+        self._ends = np.maximum.accumulate(by_sample.max(axis=1))
+        self._ended = threading.Event()
+
+    def run(self) -> None:
+        """Write until told to end."""
+        before = 0.0
+        while not self._ended.wait(0.5):
+            now = float((np.datetime64("now", "us") - self._began) / np.timedelta64(1, "s"))
+            end = max(int(np.searchsorted(self._ends, now)) * SAMPLE, self.tasks)
+            if end > self.tasks:
+                self._store.write(self.tasks, end)
+            if before:
+                self._store.report(before, now)
+            self.tasks, before = end, now
+
+    def stop(self) -> None:
+        """Have it end, and wait for that."""
+        self._ended.set()
+        self.join()
+
+
+@contextmanager
+def _tab(browser: Any, server: Dashboard) -> Iterator[Any]:
+    """Give a page with an empty cache that may look at the server."""
+    context = browser.new_context(viewport={"width": 1500, "height": 1150})
+    context.set_extra_http_headers({"Authorization": f"token {server.token}"})
+    try:
+        yield context.new_page()
+    finally:
+        context.close()
+
+
+def _when(page: Any, script: str, argument: object = None) -> float:
+    """Wait for something and return the seconds since the browser set out for the page."""
+    timed = f"(argument) => ({script})(argument) && performance.now()"
+    found = page.wait_for_function(timed, arg=argument, polling="raf", timeout=_WAIT_MS)
+    return float(found.json_value()) / 1000
+
+
+def _zoom(page: Any, start: float) -> float:
+    """Choose a stretch of a fiftieth of the run, and return how long until all has followed."""
+    took = page.evaluate(
+        """async (start) => {
+            const time = Bokeh.documents.map((each) => each.get_model_by_name("time"))[0];
+            const [first, last] = [time.reset_start, time.reset_end];
+            const place = first + (last - first) * start;
+            const before = performance.now();
+            otelParsl.range(place, place + (last - first) / 50);
+            const said = document.getElementById("f-window").innerText;
+            while (document.getElementById("f-window").innerText === said)
+                await new Promise(requestAnimationFrame);
+            await new Promise(requestAnimationFrame);
+            return performance.now() - before;
+        }""",
+        start,
+    )
+    return float(took) / 1000
+
+
+def _settled(page: Any) -> None:
+    """Wait until the server has read all of the run."""
+    page.wait_for_function("() => !document.querySelector('#f-notices .notice')", timeout=_WAIT_MS)
+
+
+def _plotly(program: str) -> Callable[[Any], None]:
+    """Return what answers Parsl's page in the place of the hosts that it asks."""
+    found = next(Path(program).parents[1].glob("lib/python*/site-packages/plotly/package_data"))
+
+    def answer(route: Any) -> None:
+        if "plotly" in route.request.url:
+            route.fulfill(path=str(found / "plotly.min.js"), content_type="text/javascript")
+        else:
+            route.abort()
+
+    return answer
+
+
+def _goto_once_up(page: Any, url: str) -> None:
+    deadline = time.monotonic() + 60
+    while True:
+        try:
+            page.goto(url, wait_until="commit", timeout=120_000)
+            return
+        except Exception as error:
+            if "REFUSED" not in str(error) or time.monotonic() > deadline:
+                raise
+            time.sleep(0.2)
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _peak_gb(pid: int) -> float:
+    """Return the most memory that a process has held."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    return int(status.partition("VmHWM:")[2].split()[0]) * 1024 / 1e9
+
+
+def _run(tasks: int) -> SimulatedRun:
+    workers, nodes = MACHINE[tasks]
+    return simulate(tasks, workers=workers, nodes=nodes)
+
+
+def _print_share(when: str) -> None:
+    """Say how much of a core a busy loop gets: far from all of one, other work is in the times."""
+    wall, cpu = time.monotonic(), time.process_time()
+    while time.process_time() - cpu < 0.5:
+        pass
+    share = 0.5 / (time.monotonic() - wall)
+    print(
+        f"{when}: a busy loop gets {100 * share:.0f} % of one of {os.cpu_count()} cores;"
+        f" load {os.getloadavg()[0]:.1f}"
+    )
+
+
+def _print_pages(pages: dict[tuple[int, str], Measured]) -> None:
+    print("\n| seconds | " + " | ".join(f"{tasks:,} {kind}" for tasks, kind in pages) + " | goal |")
+    print("|---|" + "---|" * (len(pages) + 1))
+    for name, goals in GOALS.items():
+        cells = []
+        for (tasks, _), found in pages.items():
+            goal = goals.get(tasks)
+            is_missed = goal is not None and found[name] > goal
+            cells.append(f"**{found[name]:.2f}**" if is_missed else f"{found[name]:.2f}")
+        said = sorted({goals[tasks] for tasks, _ in pages if tasks in goals})
+        print(f"| {name} | {' | '.join(cells)} | {', '.join(map(str, said))} |", flush=True)
+
+
+def _print_beside_parsls(folder: Path, program: str) -> None:
+    print("\n| seconds | tasks | Parsl's | ours | times as fast |\n|---|---|---|---|---|")
+    for tasks in PARSLS_TASKS:
+        path = database(folder, tasks, "parsl")
+        theirs, ours = measure_parsls(program, path), measure(path, tasks, folder)
+        for name, value in theirs.items():
+            ratio = value / ours[name]
+            print(
+                f"| {name} | {tasks:,} | {value:.2f} | {ours[name]:.2f} | {ratio:.1f} |", flush=True
+            )
+
+
+if __name__ == "__main__":
+    main()
