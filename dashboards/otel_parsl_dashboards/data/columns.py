@@ -11,8 +11,11 @@ from sqlalchemy import Connection, TextClause
 
 from otel_parsl_dashboards.data import frames
 
-_PIECE = 20_000
-"""Rows read at a time."""
+_PIECE = 500
+"""
+Rows read at a time: fewer objects at once than set off Python's collector of garbage, which would
+take as long as the reading.
+"""
 
 Convert = Callable[[Sequence[Any]], Any]
 

@@ -7,7 +7,6 @@ the lane that was free first gives back as many lanes as workers were ever busy 
 
 from __future__ import annotations
 
-import heapq
 import re
 
 import numpy as np
@@ -38,15 +37,15 @@ def pack(host: pd.Series, running: pd.Series, ended: pd.Series) -> tuple[np.ndar
     names = list(host.cat.categories)
     first = 0
     rows_of: dict[str, np.ndarray] = {}
-    number_of: dict[str, list[int]] = {}
+    number_of: dict[str, np.ndarray] = {}
     bounds = np.flatnonzero(np.diff(codes[order])) + 1
     for rows in np.split(order, bounds) if len(order) else []:
         name = names[codes[rows[0]]]
         rows_of[name] = has_run[rows]
-        number_of[name] = _packed(starts[rows].tolist(), ends[rows].tolist())
+        number_of[name] = _packed(starts[rows], ends[rows])
     of_lane: list[tuple[str, int]] = []
     for name in sorted(rows_of, key=natural):
-        numbers = np.array(number_of[name])
+        numbers = number_of[name]
         lanes[rows_of[name]] = first + numbers
         count = int(numbers.max()) + 1
         of_lane += [(name, number) for number in range(count)]
@@ -70,20 +69,22 @@ def natural(name: str) -> list[tuple[bool, int, str]]:
     ]
 
 
-def _packed(starts: list[int], ends: list[int]) -> list[int]:
-    """Return the lane of each interval; they come by ascending start."""
-    busy: list[tuple[int, int]] = []
-    free: list[int] = []
-    used = 0
-    numbers = []
-    for start, end in zip(starts, ends, strict=True):
-        while busy and busy[0][0] <= start:
-            heapq.heappush(free, heapq.heappop(busy)[1])
-        if free:
-            lane = heapq.heappop(free)
-        else:
-            lane = used
-            used += 1
-        heapq.heappush(busy, (max(end, start + 1), lane))
-        numbers.append(lane)
-    return numbers
+def _packed(starts: np.ndarray, ends: np.ndarray) -> np.ndarray:
+    """
+    Return the lane of each interval; they come by ascending start.
+
+    A lane is opened where more intervals are open than ever before. All others take, one after the
+    other, the lanes of those that have ended, in the order of their ends.
+    """
+    ends = np.maximum(ends, starts + 1)
+    by_end = np.argsort(ends, kind="stable")
+    count = np.arange(len(starts))
+    opened = np.maximum.accumulate(count + 1 - np.searchsorted(ends[by_end], starts, side="right"))
+    is_new = np.diff(opened, prepend=0) > 0
+    lanes = (opened - 1).tolist()
+    later = np.flatnonzero(~is_new)
+    for number, earlier in zip(
+        later.tolist(), by_end[(count - opened)[later]].tolist(), strict=True
+    ):
+        lanes[number] = lanes[earlier]
+    return np.array(lanes, dtype="int64")
