@@ -44,7 +44,6 @@ from tests.support.dashboard import Dashboard
 MACHINE = {1_000: (32, 2), 10_000: (64, 2), 100_000: (512, 16), 1_000_000: (512, 16)}
 """Workers and nodes by the number of tasks."""
 PARSLS_TASKS = (1_000, 10_000)
-LOADS = 5
 _WAIT_MS = 90_000
 GOALS = {
     "opened first: counts": {1_000_000: 1.5},
@@ -89,6 +88,7 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, help="keeps the databases")
     parser.add_argument("--parsl-visualize", help="Parsl's program, in an environment with Flask")
     parser.add_argument("--live-pages", type=int, default=50, help="0 leaves them out")
+    parser.add_argument("--loads", type=int, default=5, help="of which the median is taken")
     given = parser.parse_args()
     with ExitStack() as stack:
         folder = given.folder or Path(stack.enter_context(tempfile.TemporaryDirectory()))
@@ -97,12 +97,14 @@ def main() -> None:
         pages: dict[tuple[int, str], Measured] = {}
         for tasks in given.tasks:
             for kind in given.kinds:
-                pages[tasks, kind] = measure(database(folder, tasks, kind), tasks, folder)
+                pages[tasks, kind] = measure(
+                    database(folder, tasks, kind), tasks, folder, loads=given.loads
+                )
                 _print_pages({(tasks, kind): pages[tasks, kind]})
         if len(pages) > 1:
             _print_pages(pages)
         if given.parsl_visualize:
-            _print_beside_parsls(folder, given.parsl_visualize)
+            _print_beside_parsls(folder, given.parsl_visualize, given.loads)
         if given.live_pages:
             print(
                 f"\n{given.live_pages} pages live on a run of 100,000 tasks (goal: 20 % of a core)"
@@ -128,7 +130,7 @@ def database(folder: Path, tasks: int, kind: str) -> Path:
     return path
 
 
-def measure(path: Path, tasks: int, folder: Path) -> Measured:
+def measure(path: Path, tasks: int, folder: Path, *, loads: int) -> Measured:
     """Return what the pages of a run take, in seconds of the browser."""
     found: Measured = {}
     with Dashboard(path, folder / "server.txt") as server, chromium() as browser:
@@ -139,34 +141,36 @@ def measure(path: Path, tasks: int, folder: Path) -> Measured:
             found["opened first: stream"] = _when(page, _STREAM)
             found["opened first: all plots"] = _when(page, _DRAWN)
             _settled(page)
-        loads: dict[str, list[float]] = {}
+        times: dict[str, list[float]] = {}
         process = psutil.Process(server.process.pid)
-        for _ in range(LOADS):
+        for _ in range(loads):
             with _tab(browser, server) as page:
                 for name in ("cold", "warm"):
                     before = sum(process.cpu_times()[:2])
                     page.goto(root, wait_until="commit")
-                    loads.setdefault(f"all plots, {name}", []).append(_when(page, _DRAWN))
-                    loads.setdefault(f"numbers, {name}", []).append(page.evaluate(_PAINT) / 1000)
+                    times.setdefault(f"all plots, {name}", []).append(_when(page, _DRAWN))
+                    times.setdefault(f"numbers, {name}", []).append(page.evaluate(_PAINT) / 1000)
+                    used = sum(process.cpu_times()[:2]) - before
+                    times.setdefault(f"server CPU, {name}", []).append(used)
         with _tab(browser, server) as page:
             page.goto(root)
             _when(page, _DRAWN)
-            for turn in range(LOADS):
-                loads.setdefault("zoom", []).append(_zoom(page, 0.2 + turn / 20))
+            for turn in range(loads):
+                times.setdefault("zoom", []).append(_zoom(page, 0.2 + turn / 20))
             for name, query in (
                 ("tasks filtered", "?state=failed"),
                 ("tasks, last page", f"?page={tasks // 50}"),
             ):
-                for turn in range(LOADS):
+                for turn in range(loads):
                     page.goto(f"{root}task/{query}{'&app=simulate' if turn % 2 else ''}")
                     page.wait_for_selector("#shown")
-                    loads.setdefault(name, []).append(page.evaluate(_PAINT) / 1000)
-        found |= {name: statistics.median(times) for name, times in loads.items()}
+                    times.setdefault(name, []).append(page.evaluate(_PAINT) / 1000)
+        found |= {name: statistics.median(each) for name, each in times.items()}
         found["server memory, GB"] = _peak_gb(server.process.pid)
     return found
 
 
-def measure_parsls(program: str, path: Path) -> Measured:
+def measure_parsls(program: str, path: Path, *, loads: int) -> Measured:
     """Return what Parsl's own page of a run takes."""
     port = _free_port()
     process = subprocess.Popen(
@@ -178,8 +182,8 @@ def measure_parsls(program: str, path: Path) -> Measured:
     try:
         with chromium() as browser:
             url = f"http://127.0.0.1:{port}/workflow/{RUN_ID}/"
-            loads: dict[str, list[float]] = {}
-            for turn in range(LOADS):
+            times: dict[str, list[float]] = {}
+            for turn in range(loads):
                 context = browser.new_context()
                 context.route(lambda address: "127.0.0.1" not in address, _plotly(program))
                 page = context.new_page()
@@ -188,10 +192,10 @@ def measure_parsls(program: str, path: Path) -> Measured:
                     drawn = _when(page, _PARSLS)
                     if turn == 0 and name == "cold":
                         found["opened first: all plots"] = drawn
-                    loads.setdefault(f"all plots, {name}", []).append(drawn)
-                    loads.setdefault(f"numbers, {name}", []).append(page.evaluate(_PAINT) / 1000)
+                    times.setdefault(f"all plots, {name}", []).append(drawn)
+                    times.setdefault(f"numbers, {name}", []).append(page.evaluate(_PAINT) / 1000)
                 context.close()
-        found |= {name: statistics.median(times) for name, times in loads.items()}
+        found |= {name: statistics.median(each) for name, each in times.items()}
         found["server memory, GB"] = _peak_gb(process.pid)
     finally:
         process.terminate()
@@ -377,11 +381,12 @@ def _print_pages(pages: dict[tuple[int, str], Measured]) -> None:
         print(f"| {name} | {' | '.join(cells)} | {', '.join(map(str, said))} |", flush=True)
 
 
-def _print_beside_parsls(folder: Path, program: str) -> None:
+def _print_beside_parsls(folder: Path, program: str, loads: int) -> None:
     print("\n| seconds | tasks | Parsl's | ours | times as fast |\n|---|---|---|---|---|")
     for tasks in PARSLS_TASKS:
         path = database(folder, tasks, "parsl")
-        theirs, ours = measure_parsls(program, path), measure(path, tasks, folder)
+        theirs = measure_parsls(program, path, loads=loads)
+        ours = measure(path, tasks, folder, loads=loads)
         for name, value in theirs.items():
             ratio = value / ours[name]
             print(

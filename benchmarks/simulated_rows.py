@@ -241,20 +241,10 @@ class Store:
             connection,
             "try",
             (
-                (
-                    0,
-                    i,
-                    RUN_ID,
-                    None,
-                    None,
-                    "htex",
-                    None,
-                    None,
-                    self._text(run.returned[i]),
-                    None,
-                    None,
+                (0, i, RUN_ID, None, None, "htex", None, None, came, self._why_not(i), None)
+                for i, came in zip(
+                    never_ran.tolist(), self._texts(run.returned[never_ran]), strict=True
                 )
-                for i in never_ran.tolist()
             ),
         )
         _insert(
@@ -502,6 +492,24 @@ class Store:
                 1,
                 str(cause),
             )
+
+    def _why_not(self, task_id: int) -> str | None:
+        """Return what Parsl says of a task that was never tried; None for a memoised one."""
+        if self._run.fate[task_id] == MEMOISED:
+            return None
+        cause = self._cause(task_id)
+        error = f"ValueError('{_message(cause)}')"
+        return f"DependencyError([({error}, 'task {cause}')], {task_id})"
+
+    def _cause(self, task_id: int) -> int:
+        """Return the task whose failure a task fails of, over however many between them."""
+        first, fate = task_id - task_id % SAMPLE, self._run.fate
+        for place in NEEDS[task_id % SAMPLE]:
+            if fate[first + place] == FAILED:
+                return first + place
+            if fate[first + place] == DEP_FAILED:
+                return self._cause(first + place)
+        raise LookupError(task_id)
 
     def _texts(self, seconds: np.ndarray) -> list[str]:
         times = self._began + (seconds * 1e6).astype("int64").astype("timedelta64[us]")
