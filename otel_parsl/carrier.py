@@ -86,9 +86,17 @@ def deliver(version: int, blob: bytes, payload: bytes) -> Any:
         return failure(RuntimeError(told).with_traceback(error.__traceback__))
 
 
-def carried(blob: bytes, payload: bytes) -> bytes:
-    """Return a result with the telemetry of its try, for ``delivered``."""
-    return _HEADER.pack(_MAGIC, VERSION, len(blob)) + blob + payload
+def carried(blob: bytes, payload: bytes, version: int = VERSION) -> bytes:
+    """
+    Return a result with the telemetry of its try, for ``delivered``.
+
+    Args:
+        blob: The telemetry.
+        payload: The result, packed.
+        version: The form of the blob: none that is newer than the submit side understands, which
+            it says with each task.
+    """
+    return _HEADER.pack(_MAGIC, version, len(blob)) + blob + payload
 
 
 def delivered(result: Any) -> Any:

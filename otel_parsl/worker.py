@@ -62,6 +62,8 @@ class RunContext(NamedTuple):
     """What the run was loaded with, as W3C writes it."""
     sampled_share: float = 1.0
     """Of tasks whose context says that it is sampled: see ``trace_sampling``."""
+    carrier_version: int = 1
+    """The newest form of a blob that the submit side understands: see ``carrier``."""
 
     def __repr__(self) -> str:
         return f"RunContext({self.run_id!r})"  # the token is nobody's business
@@ -334,7 +336,8 @@ def _traced(context: RunContext, which: TryContext, call: Callable[[], Any]) -> 
             error = raised
             payload = carrier.pack_failure(error)
     frames = b"" if observed is None else observed.frames(error)
-    return carrier.carried(context.run_id.encode() + b"\0" + frames, payload)
+    version = min(context.carrier_version, carrier.VERSION)
+    return carrier.carried(context.run_id.encode() + b"\0" + frames, payload, version)
 
 
 class _Observed:

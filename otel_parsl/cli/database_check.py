@@ -68,7 +68,7 @@ def check_journal(path: Path) -> Finding:
     kind, allowed = filesystem(path), journal_mode(path)
     advice = ""
     if allowed == "delete":
-        where = f"{kind}, a network filesystem, where a write-ahead log is not safe"
+        where = f"{kind}, not known to be local, where a write-ahead log may not be safe"
     else:
         where = f"{kind}, where a write-ahead log is safe"
     if not path.exists():

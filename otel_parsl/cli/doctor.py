@@ -48,16 +48,15 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _fix(beside: Path) -> None:
-    """Make ``parsl-visualize`` ours, unless somebody else's program has the name."""
+    """Make ``parsl-visualize`` ours, unless the name is somebody else's; say what was done."""
     from otel_parsl.cli.installation_check import check_visualize
     from otel_parsl.cli.own_script import NAME, make_ours
 
     path = beside / NAME
     found = check_visualize(str(path), beside=beside) if path.exists() else None
-    if found is None or found.verdict is not Verdict.WARNING:
-        found = make_ours(beside)
-    if found.verdict is not Verdict.OK:
-        sys.stderr.write("\n".join(_lines(found)) + "\n")
+    if found is None or found.verdict is Verdict.NOTE:
+        found = make_ours(beside, was=None if found is None else "Parsl's")
+    sys.stderr.write("\n".join(_lines(found)) + "\n")
 
 
 def examine(endpoint: str | None, database_url: str | None) -> list[Finding]:

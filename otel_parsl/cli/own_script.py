@@ -18,18 +18,20 @@ _LONGEST_SHEBANG = 127
 """The kernel reads no more of a script's first line."""
 
 
-def make_ours(beside: Path, python: str = sys.executable) -> Finding:
+def make_ours(beside: Path, python: str = sys.executable, *, was: str | None = None) -> Finding:
     """
     Put our script in the place of whatever has its name.
 
     Args:
         beside: The folder of this environment's commands.
         python: The interpreter that is to run it.
+        was: Whose the one was that it replaces; None where there was none.
 
     Returns:
         What was done, or why it could not be.
     """
     path = beside / NAME
+    replaced = f"; it was {was}" if was else ""
     scratch = beside / f".{NAME}.{os.getpid()}"
     try:
         scratch.write_text(_script(python))
@@ -42,7 +44,7 @@ def make_ours(beside: Path, python: str = sys.executable) -> Finding:
             f"{path} cannot be written: {error.strerror}",
             "use otel-parsl visualize, which is the same program",
         )
-    return Finding(NAME, Verdict.OK, f"{path} is ours now")
+    return Finding(NAME, Verdict.OK, f"{path} is ours now{replaced}")
 
 
 def _script(python: str) -> str:

@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 from parsl.monitoring import MonitoringHub
 from parsl.monitoring.message_type import MessageType
 
-from otel_parsl import carrier, rendezvous, seam, semconv
+from otel_parsl import __version__, carrier, rendezvous, seam, semconv
 from otel_parsl.config import exception_signals, resource_attributes
 from otel_parsl.destination import Destination
 from otel_parsl.leftovers import find_leftovers
@@ -122,6 +122,7 @@ class MonitoredRun:
         self._transport = Transport(*settings.transport)
         self._is_over = threading.Event()
         self._late_messages = 0
+        self._undelivered_before = carrier.undelivered
         self._pid = os.getpid()
         self.executors = seam.attach(hub, self)
         """What the executors say of themselves."""
@@ -180,6 +181,15 @@ class MonitoredRun:
                 "monitoring: %d messages could not be read, %d batches were dropped",
                 unreadable,
                 self._drain.dropped,
+            )
+        undelivered = carrier.undelivered - self._undelivered_before
+        if undelivered:
+            logger.error(
+                "monitoring: what came with %d results could not be taken: it is of a version of"
+                " otel-parsl that this one (%s) does not understand, or of a run that is over."
+                " What the submit side knows of these tries is recorded",
+                undelivered,
+                __version__,
             )
         self._on_closed()
 
@@ -291,6 +301,7 @@ class MonitoredRun:
             propagators=self._formats,
             baggage=self._baggage,
             sampled_share=self._recorded_share(),
+            carrier_version=carrier.VERSION,
         )
         own = (
             Key(semconv.SERVICE_INSTANCE_ID).text(f"{message['host']}:{os.getpid()}"),

@@ -82,10 +82,10 @@ def test_filesystem_follows_links(tmp_path: Path) -> None:
 
 
 def test_filesystem_without_a_table_of_mounts_is_unknown(mounts: Path) -> None:
-    """Where no table of mounts can be read (macOS) the filesystem is unknown, and WAL is used."""
+    """Where no table of mounts can be read (macOS) the filesystem is unknown: no WAL is used."""
     mounts.unlink()
     assert filesystem(mounts.parent) == "unknown"
-    assert journal_mode(mounts.parent / "x.db") == "wal"
+    assert journal_mode(mounts.parent / "x.db") == "delete"
 
 
 @pytest.mark.parametrize(
@@ -105,13 +105,24 @@ def test_filesystem_without_a_table_of_mounts_is_unknown(mounts: Path) -> None:
         ("cifs", "delete"),
         ("smb3", "delete"),
         ("9p", "delete"),
+        ("wekafs", "delete"),
+        ("panfs", "delete"),
+        ("orangefs", "delete"),
+        ("nobody.knows", "delete"),
     ],
 )
-def test_journal_follows_the_filesystem(tmp_path: Path, mounts: Path, kind: str, mode: str) -> None:
-    """A write-ahead log is used on local filesystems alone, by the rule and in the database."""
+def test_journal_follows_the_filesystem(
+    tmp_path: Path, mounts: Path, kind: str, mode: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A write-ahead log is used on filesystems known to be local alone, by the rule and in the
+    database; where it is not, the log says so."""
     mounts.write_text(f"source {tmp_path} {kind} rw 0 0\n")
     assert journal_mode(tmp_path / "x.db") == mode
-    store = open_store(f"sqlite:///{tmp_path / 'x.db'}")
+    with caplog.at_level("INFO", engine.__name__):
+        store = open_store(f"sqlite:///{tmp_path / 'x.db'}")
+    said = f"{tmp_path / 'x.db'} is on {kind}, which is not known to be a local filesystem: "
+    expected = [] if mode == "wal" else [said + "using a rollback journal"]
+    assert [message for message in caplog.messages if "journal" in message] == expected
     with store.connect() as connection:
         found = connection.exec_driver_sql("PRAGMA journal_mode").scalar()
     store.dispose()

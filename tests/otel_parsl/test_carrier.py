@@ -17,6 +17,7 @@ from parsl.serialize import deserialize, serialize
 
 from otel_parsl import carrier
 from otel_parsl.carrier import VERSION, carried, deliver, delivered, pack, pack_failure, unpack
+from otel_parsl.worker import RunContext, TracedFunction, TryContext
 
 RUN_ID = "8f1d2a4e-3b6c-4d5e-9f70-123456789abc"
 BLOB = RUN_ID.encode() + b"\0frames of a try"
@@ -178,6 +179,26 @@ def test_unknown_version_is_counted_and_its_result_read(taken: list[bytes]) -> N
     assert _counted(lambda: deliver(VERSION + 1, BLOB, pack(1))) == 1
     assert deliver(VERSION + 1, BLOB, pack("result")) == "result"
     assert taken == []
+
+
+def test_worker_uses_no_newer_version_than_the_submit_side(
+    monkeypatch: pytest.MonkeyPatch, taken: list[bytes]
+) -> None:
+    """A worker that has newer forms of a blob sends the newest that the submit side understands,
+    and an older worker its own; both are taken."""
+    context = RunContext(RUN_ID, (), "auto", 0.0, "flow", carrier_version=VERSION)
+    which = TryContext(0, 0, "app", "htex", monitor_resources=False)
+    sent = {}
+    for worker, submit in ((VERSION + 1, VERSION), (VERSION, VERSION + 1)):
+        monkeypatch.setattr(carrier, "VERSION", worker)
+        function = TracedFunction(len, context._replace(carrier_version=submit), which)
+        sent[worker, submit] = function("abc")
+    monkeypatch.undo()
+
+    versions = {each: data[len(b"otel-parsl\0\xd1\x9c\x4e")] for each, data in sent.items()}
+    assert versions == dict.fromkeys(sent, VERSION)
+    assert _counted(lambda: [delivered(data) for data in sent.values()]) == 0
+    assert len(taken) == 2
 
 
 def test_unknown_run_is_counted_and_its_result_read(taken: list[bytes]) -> None:

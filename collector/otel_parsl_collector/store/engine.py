@@ -41,18 +41,13 @@ MOUNTS = Path("/proc/self/mounts")
 _ESCAPED = re.compile(r"\\([0-7]{3})")
 """How a blank, a tab, a line's end and a backslash stand in /proc/self/mounts."""
 
-_NETWORK_FILESYSTEMS = (
-    "nfs",
-    "lustre",
-    "gpfs",
-    "beegfs",
-    "ceph",
-    "fuse",
-    "cifs",
-    "smb",
-    "9p",
-    "afs",
+_LOCAL_FILESYSTEMS = frozenset(
+    {
+        *("ext2", "ext3", "ext4", "xfs", "btrfs", "zfs", "f2fs", "jfs", "reiserfs", "bcachefs"),
+        *("tmpfs", "ramfs", "overlay"),
+    }
 )
+"""Those that one machine alone has mounted; any other may be a network's."""
 
 
 def open_store(url: str) -> Engine:
@@ -97,10 +92,9 @@ def journal_mode(path: Path) -> str:
     Return the journal that a database at this path may use: ``wal`` or ``delete``.
 
     A write-ahead log needs memory shared between processes, which network filesystems do not give
-    (https://www.sqlite.org/wal.html).
+    (https://www.sqlite.org/wal.html), so only those known to be local have one.
     """
-    kind = filesystem(path)
-    return "delete" if kind.startswith(_NETWORK_FILESYSTEMS) else "wal"
+    return "wal" if filesystem(path) in _LOCAL_FILESYSTEMS else "delete"
 
 
 def filesystem(path: Path) -> str:
@@ -130,7 +124,11 @@ def _prepare_sqlite(engine: Engine, database: str | None) -> None:
     path = Path(database) if database else None
     mode = "memory" if path is None or database == ":memory:" else journal_mode(path)
     if mode == "delete":
-        logger.info("%s is on %s: using a rollback journal", path, filesystem(path or Path()))
+        logger.info(
+            "%s is on %s, which is not known to be a local filesystem: using a rollback journal",
+            path,
+            filesystem(path or Path()),
+        )
 
     @event.listens_for(engine, "connect")
     def _connected(connection: Any, _record: Any) -> None:

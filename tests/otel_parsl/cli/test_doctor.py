@@ -394,9 +394,9 @@ def test_parsl_visualize_is_made_ours(tmp_path: Path, folder: str) -> None:
     path = beside / "parsl-visualize"
     path.write_text("#!/usr/bin/python3\nfrom parsl.monitoring.visualization.app import cli_run\n")
 
-    made = make_ours(beside, str(python))
+    made = make_ours(beside, str(python), was="Parsl's")
 
-    assert (made.verdict, made.found) == (Verdict.OK, f"{path} is ours now")
+    assert (made.verdict, made.found) == (Verdict.OK, f"{path} is ours now; it was Parsl's")
     assert check_visualize(str(path), beside=beside).found == f"{path} is ours"
     ran = subprocess.run(
         [str(path), "--help"],
@@ -407,6 +407,32 @@ def test_parsl_visualize_is_made_ours(tmp_path: Path, folder: str) -> None:
         check=True,
     )
     assert "The same as: otel-parsl visualize" in " ".join(ran.stdout.split())
+
+
+def test_fix_says_what_it_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`doctor --fix` says whose parsl-visualize it replaced, and leaves a stranger's alone."""
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))
+    path = tmp_path / "parsl-visualize"
+    said = []
+    for script in (
+        "#!/usr/bin/python3\nfrom parsl.monitoring.visualization.app import cli_run\n",
+        path,
+        "#!/bin/sh\nexec mine\n",
+        None,
+    ):
+        if isinstance(script, str):
+            path.write_text(script)
+        elif script is None:
+            path.unlink()
+        error = otel_parsl("doctor", "--fix", "--json").error
+        said.append(error.splitlines()[0].split("parsl-visualize: ")[1])
+
+    assert said == [
+        f"{path} is ours now; it was Parsl's",
+        f"{path} is ours",
+        f"{path} is neither Parsl's nor ours",
+        f"{path} is ours now",
+    ]
 
 
 def test_folder_that_cannot_be_written_is_told(tmp_path: Path) -> None:
