@@ -23,8 +23,6 @@ from otel_parsl.destination import (
 )
 from otel_parsl.errors import ConfigError
 
-TRACE_SCOPES = ("auto", "run", "task")
-
 
 def destinations(
     *,

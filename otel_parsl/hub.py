@@ -14,9 +14,10 @@ from typing import Any
 
 from parsl.monitoring import MonitoringHub
 
-from otel_parsl.config import TRACE_SCOPES, destinations, site_collector
+from otel_parsl.config import destinations, site_collector
 from otel_parsl.destination import header_pairs
 from otel_parsl.errors import ConfigError
+from otel_parsl.identity import is_trace_scope
 from otel_parsl.parsl_log import ParslLog
 from otel_parsl.spool_room import MAX_MIB
 from otel_parsl.submit.masked import DatabaseUrl, Headers, absolute_url, without_secrets
@@ -55,7 +56,7 @@ class OTelMonitoringHub(MonitoringHub):
         certificate: Path of the certificates to trust there.
         forward_to: Further destinations: URLs, or mappings of ``destination.Destination``'s fields.
         trace_scope: ``auto``: tasks below 1,000 share the run's trace, later ones have one each;
-            ``run`` and ``task`` force one or the other.
+            ``auto:5000``: those below 5,000; ``run`` and ``task`` force one or the other.
         transport: How news of tries that last come from the workers. ``relay``: by the executor's
             own channel, if it has one. ``direct``: by HTTP to ``hub_address`` and ``hub_port``,
             with a token. ``auto``: directly where ``hub_address`` is given or an executor has no
@@ -112,9 +113,10 @@ class OTelMonitoringHub(MonitoringHub):
         )
         if logging_endpoint is not None:
             self.logging_endpoint = DatabaseUrl(logging_endpoint)
-        if trace_scope not in TRACE_SCOPES:
+        if not is_trace_scope(trace_scope):
             raise ConfigError(
-                f"trace_scope: {trace_scope!r}; expected one of {', '.join(TRACE_SCOPES)}"
+                f"trace_scope: {trace_scope!r}; expected auto, run, task, or auto:N for the first N"
+                " tasks in the run's trace"
             )
         if resource_monitoring_interval < 0:
             raise ConfigError(

@@ -7,11 +7,34 @@ told (DESIGN: identity is derived, never negotiated), and a replay gives the sam
 
 from __future__ import annotations
 
+import re
+from functools import cache
 from hashlib import blake2b
 from uuid import UUID
 
-RUN_TRACE_TASKS = 1000
-"""Tasks below this id live in the run's own trace when the scope is ``auto``."""
+_RUN_TRACE_TASKS = 1000
+_SCOPE = re.compile(r"auto(?::(?P<tasks>[0-9]{1,18}))?|run|task")
+
+
+def is_trace_scope(text: object) -> bool:
+    """Tell whether something says how tasks are spread over traces."""
+    return isinstance(text, str) and _SCOPE.fullmatch(text) is not None
+
+
+@cache
+def run_trace_tasks(scope: str) -> int | None:
+    """
+    Return how many tasks live in the run's own trace; None for all.
+
+    Raises:
+        ValueError: It is no scope.
+    """
+    found = _SCOPE.fullmatch(scope)
+    if found is None:
+        raise ValueError(f"trace scope {scope!r}: expected auto, auto:N, run or task")
+    if scope in ("run", "task"):
+        return None if scope == "run" else 0
+    return int(found["tasks"] or _RUN_TRACE_TASKS)
 
 
 def run_key(run_id: str) -> bytes:
@@ -46,7 +69,7 @@ def span_id(run: bytes, kind: str, *key: object) -> bytes:
     return _never_zero(digest)
 
 
-def task_trace_id(run: bytes, task_id: int, *, scope: str = "auto", limit: int = 0) -> bytes:
+def task_trace_id(run: bytes, task_id: int, *, scope: str = "auto") -> bytes:
     """
     Return the trace that a task's spans belong to.
 
@@ -56,10 +79,11 @@ def task_trace_id(run: bytes, task_id: int, *, scope: str = "auto", limit: int =
     Args:
         run: What ``run_key`` gave for the run.
         task_id: Parsl's task id.
-        scope: ``auto``, ``run`` (all in the run's trace) or ``task`` (a trace each).
-        limit: Tasks that share the run's trace under ``auto``; 0 means ``RUN_TRACE_TASKS``.
+        scope: ``auto`` (the first 1,000 in the run's trace), ``auto:N`` (the first N), ``run``
+            (all) or ``task`` (none).
     """
-    if scope == "run" or (scope == "auto" and task_id < (limit or RUN_TRACE_TASKS)):
+    tasks = run_trace_tasks(scope)
+    if tasks is None or task_id < tasks:
         return run
     return _never_zero(blake2b(run + b"trace\0%d" % task_id, digest_size=16).digest())
 

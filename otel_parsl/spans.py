@@ -18,7 +18,7 @@ from otel_parsl import wire
 from otel_parsl.exceptions import STATUS_LIMIT, exception_attributes
 from otel_parsl.failures.fail_history import failure_from_history
 from otel_parsl.failures.fates import classify
-from otel_parsl.identity import RUN_TRACE_TASKS, run_key, span_id, task_trace_id
+from otel_parsl.identity import run_key, run_trace_tasks, span_id, task_trace_id
 from otel_parsl.propagation import parse_traceparent
 from otel_parsl.wire import Key, sized
 
@@ -431,9 +431,8 @@ class RunSpans:
         ordered = sorted(events, key=lambda event: event.sequence)
         last = ordered[-1]
         outcome = last.attributes.get(names.OUTCOME, "success")
-        elsewhere = 0
-        if self._scope != "run":
-            elsewhere = max(0, tasks - (RUN_TRACE_TASKS if self._scope == "auto" else 0))
+        here = run_trace_tasks(self._scope)
+        elsewhere = 0 if here is None else max(0, tasks - here)
         attributes = [
             _RUN_ID.text(self._run_id),
             _OUTCOME.text(outcome),

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from otel_parsl import rendezvous, semconv
-from otel_parsl.identity import RUN_TRACE_TASKS, run_key, span_id, task_trace_id
+from otel_parsl.identity import is_trace_scope, run_key, run_trace_tasks, span_id, task_trace_id
 from otel_parsl.query.runs import Run
 
 
@@ -40,15 +40,16 @@ def trace_scope(run: Run) -> str:
         settings = rendezvous.read(Path(run.rundir) / "otel-parsl", rendezvous.SETTINGS)
     except (OSError, ValueError):
         settings = None
-    return str((settings or {}).get("trace_scope", "auto"))
+    scope = str((settings or {}).get("trace_scope", "auto"))
+    return scope if is_trace_scope(scope) else "auto"
 
 
 def search_words(run: Run, tasks: int) -> str:
     """Say how all spans of a run are found, since some may be in traces of their own."""
     search = f"search for {semconv.RUN_ID}={run.run_id}"
-    scope = trace_scope(run)
-    if scope == "task":
+    here = run_trace_tasks(trace_scope(run))
+    if here == 0:
         return f"each task is in a trace of its own: {search}"
-    if scope == "run" or tasks <= RUN_TRACE_TASKS:
+    if here is None or tasks <= here:
         return f"all spans are in it; or {search}"
-    return f"tasks from {RUN_TRACE_TASKS} on are in traces of their own: {search}"
+    return f"tasks from {here} on are in traces of their own: {search}"

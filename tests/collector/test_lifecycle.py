@@ -410,17 +410,33 @@ def test_join_task_links_to_what_it_joined() -> None:
     assert [link.span_id for link in span.links] == [span_id(run, "task", n) for n in (1, 2)]
 
 
-def test_run_counts_the_tasks_that_are_elsewhere() -> None:
+@pytest.mark.parametrize(("scope", "tasks"), [("auto", 1003), ("auto:4", 7)])
+def test_run_counts_the_tasks_that_are_elsewhere(scope: str, tasks: int) -> None:
     """The run's span says which scope its tasks' traces have and how many are not in its own."""
-    run = RecordedRun("many.py", scope="auto")
+    run = RecordedRun("many.py", scope=scope)
     run.start()
-    for task_id in range(1003):
+    for task_id in range(tasks):
         RecordedTask(run, task_id, 1).becomes("pending")
     run.end()
-    ((run_id, frames),) = _runs_of(run.recording())
-    span = _by_id((run_id, frames))[span_id(run_key(run_id), "run")]
-    assert _attributes(span)["parsl.trace.scope"] == "auto"
-    assert _attributes(span)["parsl.trace.tasks_elsewhere"] == 3
+    frames = [Frame(*request, Place(1, end)) for end, request in enumerate(run.requests, start=1)]
+    made: list[bytes] = []
+    with tempfile.TemporaryDirectory() as directory:
+        lifecycle = Lifecycle(Path(directory) / "l.db", run.run_id, scope=scope, emit=made.extend)
+        lifecycle.consume(frames, {"submit": Place(1, len(frames))})
+        lifecycle.close()
+    spans = [
+        span
+        for signal_number, payload in requests_of(made)
+        if signal_number == TRACES
+        for group in ExportTraceServiceRequest.FromString(payload).resource_spans
+        for scope_spans in group.scope_spans
+        for span in scope_spans.spans
+    ]
+    key = run_key(run.run_id)
+    (of_run,) = (span for span in spans if span.span_id == span_id(key, "run"))
+    assert _attributes(of_run)["parsl.trace.scope"] == scope
+    assert _attributes(of_run)["parsl.trace.tasks_elsewhere"] == 3
+    assert sum(span.trace_id != key for span in spans) == 2 * 3  # tasks, and their tries
 
 
 @given(st.sampled_from(sorted(RUNS)), st.randoms(use_true_random=False))

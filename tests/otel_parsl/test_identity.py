@@ -10,7 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from otel_parsl.identity import RUN_TRACE_TASKS, run_key, span_id, task_trace_id
+from otel_parsl import OTelMonitoringHub
+from otel_parsl.errors import ConfigError
+from otel_parsl.identity import is_trace_scope, run_key, span_id, task_trace_id
 from tests.support.otlp_text import TEXT
 
 RUN_ID = "8f1d2a4e-3b6c-4d5e-9f70-123456789abc"
@@ -103,15 +105,41 @@ def test_span_ids_of_two_runs_differ() -> None:
     assert span_id(RUN, "task", 7) != span_id(run_key("another"), "task", 7)
 
 
-@given(st.integers(0, 10**9))
-def test_trace_of_a_task_follows_the_scope(task_id: int) -> None:
+@given(st.integers(0, 10**9), st.integers(0, 10**9))
+def test_trace_of_a_task_follows_the_scope(task_id: int, tasks: int) -> None:
     """Under auto the first tasks share the run's trace; run and task force one or the other."""
     own = task_trace_id(RUN, task_id, scope="task")
     assert own != RUN
     assert len(own) == 16
     assert task_trace_id(RUN, task_id, scope="run") == RUN
-    assert task_trace_id(RUN, task_id) == (RUN if task_id < RUN_TRACE_TASKS else own)
-    assert task_trace_id(RUN, task_id, limit=5) == (RUN if task_id < 5 else own)
+    assert task_trace_id(RUN, task_id) == (RUN if task_id < 1000 else own)
+    assert task_trace_id(RUN, task_id, scope=f"auto:{tasks}") == (RUN if task_id < tasks else own)
+
+
+@pytest.mark.parametrize(
+    ("scope", "is_one"),
+    [
+        ("auto", True),
+        ("auto:0", True),
+        ("auto:5000", True),
+        ("run", True),
+        ("task", True),
+        ("auto:", False),
+        ("auto:-1", False),
+        ("auto: 5", False),
+        ("5000", False),
+        (5000, False),
+        ("auto\n", False),
+    ],
+)
+def test_what_is_no_scope_is_refused(scope: object, is_one: bool) -> None:
+    """The hub takes the words that are documented, and says which they are for any other."""
+    assert is_trace_scope(scope) == is_one
+    if is_one:
+        assert OTelMonitoringHub(trace_scope=scope).trace_scope == scope
+    else:
+        with pytest.raises(ConfigError, match=r"trace_scope: .*; expected auto, run, task"):
+            OTelMonitoringHub(trace_scope=scope)
 
 
 @pytest.mark.parametrize("digest", [bytes(8), bytes(16)])

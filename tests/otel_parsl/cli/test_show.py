@@ -74,6 +74,11 @@ def test_run_has_its_counts(recorded_database: Path, number: str) -> None:
             f"tasks from 1000 on are in traces of their own: search for parsl.run.id={RUN_ID}",
         ),
         (1001, "run", f"all spans are in it; or search for parsl.run.id={RUN_ID}"),
+        (
+            3,
+            "auto:2",
+            f"tasks from 2 on are in traces of their own: search for parsl.run.id={RUN_ID}",
+        ),
         (3, "task", f"each task is in a trace of its own: search for parsl.run.id={RUN_ID}"),
     ],
 )
