@@ -17,9 +17,8 @@ from otel_parsl_collector.store.writer import StoreWriter
 from sqlalchemy import select, text
 
 from otel_parsl.schema import metadata, node, otel_bucket, otel_place
-from otel_parsl.wire import LOGS
 from tests.support.delivery import Delivery, Joint, deliveries, in_order, write
-from tests.support.derived_spans import derived_spans
+from tests.support.derived_spans import derived_spans, without_logs
 from tests.support.postgres import Postgres
 from tests.support.recorded_cases import CASES
 from tests.support.recorded_stream import Recording, Request
@@ -37,9 +36,7 @@ def _case(name: str) -> Recording:
 
 @cache
 def _without_logs(name: str) -> tuple[Request, ...]:
-    """Return a case's stream with the spans that the agent derives in place of the log signal."""
-    requests = _case(name).requests
-    return (*(r for r in requests if r[0] != LOGS), *derived_spans(_case(name)))
+    return without_logs(_case(name))
 
 
 class Store:

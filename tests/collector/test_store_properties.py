@@ -6,7 +6,6 @@ A failure names the case and the delivery; ``--hypothesis-profile=explore`` look
 
 from __future__ import annotations
 
-import random
 import tempfile
 from functools import cache
 from pathlib import Path
@@ -15,9 +14,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from otel_parsl.wire import LOGS
-from tests.support.delivery import Delivery, Joint, deliver, deliveries, in_order
-from tests.support.derived_spans import derived_spans
+from tests.support.delivery import Delivery, Joint, deliver, deliveries, in_order, shuffled_delivery
+from tests.support.derived_spans import derived_spans, without_logs
 from tests.support.recorded_cases import CASES
 from tests.support.recorded_stream import Recording, Request, joined
 from tests.support.store_rows import Rows, only_parsls
@@ -35,9 +33,7 @@ def _whole() -> Recording:
 
 @cache
 def _without_logs(name: str) -> tuple[Request, ...]:
-    """Return a case's stream with the spans that the agent derives in place of the log signal."""
-    requests = _case(name).requests
-    return (*(r for r in requests if r[0] != LOGS), *derived_spans(_case(name)))
+    return without_logs(_case(name))
 
 
 def _rows(requests: tuple[Request, ...], delivery: Delivery) -> Rows:
@@ -66,14 +62,6 @@ def test_any_order_repetition_and_split_give_the_same_rows(delivered: tuple[str,
     assert _rows(tuple(_case(name).requests), delivery) == _expected(name)
 
 
-def _shuffled(count: int, seed: int) -> Delivery:
-    """Return a delivery of many requests, half of them twice."""
-    choose = random.Random(seed)
-    order = [*range(count), *choose.sample(range(count), count // 2)]
-    choose.shuffle(order)
-    return [(index, choose.choice(list(Joint))) for index in order]
-
-
 @pytest.mark.parametrize("seed", range(4))
 def test_all_cases_at_once_give_the_rows_of_each(seed: int) -> None:
     """Runs that share a store, and its transactions, have the rows that each has alone."""
@@ -84,7 +72,7 @@ def test_all_cases_at_once_give_the_rows_of_each(seed: int) -> None:
             expected.setdefault(table, []).extend(rows)
     expected = {table: sorted(rows, key=repr) for table, rows in expected.items()}
     expected["otel_schema"] = expected["otel_schema"][:1]
-    assert _rows(requests, _shuffled(len(requests), seed)) == expected
+    assert _rows(requests, shuffled_delivery(len(requests), seed)) == expected
 
 
 @pytest.mark.parametrize("name", sorted(CASES))

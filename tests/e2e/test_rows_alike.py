@@ -11,17 +11,26 @@ from __future__ import annotations
 import shutil
 import sqlite3
 from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
+from otel_parsl_collector.exporters.splitting import split
+from otel_parsl_collector.replay import _parse
 
+from otel_parsl.wire import LOGS, METRICS
 from tests.support.collector import CollectorProcess
+from tests.support.delivery import deliver, in_order, shuffled_delivery
 from tests.support.everything_runs import EverythingRun, everything_run
 from tests.support.postgres import Postgres
+from tests.support.recorded_stream import Request
 from tests.support.rows import PARSL_TABLES, Tables, compare, read_tables
 from tests.support.server_process import wait_for
+from tests.support.store_rows import only_parsls, read_rows
 
 
 @pytest.fixture(scope="session")
@@ -87,20 +96,83 @@ def test_otel_hub_leaves_the_rows_of_parsls_hub_in_postgresql(
     assert differences == [], "\n".join([*differences, otel.printed])
 
 
-@pytest.mark.parametrize("elsewhere", [{}, {"logs": "debug"}], ids=["all", "no-logs"])
-def test_otel_hub_leaves_the_rows_of_parsls_hub_with_a_sites_collector(
-    parsl_tables: Tables, elsewhere: dict[str, str], tmp_path_factory: pytest.TempPathFactory
-) -> None:
-    """The rows are alike where a site's collector makes them, of events or of spans alone."""
-    folder = tmp_path_factory.mktemp("site")
+@dataclass(frozen=True)
+class SiteRun:
+    """What a site's collector made of the program's run, and what it was sent."""
+
+    url: str
+    printed: str
+    stream: Path
+    """As OTLP JSON lines, where a file was asked for."""
+
+
+def _site_run(folder: Path, exporters: Mapping[str, Any], elsewhere: Mapping[str, str]) -> SiteRun:
     url = f"sqlite:///{folder}/monitoring.db"
-    store = {"parsl_sql": {"url": url}}
-    with CollectorProcess(folder, exporters=store, elsewhere=elsewhere) as site:
+    stored = {"parsl_sql": {"url": url}, **exporters}
+    with CollectorProcess(folder, exporters=stored, elsewhere=elsewhere) as site:
         sent = everything_run(folder, "otel", "site", url, f"http://{site.grpc}")
         wait_for(lambda: _ended_runs(url) == 4 or None, what="the end of the last run")
-        differences = compare(parsl_tables, read_tables(url))
+    return SiteRun(url, sent.printed, site.out)
 
-    assert differences == [], "\n".join([*differences, sent.printed])
+
+@pytest.fixture(scope="session")
+def site_run(tmp_path_factory: pytest.TempPathFactory) -> SiteRun:
+    """Give the program's run as a site's collector has it, recorded on its way."""
+    folder = tmp_path_factory.mktemp("site")
+    return _site_run(folder, {"file": {"path": str(folder / "out.jsonl")}}, {})
+
+
+def test_otel_hub_leaves_the_rows_of_parsls_hub_with_a_sites_collector(
+    parsl_tables: Tables, site_run: SiteRun
+) -> None:
+    """The rows are alike where a site's collector makes them of what it is sent."""
+    differences = compare(parsl_tables, read_tables(site_run.url))
+
+    assert differences == [], "\n".join([*differences, site_run.printed])
+
+
+def test_otel_hub_leaves_the_rows_of_parsls_hub_without_logs(
+    parsl_tables: Tables, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """The rows are alike where the log signal is filtered out before the store."""
+    found = _site_run(tmp_path_factory.mktemp("no-logs"), {}, {"logs": "debug"})
+    differences = compare(parsl_tables, read_tables(found.url))
+
+    assert differences == [], "\n".join([*differences, found.printed])
+
+
+@pytest.mark.parametrize("signals", ["all", "no logs"])
+def test_a_recorded_stream_gives_the_same_rows_however_it_comes(
+    site_run: SiteRun, signals: str, tmp_path: Path
+) -> None:
+    """The real stream, cut small, shuffled, half of it twice and joined anyhow, gives its rows."""
+    requests = [
+        request for request in _recorded(site_run) if signals == "all" or request[0] != LOGS
+    ]
+    expected = deliver(tmp_path / "as-it-came.db", requests, in_order(len(requests)))
+    pieces = list(_cut_small(requests))
+    for seed in range(2):
+        shuffled = shuffled_delivery(len(pieces), seed)
+        assert deliver(tmp_path / f"{seed}.db", pieces, shuffled) == expected
+    stored = read_rows(site_run.url.removeprefix("sqlite:///"))
+    assert only_parsls(expected) == only_parsls(stored)
+    assert len(pieces) > 200
+
+
+def _recorded(run: SiteRun) -> Iterator[Request]:
+    for line in run.stream.read_bytes().splitlines():
+        signal, request = _parse(line)
+        yield signal.number, request.SerializeToString()
+
+
+def _cut_small(requests: Iterable[Request]) -> Iterator[Request]:
+    """Cut spans and events from one another; the points of a sample travel together."""
+    for signal, payload in requests:
+        if signal == METRICS:
+            yield signal, payload
+        else:
+            pieces = split(signal, payload, limit_bytes=1)
+            yield from ((signal, piece) for piece in (*pieces.fitting, *pieces.too_large))
 
 
 def _ended_runs(url: str) -> int:

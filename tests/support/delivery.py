@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Sequence
 from enum import Enum
 from pathlib import Path
@@ -55,6 +56,14 @@ def deliveries(count: int) -> st.SearchStrategy[Delivery]:
 def in_order(count: int) -> Delivery:
     """Return the delivery in which each request comes once, in order and alone."""
     return [(index, Joint.NONE) for index in range(count)]
+
+
+def shuffled_delivery(count: int, seed: int) -> Delivery:
+    """Return a delivery of many requests, half of them twice."""
+    choose = random.Random(seed)
+    order = [*range(count), *choose.sample(range(count), count // 2)]
+    choose.shuffle(order)
+    return [(index, choose.choice(list(Joint))) for index in order]
 
 
 def deliver(path: Path, requests: Sequence[Request], delivery: Delivery) -> Rows:

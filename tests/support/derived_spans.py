@@ -28,6 +28,12 @@ def derived_spans(recording: Recording, *, scope: str = "auto") -> list[Request]
     return requests_of(frames)
 
 
+def without_logs(recording: Recording) -> tuple[Request, ...]:
+    """Return a stream with the spans that the agent derives in place of the log signal."""
+    others = (request for request in recording.requests if request[0] != LOGS)
+    return (*others, *derived_spans(recording))
+
+
 def requests_of(frames: Iterable[bytes]) -> list[Request]:
     """Return the requests in frames."""
     return [
