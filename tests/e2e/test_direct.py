@@ -9,36 +9,13 @@ from pathlib import Path
 import pytest
 
 from tests.support.otlp_sink import grpc_sink
-from tests.support.programs import Program, query, run, until
+from tests.support.programs import ALL_FIVE, PROCESS_EXECUTOR, Program, query, run, states_in, until
 from tests.support.rows import compare, read_tables
 
-ALL_FIVE = ("pending", "launched", "running", "running_ended", "exec_done")
-
-PROCESSES = """
-import concurrent.futures, glob, logging, pickle, sqlite3, subprocess
-from parsl.executors.base import ParslExecutor
-from parsl.serialize import deserialize, pack_apply_message, serialize
-
-RUN = ("import sys; from parsl.serialize import serialize, unpack_apply_message;"
-       "function, args, kwargs = unpack_apply_message(sys.stdin.buffer.read());"
-       "sys.stdout.buffer.write(serialize(function(*args, **kwargs)))")
-
-class ProcessExecutor(ParslExecutor):
-    label = "processes"
-    def __init__(self, *before):
-        super().__init__()
-        self.before = before
-        self.pool = concurrent.futures.ThreadPoolExecutor(2)
-    def submit(self, func, resource_specification, *args, **kwargs):
-        data = pack_apply_message(func, args, kwargs)
-        def call():
-            command = [*self.before, sys.executable, "-c", RUN]
-            done = subprocess.run(command, input=data, capture_output=True, check=True)
-            return deserialize(done.stdout)
-        return self.pool.submit(call)
-    def shutdown(self):
-        self.pool.shutdown()
-
+PROCESSES = (
+    PROCESS_EXECUTOR
+    + """
+import glob, logging, sqlite3
 @python_app
 def last_until_told(path=os.path.abspath("told")):
     import os, time
@@ -71,10 +48,7 @@ def until_seen(samples):
 def received():
     return sum(map(os.path.getsize, glob.glob("runinfo/000/otel-parsl/direct-*.spool")))
 """
-
-
-def _states(database: Path) -> dict[str, int]:
-    return dict(query(database, "select task_status_name, count(*) from status group by 1"))
+)
 
 
 @pytest.mark.parametrize(
@@ -110,7 +84,7 @@ with parsl.load(Config(executors=[{executor}], monitoring=hub)):
     )
 
     assert f"received directly: {is_direct}" in program.output
-    assert dict.fromkeys(ALL_FIVE, 1) == _states(program.database)
+    assert dict.fromkeys(ALL_FIVE, 1) == states_in(program.database)
 
 
 LAG = """
@@ -238,7 +212,7 @@ with parsl.load(Config(executors=[htex()], monitoring=hub)):
 
     assert 1 == program.output.count("its workers cannot be received directly")
     assert f"127.0.0.1:{port} cannot be listened on" in program.output
-    assert dict.fromkeys(ALL_FIVE, 1) == _states(program.database)
+    assert dict.fromkeys(ALL_FIVE, 1) == states_in(program.database)
 
 
 def test_workers_that_cannot_reach_the_agent_lose_nothing(tmp_path: Path) -> None:
@@ -261,7 +235,7 @@ with parsl.load(Config(executors=[executor], monitoring=hub)):
 
     assert 1 == program.output.count("some workers cannot reach the monitoring agent at port")
     assert 1 == program.output.count("of 2 tries news could not be sent directly")
-    assert dict.fromkeys(ALL_FIVE, 2) == _states(program.database)
+    assert dict.fromkeys(ALL_FIVE, 2) == states_in(program.database)
     counts = query(program.database, "select count(*) from resource group by task_id")
     assert all(3 <= count <= 4 for (count,) in counts), counts
 
@@ -293,7 +267,7 @@ print("seconds:", lasted)
         program.database, "select count(*), count(distinct timestamp) from resource"
     )
     assert max(4, seconds - 3) <= samples == at_times
-    assert dict.fromkeys(ALL_FIVE, 1) == _states(program.database)
+    assert dict.fromkeys(ALL_FIVE, 1) == states_in(program.database)
 
 
 def test_users_own_sdk_sends_to_the_agent_and_is_forwarded(tmp_path: Path) -> None:
@@ -367,7 +341,7 @@ def test_executor_without_a_channel_is_seen_live_by_default(tmp_path: Path) -> N
     assert 1 == said.count("executor processes: it has no channel for news of tries that last")
     assert not (closed.spool / "receiver.json").exists()
     for program, tries in ((live, 4), (closed, 1)):
-        assert dict.fromkeys(ALL_FIVE, tries) == _states(program.database)
+        assert dict.fromkeys(ALL_FIVE, tries) == states_in(program.database)
 
 
 def test_no_port_is_opened_that_nobody_asked_for(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ import pytest
 
 from otel_parsl.leftovers import find_leftovers
 from tests.support.otlp_sink import grpc_sink
-from tests.support.programs import Program, query, run, until
+from tests.support.programs import Program, query, run, states_in, until
 from tests.support.small_disk import small_disk
 
 DISK_MIB = 24
@@ -27,11 +27,6 @@ def disk(tmp_path: Path) -> Iterator[Path]:
     """Give a small disk."""
     with small_disk(tmp_path / "disk", kib=DISK_MIB << 10) as path:
         yield path
-
-
-def _states(database: Path) -> dict[str, int]:
-    query_ = "select task_status_name, count(*) from status group by 1"
-    return dict(query(database, query_))
 
 
 @pytest.mark.parametrize("where", ["beside", "on it"])
@@ -84,7 +79,7 @@ def test_full_disk_loses_nothing_and_is_recovered_from(
         )
         until(lambda: _is_whole(Counter(sink.span_names())))
     states = ("pending", "launched", "running", "running_ended", "exec_done")
-    assert _states(database) == dict.fromkeys(states, 300)
+    assert states_in(database) == dict.fromkeys(states, 300)
     assert query(database, "select tasks_completed_count from workflow") == [(300,)]
     assert query(database, "select outcome from otel_run") == [("completed",)]
     assert "the spool cannot be written: [Errno 28] No space left on device" in program.output
@@ -114,7 +109,7 @@ def test_quota_of_the_submit_process_loses_nothing(tmp_path: Path) -> None:
             resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY,) * 2)
         """,
     )
-    assert _states(program.database)["exec_done"] == 220
+    assert states_in(program.database)["exec_done"] == 220
 
 
 def test_dead_destination_costs_the_store_nothing(tmp_path: Path) -> None:
@@ -140,7 +135,7 @@ def test_dead_destination_costs_the_store_nothing(tmp_path: Path) -> None:
         """,
     )
     program.wait()
-    assert _states(program.database)["exec_done"] == 600
+    assert states_in(program.database)["exec_done"] == 600
     size = sum(path.stat().st_size for path in program.spool.glob("*.spool"))
     status = until(lambda: json.loads((program.spool / "status.json").read_text()))
     (destination,) = status["destinations"]

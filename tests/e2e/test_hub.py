@@ -6,19 +6,13 @@ import json
 import site
 import subprocess
 import sys
+import textwrap
 import warnings
 from pathlib import Path
 
 import pytest
 
-from tests.support.programs import query, run
-
-
-def _states(database: Path) -> dict[str, int]:
-    return dict(query(database, "select task_status_name, count(*) from status group by 1"))
-
-
-ALL_FIVE = ("pending", "launched", "running", "running_ended", "exec_done")
+from tests.support.programs import ALL_FIVE, PROCESS_EXECUTOR, query, run, states_in
 
 
 def test_script_without_main_guard_runs_on_htex(tmp_path: Path) -> None:
@@ -32,7 +26,7 @@ def test_script_without_main_guard_runs_on_htex(tmp_path: Path) -> None:
         """,
     )
 
-    assert dict.fromkeys(ALL_FIVE, 3) == _states(program.database)
+    assert dict.fromkeys(ALL_FIVE, 3) == states_in(program.database)
     assert query(program.database, "select 1 from node"), "the interchange's reports are there"
 
 
@@ -85,7 +79,7 @@ def test_beside_a_kernel_with_parsls_own_hub_each_keeps_its_own(tmp_path: Path) 
 
     for name in ("ours", "theirs"):
         database = program.directory / name / "monitoring.db"
-        assert dict.fromkeys(ALL_FIVE, 1) == _states(database)
+        assert dict.fromkeys(ALL_FIVE, 1) == states_in(database)
         assert [(name,)] == query(database, "select task_executor from try")
     tables = query(program.directory / "theirs" / "monitoring.db", "select name from sqlite_master")
     assert not [name for (name,) in tables if name.startswith("otel_")]
@@ -102,7 +96,7 @@ def test_encrypted_executor_reports_its_managers(tmp_path: Path) -> None:
     )
 
     assert query(program.database, "select 1 from node")
-    assert dict.fromkeys(ALL_FIVE, 1) == _states(program.database)
+    assert dict.fromkeys(ALL_FIVE, 1) == states_in(program.database)
 
 
 def test_each_state_is_in_the_database_within_two_seconds(tmp_path: Path) -> None:
@@ -222,12 +216,14 @@ def test_monitoring_of_resources_switched_off_leaves_the_rest(tmp_path: Path) ->
         """,
     )
 
-    assert dict.fromkeys(ALL_FIVE, 1) == _states(no_samples.database)
+    assert dict.fromkeys(ALL_FIVE, 1) == states_in(no_samples.database)
     assert [] == query(no_samples.database, "select 1 from resource")
     assert [(True,)] == query(
         no_samples.database, "select memory_peak_bytes > 1000000 from otel_try"
     )
-    assert dict.fromkeys(("pending", "launched", "exec_done"), 1) == _states(switched_off.database)
+    assert dict.fromkeys(("pending", "launched", "exec_done"), 1) == states_in(
+        switched_off.database
+    )
 
 
 def test_worker_without_otel_parsl_runs_the_tasks_untraced(tmp_path: Path) -> None:
@@ -277,7 +273,7 @@ def test_worker_without_otel_parsl_runs_the_tasks_untraced(tmp_path: Path) -> No
     )
 
     states = dict.fromkeys(("pending", "launched", "exec_done"), 7)
-    assert {**states, "running": 1, "running_ended": 1} == _states(program.database)
+    assert {**states, "running": 1, "running_ended": 1} == states_in(program.database)
     assert [(7, 0)] == query(program.database, "select count(*), sum(task_fail_count) from task")
     assert "sent: 7" in program.output
     assert 1 == program.output.count("pip install otel-parsl")
@@ -289,37 +285,15 @@ def test_executor_that_is_none_of_parsls_is_traced_by_the_public_interface(
     """An executor that runs each task in a process of its own needs no change to be traced."""
     program = run(
         tmp_path,
-        """
-        import concurrent.futures, pickle, subprocess
-        from parsl.executors.base import ParslExecutor
-        from parsl.serialize import deserialize, pack_apply_message, serialize
-
-        RUN = ("import sys; from parsl.serialize import serialize, unpack_apply_message;"
-               "function, args, kwargs = unpack_apply_message(sys.stdin.buffer.read());"
-               "sys.stdout.buffer.write(serialize(function(*args, **kwargs)))")
-
-        class ProcessExecutor(ParslExecutor):
-            label = "processes"
-            def __init__(self):
-                super().__init__()
-                self.pool = concurrent.futures.ThreadPoolExecutor(2)
-            def submit(self, func, resource_specification, *args, **kwargs):
-                data = pack_apply_message(func, args, kwargs)
-                def call():
-                    done = subprocess.run([sys.executable, "-c", RUN], input=data,
-                                          capture_output=True, check=True)
-                    return deserialize(done.stdout)
-                return self.pool.submit(call)
-            def shutdown(self):
-                self.pool.shutdown()
-
+        PROCESS_EXECUTOR
+        + textwrap.dedent("""
         with parsl.load(Config(executors=[ProcessExecutor()],
                                monitoring=OTelMonitoringHub(resource_monitoring_interval=1))):
             assert [sleep(0.01).result(), nothing().result()] == [0.01, None]
-        """,
+        """),
     )
 
-    assert dict.fromkeys(ALL_FIVE, 2) == _states(program.database)
+    assert dict.fromkeys(ALL_FIVE, 2) == states_in(program.database)
     assert [("processes", True)] * 2 == query(
         program.database, "select task_executor, hostname is not null from try"
     )
@@ -384,5 +358,5 @@ def test_fork_that_ends_leaves_the_run_alone(tmp_path: Path) -> None:
         """,
     )
 
-    assert dict.fromkeys(ALL_FIVE, 2) == _states(program.database)
+    assert dict.fromkeys(ALL_FIVE, 2) == states_in(program.database)
     assert [("completed",)] == query(program.database, "SELECT outcome FROM otel_run")

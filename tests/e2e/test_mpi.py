@@ -5,9 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from tests.support.programs import query, run
-
-ALL_FIVE = ("pending", "launched", "running", "running_ended", "exec_done")
+from tests.support.programs import ALL_FIVE, query, run
 
 
 def test_mpi_applications_are_traced_and_not_sampled(tmp_path: Path) -> None:

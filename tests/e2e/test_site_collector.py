@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +12,7 @@ import pytest
 from otel_parsl.leftovers import find_leftovers
 from tests.support.collector import CollectorProcess
 from tests.support.command_line import otel_parsl_by_path
-from tests.support.programs import Program, query, run, until
-
-ALL_FIVE = ("pending", "launched", "running", "running_ended", "exec_done")
+from tests.support.programs import ALL_FIVE, Program, query, run, states_in, until
 
 
 def site_collector(directory: Path, **arguments: Any) -> CollectorProcess:
@@ -29,10 +27,6 @@ def site(tmp_path: Path) -> Iterator[CollectorProcess]:
     """Give a site's collector that runs; its database is in its directory."""
     with site_collector(tmp_path / "site") as collector:
         yield collector
-
-
-def _states(database: Path) -> Mapping[str, int]:
-    return dict(query(database, "select task_status_name, count(*) from status group by 1"))
 
 
 def _delivered(database: Path) -> Any:
@@ -60,7 +54,7 @@ def test_database_is_the_collectors_and_none_is_written_here(
     database = site.directory / "monitoring.db"
     until(lambda: _delivered(database))
 
-    assert dict.fromkeys(ALL_FIVE, 20) == _states(database)
+    assert dict.fromkeys(ALL_FIVE, 20) == states_in(database)
     assert [] == list((tmp_path / "user").rglob("monitoring.db*"))
     assert program.output.count(url) == 1
     assert [] == find_leftovers(tmp_path / "user" / "runinfo")
@@ -107,7 +101,7 @@ def test_collector_that_is_away_has_everything_by_flush_once_it_is_back(tmp_path
         until(lambda: _flushed(tmp_path / "user"))
         until(lambda: _delivered(site.directory / "monitoring.db"))
 
-    assert dict.fromkeys(ALL_FIVE, 20) == _states(site.directory / "monitoring.db")
+    assert dict.fromkeys(ALL_FIVE, 20) == states_in(site.directory / "monitoring.db")
     assert [] == find_leftovers(runinfo)
 
 

@@ -108,6 +108,42 @@ def until(condition: Callable[[], Any], timeout_s: float = 60) -> Any:
     raise AssertionError(f"not within {timeout_s} s: {condition}")
 
 
+PROCESS_EXECUTOR = """
+import concurrent.futures, pickle, subprocess
+from parsl.executors.base import ParslExecutor
+from parsl.serialize import deserialize, pack_apply_message, serialize
+
+RUN = ("import sys; from parsl.serialize import serialize, unpack_apply_message;"
+       "function, args, kwargs = unpack_apply_message(sys.stdin.buffer.read());"
+       "sys.stdout.buffer.write(serialize(function(*args, **kwargs)))")
+
+class ProcessExecutor(ParslExecutor):
+    label = "processes"
+    def __init__(self, *before):
+        super().__init__()
+        self.before = before
+        self.pool = concurrent.futures.ThreadPoolExecutor(2)
+    def submit(self, func, resource_specification, *args, **kwargs):
+        data = pack_apply_message(func, args, kwargs)
+        def call():
+            command = [*self.before, sys.executable, "-c", RUN]
+            done = subprocess.run(command, input=data, capture_output=True, check=True)
+            return deserialize(done.stdout)
+        return self.pool.submit(call)
+    def shutdown(self):
+        self.pool.shutdown()
+"""
+"""Code of an executor that runs each task in a process of its own, behind a command if given."""
+
+ALL_FIVE = ("pending", "launched", "running", "running_ended", "exec_done")
+"""The states of a task that ran and ended well."""
+
+
+def states_in(database: Path) -> dict[str, int]:
+    """Return how many rows of table status there are of each state."""
+    return dict(query(database, "select task_status_name, count(*) from status group by 1"))
+
+
 def query(database: Path, sql: str, *values: object) -> list[tuple[Any, ...]]:
     """Read from a database that may be written at the same time."""
     connection = sqlite3.connect(f"file:{database}?mode=ro", uri=True, timeout=30)
