@@ -24,8 +24,8 @@ def workers(nodes: pd.DataFrame, until: np.datetime64) -> Amounts:
         nodes: A frame of nodes.
         until: Up to when the latest reports hold.
     """
-    held = _held(nodes, until)
-    return Amounts(held["start"].to_numpy(), held["end"].to_numpy(), held["workers"].to_numpy())
+    found = held(nodes, until)
+    return Amounts(found["start"].to_numpy(), found["end"].to_numpy(), found["workers"].to_numpy())
 
 
 def of_hosts(nodes: pd.DataFrame, until: np.datetime64, column: str) -> Amounts:
@@ -40,11 +40,11 @@ def of_hosts(nodes: pd.DataFrame, until: np.datetime64, column: str) -> Amounts:
     starts: list[np.datetime64] = []
     ends: list[np.datetime64] = []
     amounts: list[float] = []
-    for _, held in _held(nodes, until).groupby("host", observed=True):
-        start, end = held["start"].to_numpy(), held["end"].to_numpy()
+    for _, here in held(nodes, until).groupby("host", observed=True):
+        start, end = here["start"].to_numpy(), here["end"].to_numpy()
         moments = np.unique(np.concatenate([start, end]))
         for first, last in pairwise(moments):
-            there = held[column].to_numpy()[(start <= first) & (end > first)]
+            there = here[column].to_numpy()[(start <= first) & (end > first)]
             if len(there):
                 starts.append(first)
                 ends.append(last)
@@ -54,7 +54,7 @@ def of_hosts(nodes: pd.DataFrame, until: np.datetime64, column: str) -> Amounts:
     )
 
 
-def _held(nodes: pd.DataFrame, until: np.datetime64) -> pd.DataFrame:
+def held(nodes: pd.DataFrame, until: np.datetime64) -> pd.DataFrame:
     """Return from when to when each report that said something new held, inactive ones left out."""
     nodes = nodes[nodes["time"].notna()]
     order = np.lexsort((nodes["time"].to_numpy(), nodes["uid"].cat.codes.to_numpy()))

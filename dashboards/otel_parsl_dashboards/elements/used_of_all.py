@@ -192,13 +192,19 @@ def _against(
 def busy(tries: pd.DataFrame, nodes: pd.DataFrame, until: np.datetime64) -> Amounts:
     """Return the tries that ran; where there are managers, those in their blocks."""
     start = tries["running"].to_numpy()
-    is_counted = ~np.isnat(start)
-    if len(nodes):
-        is_counted &= (tries["block"] != "").to_numpy()
+    is_counted = is_on_workers(tries, nodes)
     ended = tries["ended"].to_numpy()
     end: np.ndarray = ended.copy()
     end[np.isnat(ended)] = until
     return Amounts(start, end, np.ones(len(tries))).of(is_counted)
+
+
+def is_on_workers(tries: pd.DataFrame, nodes: pd.DataFrame) -> np.ndarray:
+    """Tell which tries ran; where there are managers, which did in their blocks."""
+    is_counted: np.ndarray = ~np.isnat(tries["running"].to_numpy())
+    if len(nodes):
+        is_counted &= (tries["block"] != "").to_numpy()
+    return is_counted
 
 
 def _in_gb(amounts: Amounts) -> Amounts:

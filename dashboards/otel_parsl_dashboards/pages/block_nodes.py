@@ -12,8 +12,7 @@ from otel_parsl.cli import words
 from otel_parsl.query.workers import select_lost_managers
 from otel_parsl_dashboards.data.lanes import natural
 from otel_parsl_dashboards.data.node_comparison import compare
-from otel_parsl_dashboards.elements import capacity, used_of_all
-from otel_parsl_dashboards.elements.levels import total_s
+from otel_parsl_dashboards.elements.host_use import host_use
 from otel_parsl_dashboards.pages.page import Facts, View
 from otel_parsl_dashboards.pages.turns import turn
 from otel_parsl_dashboards.shell.environment import number_words, share_words
@@ -22,6 +21,7 @@ PER_PAGE: Final = 25
 SORTS: Final = {
     "node": "node",
     "workers": "workers",
+    "busy": "busy",
     "tasks": "tasks",
     "tries": "tries",
     "failed": "failed tries",
@@ -55,6 +55,16 @@ def node_list(view: View) -> Facts:
     }
 
 
+def use_of_hosts(view: View) -> pd.DataFrame:
+    """Return how busy the workers of each host were within the window: see ``host_use``."""
+    snapshot = view.snapshot
+    found: pd.DataFrame = snapshot.once(
+        ("use of hosts", view.window),
+        lambda: host_use(snapshot.tries, snapshot.nodes, span=view.span, until=snapshot.until),
+    )
+    return found
+
+
 def slowest(view: View) -> Facts:
     """Return the card of the node that is slowest against the others."""
     found = _nodes(view)
@@ -84,10 +94,8 @@ def _nodes(view: View) -> pd.DataFrame:
             nodes = nodes[(nodes["time"] < view.window.end).to_numpy()]
         hosts = {*compared.index, *nodes["host"].astype(str).unique()} - {""}
         found = compared.reindex(sorted(hosts, key=natural))
-        managers = nodes.groupby(nodes["host"].astype(str))["uid"].nunique()
-        found["managers"] = managers.reindex(found.index)
-        workers = nodes.groupby([nodes["host"].astype(str), nodes["uid"].astype(str)])["workers"]
-        found["workers"] = workers.max().groupby(level=0).sum().reindex(found.index)
+        used = use_of_hosts(view).reindex(found.index)
+        found["workers"], found["busy"] = used["workers"], used["busy_s"] / used["connected_s"]
         for name in ("tasks", "tries", "failed", "compared"):
             found[name] = found[name].fillna(0).astype("int64")
         found["rate"] = found["failed"] / found["tries"].where(found["tries"] > 0)
@@ -110,7 +118,7 @@ def _row(view: View, host: str, row: pd.Series, most: float) -> Facts:
         "name": host,
         "tasks_at": "task/?" + urlencode({"node": host}),
         "workers": None if np.isnan(row["workers"]) else int(row["workers"]),
-        "busy": _busy(view, host),
+        "busy": words.UNKNOWN if np.isnan(row["busy"]) else share_words(float(row["busy"]), 1.0),
         "lost": lost,
         "tasks": int(row["tasks"]),
         "tries": int(row["tries"]),
@@ -125,19 +133,6 @@ def _row(view: View, host: str, row: pd.Series, most: float) -> Facts:
 def _lost_managers(view: View) -> dict[str, int]:
     with view.source.read() as connection:
         return select_lost_managers(connection, view.snapshot.run)
-
-
-def _busy(view: View, host: str) -> str:
-    """Return the share of the time of a node's workers in which tries ran."""
-    snapshot = view.snapshot
-    connected = capacity.workers(
-        snapshot.nodes[(snapshot.nodes["host"] == host).to_numpy()], snapshot.until
-    )
-    if not len(connected.start):
-        return words.UNKNOWN
-    here = snapshot.tries[(snapshot.tries["host"] == host).to_numpy()]
-    busy = used_of_all.busy(here, snapshot.nodes, snapshot.until)
-    return share_words(total_s(busy, view.span), total_s(connected, view.span))
 
 
 def _heading(view: View, key: str, sort: str, order: str) -> Facts:

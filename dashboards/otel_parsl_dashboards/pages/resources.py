@@ -20,6 +20,7 @@ from otel_parsl_dashboards.elements import (
 )
 from otel_parsl_dashboards.elements.levels import Amounts, mean, steps, total_s
 from otel_parsl_dashboards.elements.task_resources import memory_words
+from otel_parsl_dashboards.pages.block_nodes import use_of_hosts
 from otel_parsl_dashboards.pages.memory_asked import asked_tries, memory_facts
 from otel_parsl_dashboards.pages.page import Facts, Plot, RunPage, View
 from otel_parsl_dashboards.pages.task_filter import nodes as node_names
@@ -202,13 +203,14 @@ def _apps(view: View) -> list[Facts]:
     ran = view.tries[view.tries["running"].notna()]
     tasks = ran.groupby("app", observed=True)["task_id"].nunique()
     by_task = _by_task(view)
+    needed = dict(list(by_task.groupby(by_task["app"].astype(str))))
     cores = usage.efficiency(_used_within(view), "app")
     return [
         {
             "name": app,
             "colour": view.colours[app],
             "tasks": int(tasks.get(app, 0)),
-            **_needed(by_task[by_task["app"] == app], cores.get(app)),
+            **_needed(needed.get(app, by_task.iloc[:0]), cores.get(app)),
         }
         for app in view.snapshot.apps
         if tasks.get(app, 0)
@@ -217,37 +219,38 @@ def _apps(view: View) -> list[Facts]:
 
 def _hosts(view: View) -> list[Facts]:
     """Return a row a node, naturally sorted: what it had, and what its tasks needed."""
-    nodes, until, span = view.snapshot.nodes, view.snapshot.until, view.span
+    nodes = view.snapshot.nodes
     ran = view.tries[view.tries["running"].notna()]
     tasks = ran.groupby("host", observed=True)["task_id"].nunique()
     by_task = usage.by_task(_samples(view), "host")
+    needed = dict(list(by_task.groupby(by_task["host"].astype(str))))
     cores = usage.efficiency(_used_within(view), "host")
+    used = use_of_hosts(view)
+    had = nodes.groupby(nodes["host"].astype(str))[["cpu_count", "memory_bytes"]].max()
     rows = []
-    for host in sorted({*nodes["host"].unique(), *tasks.index} - {""}, key=natural):
-        here = nodes[nodes["host"] == host]
-        connected = capacity.workers(here, until)
-        busy = used_of_all.busy(
-            view.snapshot.tries[view.snapshot.tries["host"] == host], nodes, until
-        )
+    for host in sorted({*had.index, *tasks.index} - {""}, key=natural):
+        is_managed = host in used.index
         rows.append(
             {
                 "name": host,
-                "cores": _most(here, "cpu_count"),
-                "memory": memory_words(_most(here, "memory_bytes")),
-                "workers": number_words(int(steps(connected, span).values.max()))
-                if len(here)
+                "cores": _known(had, host, "cpu_count"),
+                "memory": memory_words(_known(had, host, "memory_bytes")),
+                "workers": number_words(int(used.at[host, "workers"]))
+                if is_managed
                 else words.UNKNOWN,
-                "busy": share_words(total_s(busy, span), total_s(connected, span)),
+                "busy": share_words(used.at[host, "busy_s"], used.at[host, "connected_s"])
+                if is_managed
+                else words.UNKNOWN,
                 "tasks": int(tasks.get(host, 0)),
-                **_needed(by_task[by_task["host"] == host], cores.get(host)),
+                **_needed(needed.get(host, by_task.iloc[:0]), cores.get(host)),
             }
         )
     return rows
 
 
-def _most(nodes: pd.DataFrame, column: str) -> float | None:
-    known = nodes[column].dropna()
-    return float(known.max()) if len(known) else None
+def _known(had: pd.DataFrame, host: str, column: str) -> float | None:
+    value = had[column].get(host)
+    return None if value is None or np.isnan(value) else float(value)
 
 
 def _needed(by_task: pd.DataFrame, cores: Any) -> Facts:
