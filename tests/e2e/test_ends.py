@@ -1,0 +1,113 @@
+"""The ends that a run may come to, and what becomes of its agent."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from pathlib import Path
+
+import psutil
+
+from tests.support.programs import Program, query, run, until
+
+
+def test_each_way_to_end_leaves_the_run_as_it_was(tmp_path: Path) -> None:
+    """exit_mode wait completes a run; exit_mode skip, parsl.clear() without cleanup, and a
+    DataFlowKernel that fails after the hub has started leave it unfinished."""
+    program = run(
+        tmp_path,
+        """
+        def config(**settings):
+            settings.setdefault("executors", [ThreadPoolExecutor()])
+            return Config(monitoring=OTelMonitoringHub(), **settings)
+
+        with parsl.load(config(exit_mode="wait")):
+            sleep(0.2)
+        with parsl.load(config(exit_mode="skip")):
+            nothing().result()
+        parsl.clear()
+        parsl.load(config())
+        nothing().result()
+        parsl.clear()
+
+        class Broken(ThreadPoolExecutor):
+            def start(self):
+                raise RuntimeError("no threads here")
+
+        try:
+            parsl.load(config(executors=[Broken()]))
+        except RuntimeError as error:
+            print("refused:", error)
+        """,
+    )
+
+    found = query(
+        program.database,
+        "select o.outcome, w.time_completed is not null, (select count(*) from status s where"
+        " s.run_id = w.run_id and s.task_status_name = 'exec_done') from workflow w"
+        " join otel_run o on o.run_id = w.run_id order by w.time_began",
+    )
+    assert "refused: no threads here" in program.output
+    assert found == [
+        ("completed", 1, 1),
+        ("unfinished", 1, 1),
+        ("unfinished", 1, 1),
+        ("unfinished", 1, 0),
+    ]
+
+
+def test_radio_of_the_users_own_that_needs_a_main_guard_is_said_at_once(tmp_path: Path) -> None:
+    """Before such a radio's process is started, which a script without a main guard waits for in
+    vain, the program says which executor has it and what to do."""
+    program = Program(
+        tmp_path,
+        """
+        from parsl.monitoring.radios.udp import UDPRadio
+        radio = UDPRadio(address="127.0.0.1")
+        parsl.load(Config(executors=[ThreadPoolExecutor(remote_monitoring_radio=radio)],
+                          monitoring=OTelMonitoringHub()))
+        """,
+    )
+    try:
+        program.until_printed("executor threads keeps its own UDPRadio")
+        assert "needs an 'if __name__ == \"__main__\":' in your script" in program.output
+    finally:
+        left = psutil.Process(program.process.pid).children(recursive=True)
+        for process in (program.process, *left):
+            process.kill()
+
+
+def test_ctrl_c_does_not_reach_the_agent_which_ends_when_the_store_is_complete(
+    tmp_path: Path,
+) -> None:
+    """What the terminal sends to a program and all its group leaves the agent at work; it ends by
+    itself when the program has and everything is stored."""
+    program = Program(
+        tmp_path,
+        """
+        os.setsid()  # a group of its own, as a shell gives what it starts
+        with parsl.load(Config(executors=[ThreadPoolExecutor()], monitoring=OTelMonitoringHub())):
+            nothing().result()
+            try:
+                print("ready", flush=True)
+                time.sleep(1000)
+            except KeyboardInterrupt:
+                print("interrupted", flush=True)
+            nothing().result()
+        """,
+    )
+    program.until_printed("ready")
+    status = program.spool / "status.json"
+    until(status.exists)
+    agent = json.loads(status.read_text())["pid"]
+    os.killpg(program.process.pid, signal.SIGINT)
+    program.wait()
+
+    assert "interrupted" in program.output
+    assert json.loads(status.read_text())["pid"] == agent, "no other had to be started"
+    assert query(
+        program.database, "select count(*) from status where task_status_name = 'exec_done'"
+    ) == [(2,)]
+    until(lambda: not psutil.pid_exists(agent))
+    assert list(program.spool.glob("*.spool")) == []
