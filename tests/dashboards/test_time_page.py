@@ -18,7 +18,7 @@ from otel_parsl_dashboards.elements import spent_over_time
 from otel_parsl_dashboards.elements.colours import OF_PHASE
 from otel_parsl_dashboards.elements.span import Span
 from otel_parsl_dashboards.elements.spent import ALL, spent
-from otel_parsl_dashboards.elements.verdict import LABELS
+from otel_parsl_dashboards.elements.verdict import LABELS, verdict
 from parsl.monitoring.message_type import MessageType
 from playwright.sync_api import Browser
 
@@ -262,6 +262,48 @@ def test_areas_hold_the_time_that_is_said(
     assert found.total_s(IDLE, span) == pytest.approx(
         max(4 * 60 - _busy_s(given_tries, span), 0), abs=1e-6
     )
+
+
+@pytest.mark.parametrize(
+    ("given_tries", "said", "advice"),
+    [
+        # Ten tasks that one late worker took: queued for 40 s before any of them ran.
+        (
+            [(0, 0, 1, 41, 42, 42)] * 10,
+            "Most time went into queued for a worker: 6 min 40 s of tasks",
+            "Of it 100 % passed before the first task ran anywhere",
+        ),
+        # Thirty that four workers are busy with from the start.
+        (
+            [(0, 0, 0, 15 * (n // 4), 15 * (n // 4) + 15, None) for n in range(16)]
+            + [(0, 0, 0, None, None, None)] * 14,
+            "Most time went into queued for a worker: 20 min 0 s of tasks",
+            "There were more tasks ready than workers",
+        ),
+        (
+            [(0, 0, 0, 0, 60, 60)] * 4,
+            "Most time went into running: 4 min 0 s of tasks, 100 %.",
+            "That is the work itself",
+        ),
+        (
+            [(0, 0, 1, 2, 4, 4)],
+            "Most time went into idle workers: 3 min 58 s of workers",
+            "Workers had nothing to do for 99.2 % of the time that they were connected, and few",
+        ),
+    ],
+)
+def test_what_took_most_time_has_advice_of_its_own(
+    given_tries: Sequence[tuple[int, int, int | None, int | None, int | None, int | None]],
+    said: str,
+    advice: str,
+) -> None:
+    """The sentence names the longest phase, and what to do goes by what the workers did."""
+    span = Span(_BEGAN, _at(60))
+
+    found = verdict(_spent_of(given_tries, span), span)
+
+    assert found.said.startswith(said)
+    assert found.advice.startswith(advice)
 
 
 def test_a_notebook_has_the_same_plots() -> None:

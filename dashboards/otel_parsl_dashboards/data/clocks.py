@@ -53,10 +53,10 @@ def clocks(tries: pd.DataFrame) -> list[Clock]:
     # Where no worker said when it was done, the end is the return itself.
     least[least == 0] = np.nan
     is_told = ~(np.isnan(most) & np.isnan(least)) & tries["running"].notna().to_numpy()
-    lower = np.full(len(names), -np.inf)
-    upper = np.full(len(names), np.inf)
-    np.fmax.at(lower, host[is_told], least[is_told])
-    np.fmin.at(upper, host[is_told], most[is_told])
+    told = pd.DataFrame({"least": least, "most": most})[is_told].groupby(host[is_told])
+    places = range(len(names))
+    lower = told["least"].max().reindex(places).fillna(-np.inf).to_numpy()
+    upper = told["most"].min().reindex(places).fillna(np.inf).to_numpy()
     counts = np.bincount(host[is_told], minlength=len(names))
     found = [
         Clock(str(name), int(counts[code]), float(lower[code]), float(upper[code]))

@@ -52,26 +52,35 @@ def _workers(tries: pd.DataFrame, samples: pd.DataFrame) -> list[LastSign]:
     """Return the last sign of each host's workers: a try begun or ended, or a sample."""
     host = tries["host"].cat.codes.to_numpy()
     names = list(tries["host"].cat.categories)
-    latest = np.full(len(names), np.datetime64("NaT", "us"))
     running = tries["running"].to_numpy().astype(frames.TIME)
     ended = tries["ended"].to_numpy().astype(frames.TIME)
     # Where no worker said when it was done, the end is the return, by another clock.
-    is_own = ended != tries["returned"].to_numpy().astype(frames.TIME)
-    np.fmax.at(latest, host, np.where(is_own, np.fmax(running, ended), running))
+    has_ended = ~np.isnat(ended) & (ended != tries["returned"].to_numpy().astype(frames.TIME))
+    told = [_latest_of(host, np.where(has_ended, np.fmax(running, ended), running))]
     if len(samples) and len(tries):
-        spread = int(max(samples["try_id"].max(), tries["try_id"].max())) + 1
+        # No sample of a try is later than its end: those of the others are few.
+        is_open = np.zeros(int(max(samples["task_id"].max(), tries["task_id"].max())) + 1, bool)
+        is_open[tries["task_id"].to_numpy()[~has_ended]] = True
+        some = samples[is_open[samples["task_id"].to_numpy()]]
+        spread = int(max(some["try_id"].max(), tries["try_id"].max())) + 1 if len(some) else 1
         keys = tries["task_id"].to_numpy() * spread + tries["try_id"].to_numpy()
-        wanted = samples["task_id"].to_numpy() * spread + samples["try_id"].to_numpy()
+        wanted = some["task_id"].to_numpy() * spread + some["try_id"].to_numpy()
         row = np.minimum(np.searchsorted(keys, wanted), len(keys) - 1)
         is_there = keys[row] == wanted
-        times = samples["time"].to_numpy().astype(frames.TIME)[is_there]
-        np.fmax.at(latest, host[row[is_there]], times)
+        times = some["time"].to_numpy().astype(frames.TIME)
+        told.append(_latest_of(host[row[is_there]], times[is_there]))
+    latest = pd.concat(told).groupby(level=0).max().reindex(range(len(names))).to_numpy()
     signs = [
         LastSign("workers", str(name), time)
         for name, time in zip(names, latest, strict=True)
         if name and not np.isnat(time)
     ]
     return sorted(signs, key=lambda sign: natural(sign.name))
+
+
+def _latest_of(host: np.ndarray, times: np.ndarray) -> pd.Series:
+    found: pd.Series = pd.Series(times).groupby(host).max()
+    return found
 
 
 def _by(frame: pd.DataFrame, keys: list[str]) -> list[tuple[tuple[str, str], np.datetime64]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
+import pandas as pd
 from sqlalchemy import Connection, text
 
 from otel_parsl.cli import words
@@ -221,7 +222,9 @@ def _sampling(view: View, interval_s: float | None) -> list[Facts]:
     snapshot = view.snapshot
     ran = snapshot.tries["running"].notna().to_numpy()
     tries = int(ran.sum())
-    sampled = len(snapshot.samples[["task_id", "try_id"]].drop_duplicates())
+    samples = snapshot.samples
+    spread = int(samples["try_id"].max()) + 1 if len(samples) else 1
+    sampled = len(pd.unique(samples["task_id"].to_numpy() * spread + samples["try_id"].to_numpy()))
     share = read_trace_share(snapshot.run)
     if not snapshot.run.is_ours:
         traces = "none: Parsl's own hub sends no spans"
