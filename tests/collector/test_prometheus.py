@@ -16,6 +16,8 @@ from otel_parsl_collector.connectors.run_metrics import RunMetrics
 from otel_parsl_collector.errors import ConfigError
 from otel_parsl_collector.exporters.prometheus_page import PrometheusPage
 from otel_parsl_collector.signals import BY_NAME
+from otel_parsl_collector.stats import Stats
+from prometheus_client.parser import text_string_to_metric_families
 
 from otel_parsl import wire
 from otel_parsl.process_metrics import process_metrics
@@ -90,6 +92,34 @@ def test_run_is_shown() -> None:
     assert f'{stem}_bucket{{{labels},le="+Inf"}} 1' in lines
     assert f"{stem}_sum{{{labels}}} 2" in lines
     assert f"{stem}_count{{{labels}}} 1" in lines
+
+
+def test_prometheus_own_parser_reads_the_pages() -> None:
+    """What is shown of runs, and of the collector itself, is in the format, label for label."""
+    page = _page(_request(_run_metrics()), _request(process_metrics(READING, began_ns=1_000)))
+    stats = Stats()
+    odd = 'quoted "name"\\ and\na line'
+    stats.add("otelcol_exporter_sent_spans", 3, exporter=odd)
+
+    families = {family.name: family for family in text_string_to_metric_families(page)}
+    told = {family.name: family for family in text_string_to_metric_families(stats.page())}
+
+    assert {name: family.type for name, family in families.items()} == {
+        "parsl_run_tasks": "gauge",
+        "parsl_run_workers": "gauge",
+        "parsl_task_duration_seconds": "histogram",
+        "process_context_switches": "counter",
+        "process_cpu_time_seconds": "counter",
+        "process_memory_usage_bytes": "gauge",
+        "process_thread_count": "gauge",
+    }
+    states = {
+        sample.labels["parsl_task_state"]: sample.value
+        for sample in families["parsl_run_tasks"].samples
+    }
+    assert states == {"pending": 0.0, "launched": 0.0, "running": 1.0, "exec_done": 1.0}
+    (sent,) = told["otelcol_exporter_sent_spans"].samples
+    assert (sent.labels, sent.value) == ({"exporter": odd}, 3.0)
 
 
 def test_single_tries_are_not_shown() -> None:
