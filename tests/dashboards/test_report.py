@@ -114,27 +114,41 @@ def test_failures_have_their_dependents(opened: Tab, recorded: Path) -> None:
         " WHERE run_id = ?",
         run_id,
     )[0]
-    cards = opened.page.locator("[data-page=failures] .card strong").all_inner_texts()
+    cards = opened.page.locator("[data-page=page-failures] .card strong").all_inner_texts()
 
-    assert opened.text("nav .tabs a[href='#failures']") == f"Failures {failed}"
+    assert opened.text("nav .tabs a[href='#page-failures']") == f"Failures {failed}"
     # Join apps that failed because another task did are dependents too.
     assert int(cards[0]) + int(cards[1]) == failed + dependents
-    assert opened.page.locator("[data-page=failures] #f-groups .cause").count() > 1
+    assert opened.page.locator("[data-page=page-failures] #f-groups .cause").count() > 1
 
 
 def test_every_plot_is_drawn(opened: Tab) -> None:
-    """No plot that has something to show is missing or empty, and each is said in words."""
-    keys = [
-        str(section.get_attribute("id")).removeprefix("plot-")
-        for section in opened.page.locator("section.plot").all()
+    """No plot of any page is missing or empty, and each is said in words."""
+    shown = [
+        (page, str(section.get_attribute("id")).removeprefix("plot-"), section)
+        for page in (
+            f"[data-page={part.get_attribute('data-page')}]"
+            for part in opened.page.locator("div.part").all()
+        )
+        for section in opened.page.locator(f"{page} section.plot").all()
         if section.is_visible()
     ]
 
-    assert {"run-times", "stream", "concurrency", "gantt", "over-time", "workers", "cores"} <= {
-        *keys
-    }
-    assert [key for key in keys if len(opened.colours(key)) < 2] == []
-    assert [key for key in keys if not opened.text(f"#f-summary-{key}")] == []
+    assert {
+        ("[data-page=page-workflow]", "stream"),
+        ("[data-page=page-workflow]", "gantt"),
+        ("[data-page=page-failures]", "over-time"),
+        ("[data-page=page-dag_group_by_apps]", "stages"),
+        ("[data-page=page-resource_usage]", "workers"),
+        ("[data-page=page-time]", "over-time"),
+        ("[data-page=page-blocks]", "blocks"),
+    } <= {(page, key) for page, key, _ in shown}
+    assert [
+        (page, key) for page, key, _ in shown if len(opened.colours(key, within=page)) < 2
+    ] == []
+    assert [
+        (page, key) for page, key, each in shown if not each.locator(".summary").inner_text()
+    ] == []
     assert opened.page.locator("#undrawn").is_hidden()
 
 
@@ -205,7 +219,7 @@ def test_empty_run_is_reported(tmp_path: Path, report: Report, shown: Tab) -> No
     shown.wait_drawn()
 
     assert shown.text("#apps tbody") == "No task yet."
-    assert shown.text("[data-page=failures] .message h1") == "Nothing has failed"
+    assert shown.text("[data-page=page-failures] .message h1") == "Nothing has failed"
     assert shown.errors == []
 
 

@@ -26,8 +26,8 @@ IS_DRAWN = """
 """A function of a page's script: whether every plot that it shows has a figure."""
 
 _RENDERED_PIXELS = """
-(key) => {
-    const slot = document.querySelector(`#plot-${key} [data-root-id]`);
+(section) => {
+    const slot = document.querySelector(`${section} [data-root-id]`);
     const figure = Bokeh.index[slot.dataset.rootId].child_views[0];
     const canvas = figure.canvas_view.primary.canvas;
     const box = figure.frame.bbox;
@@ -81,9 +81,10 @@ class Tab:
             "() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))"
         )
 
-    def colours(self, plot: str) -> set[str]:
+    def colours(self, plot: str, *, within: str = "") -> set[str]:
         """Return the colours that a plot shows within its frame, as ``#rrggbb``."""
-        return {f"#{colour:06x}" for colour in self.page.evaluate(_RENDERED_PIXELS, plot)}
+        section = f"{within} #plot-{plot}"
+        return {f"#{colour:06x}" for colour in self.page.evaluate(_RENDERED_PIXELS, section)}
 
     def hosts(self) -> set[str]:
         """Return the hosts that anything was asked of."""

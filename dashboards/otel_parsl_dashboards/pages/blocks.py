@@ -243,6 +243,7 @@ PAGE = RunPage(
     path="blocks",
     tab="Blocks and nodes",
     template="blocks.html",
+    is_reported=True,
     facts=facts,
     fragments=("lacks", "cards", "window", "nodes", "blocks"),
     needs=_NEEDS,

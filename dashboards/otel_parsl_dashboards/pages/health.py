@@ -308,6 +308,7 @@ PAGE = RunPage(
     path="health",
     tab="Data health",
     template="health.html",
+    is_reported=True,
     facts=facts,
     fragments=("trouble", "received", "lost", "clocks", "sampling", "signs"),
     needs=_NEEDS,

@@ -164,6 +164,7 @@ PAGE = RunPage(
     path="time",
     tab="Time",
     template="time.html",
+    is_reported=True,
     facts=facts,
     fragments=("verdict", "lacks", "cards", "window", "apps"),
     needs=_NEEDS,

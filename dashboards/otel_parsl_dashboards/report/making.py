@@ -151,7 +151,7 @@ def _part(
     ]
     return Part(
         name=page.tab,
-        anchor=page.path or "workflow",
+        anchor=f"page-{page.path or 'workflow'}",
         html=Markup(_SERVER_LINK.sub("<a", html)),
         failures=tab.said if tab is not None else "",
         cut=cut,
