@@ -36,7 +36,7 @@ def size(count: float | None) -> str:
     if count is None:
         return UNKNOWN
     for unit in _SIZES:
-        if count < 1024 or unit == _SIZES[-1]:
+        if count < (1024 if unit == "B" else 999.5) or unit == _SIZES[-1]:
             break
         count /= 1024
     return f"{count:.0f} B" if unit == "B" else f"{count:.3g} {unit}"

@@ -31,7 +31,14 @@ def test_duration_has_two_units_at_most(seconds: float | None, expected: str) ->
 
 @pytest.mark.parametrize(
     ("count", "expected"),
-    [(None, "-"), (0, "0 B"), (1023, "1023 B"), (2048, "2 KiB"), (66_342_912, "63.3 MiB")],
+    [
+        (None, "-"),
+        (0, "0 B"),
+        (1023, "1023 B"),
+        (2048, "2 KiB"),
+        (1_024_000, "0.977 MiB"),
+        (66_342_912, "63.3 MiB"),
+    ],
 )
 def test_size_has_binary_units(count: int | None, expected: str) -> None:
     """Bytes are told in powers of 1024."""
