@@ -77,6 +77,7 @@ def _dress(figure: Any, height: int) -> None:
         background_fill_alpha=0.0,
         border_fill_alpha=0.0,
         outline_line_color=None,
+        output_backend="canvas",  # WebGL takes longer wherever no graphics card helps it
         title=None,
         min_border_right=12,
     )

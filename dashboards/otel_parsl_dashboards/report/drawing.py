@@ -56,13 +56,11 @@ def figures(
     time = Range1d(start=start, end=end, reset_start=start, reset_end=end)
     made = {}
     for page, plot, view in plots:
-        figure = render(
+        made[page, plot.key] = render(
             partial(plot.draw, view),
             height=plot.height,
             time_range=time if plot.is_timed else None,
         )
-        figure.output_backend = "canvas"  # the other one is in a bundle of its own
-        made[page, plot.key] = figure
     return made
 
 
