@@ -2,7 +2,7 @@
 How fast the pages are, in a real Chromium, beside what Parsl's own parsl-visualize needs.
 
     python benchmarks/dashboard.py [--tasks 10000 100000 1000000] [--kinds parsl ours]
-        [--folder DIR] [--parsl-visualize PROGRAM] [--live-pages 50]
+        [--folder DIR] [--parsl-visualize PROGRAM]
 
 Databases are made in DIR, of Parsl's schema alone ("parsl") and of ours, and kept there for the
 next time; at a million tasks they take 2 GB each.
@@ -11,9 +11,8 @@ next time; at a million tasks they take 2 GB each.
 server's memory then. Medians of some loads; times are the browser's, from when it set out.
 A zoom is timed from the choice of a stretch of time until all that follows it has changed, the
 120 ms included that a choice is waited for to settle.
-CPU is that of the server's process while a run goes on and so many pages show it, all of them in
-the same browser. Parsl's pages load their scripts from other hosts: plotly's comes from
-this machine here, and the rest at once as an error.
+CPU is that of the server's process. Parsl's pages load their scripts from other hosts: plotly's
+comes from this machine here, and the rest at once as an error.
 """
 
 from __future__ import annotations
@@ -25,7 +24,6 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -35,7 +33,7 @@ from typing import Any
 import numpy as np
 import psutil
 from simulated_rows import RUN_ID, Store
-from simulated_run import SAMPLE, SimulatedRun, simulate
+from simulated_run import SimulatedRun, simulate
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from tests.support.chromium import IS_DRAWN, chromium
@@ -87,7 +85,6 @@ def main() -> None:
     parser.add_argument("--kinds", nargs="*", default=["parsl", "ours"])
     parser.add_argument("--folder", type=Path, help="keeps the databases")
     parser.add_argument("--parsl-visualize", help="Parsl's program, in an environment with Flask")
-    parser.add_argument("--live-pages", type=int, default=50, help="0 leaves them out")
     parser.add_argument("--loads", type=int, default=5, help="of which the median is taken")
     given = parser.parse_args()
     with ExitStack() as stack:
@@ -105,11 +102,6 @@ def main() -> None:
             _print_pages(pages)
         if given.parsl_visualize:
             _print_beside_parsls(folder, given.parsl_visualize, given.loads)
-        if given.live_pages:
-            print(
-                f"\n{given.live_pages} pages live on a run of 100,000 tasks (goal: 20 % of a core)"
-            )
-            print("  " + live(folder, given.live_pages))
         _print_share("after")
 
 
@@ -201,74 +193,6 @@ def measure_parsls(program: str, path: Path, *, loads: int) -> Measured:
         process.terminate()
         process.wait()
     return found
-
-
-def live(folder: Path, pages: int) -> str:
-    """Return what a server uses while a run of 100,000 tasks goes on and pages show it."""
-    tasks, watched_s = 100_000, 30.0
-    workers, nodes = MACHINE[tasks]
-    run = simulate(tasks + 20_000, workers=workers, nodes=nodes, submitted_per_s=100.0)
-    path = folder / "live.db"
-    for each in folder.glob("live.db*"):
-        each.unlink()
-    done_at = float(np.max(run.returned[:tasks]))
-    written_s = 15  # the writing of so many tasks takes about as long
-    began = np.datetime64("now", "us") - np.timedelta64(int((done_at + written_s) * 1e6), "us")
-    store = Store(path, run, began=began, is_ours=True)
-    store.write(0, tasks)
-    store.report(0.0, done_at)
-    with Dashboard(path, folder / "server.txt") as server, chromium() as browser:
-        writer = _Writer(store, run, tasks, began)
-        context = browser.new_context(viewport={"width": 1500, "height": 1150})
-        shown = [context.new_page() for _ in range(pages)]
-        try:
-            writer.start()
-            shown[0].goto(server.address)
-            for page in shown:
-                page.goto(f"{server.root}/workflow/{RUN_ID}/", wait_until="commit")
-                _when(page, _DRAWN)
-            process = psutil.Process(server.process.pid)
-            before, at, rows = process.cpu_times(), time.monotonic(), writer.tasks
-            time.sleep(watched_s)
-            after, elapsed = process.cpu_times(), time.monotonic() - at
-            added = writer.tasks - rows
-            seen = [page.locator("#states [data-state=total] b").inner_text() for page in shown]
-        finally:
-            writer.stop()
-    used = (after.user + after.system - before.user - before.system) / elapsed
-    return (
-        f"{100 * used:.0f} % of a core, {_peak_gb(process.pid):.2f} GB; {added / elapsed:.0f} tasks"
-        f" a second were written, of {writer.tasks:,} the pages showed {min(seen)} to {max(seen)}"
-    )
-
-
-class _Writer(threading.Thread):
-    """Adds what ends to a run that goes on, twice a second."""
-
-    def __init__(self, store: Store, run: SimulatedRun, tasks: int, began: np.datetime64) -> None:
-        super().__init__(daemon=True)
-        self.tasks = tasks
-        self._store, self._began = store, began
-        by_sample = run.returned[: len(run.returned) // SAMPLE * SAMPLE].reshape(-1, SAMPLE)
-        self._ends = np.maximum.accumulate(by_sample.max(axis=1))
-        self._ended = threading.Event()
-
-    def run(self) -> None:
-        """Write until told to end."""
-        before = 0.0
-        while not self._ended.wait(0.5):
-            now = float((np.datetime64("now", "us") - self._began) / np.timedelta64(1, "s"))
-            end = max(int(np.searchsorted(self._ends, now)) * SAMPLE, self.tasks)
-            if end > self.tasks:
-                self._store.write(self.tasks, end)
-            if before:
-                self._store.report(before, now)
-            self.tasks, before = end, now
-
-    def stop(self) -> None:
-        """Have it end, and wait for that."""
-        self._ended.set()
-        self.join()
 
 
 @contextmanager
