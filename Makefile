@@ -15,7 +15,7 @@ demo: $(VENV)/.installed  ## Run a small monitored workflow and show what was re
 # Three at a time: much of a test's time is waiting for processes to start and to be missed.
 .PHONY: test
 test: $(VENV)/.installed-dev backends lint types docs  ## Provision what the tests need, and run everything
-	$(MAKE) --keep-going --jobs 3 pytest-e2e parsl-tests pytest-parts pytest-pages lowest
+	$(MAKE) --keep-going --jobs 3 pytest-e2e-1 pytest-e2e-2 pytest-parts pytest-pages parsl-tests lowest
 	$(MAKE) missing
 
 .PHONY: backends
@@ -48,8 +48,15 @@ pytest-pages: $(VENV)/.installed-dev  ## Run the tests of the pages, in a real b
 	$(BIN)/python -m pytest tests/dashboards
 
 .PHONY: pytest-e2e
-pytest-e2e: $(VENV)/.installed-dev  ## Run whole Parsl programs
-	$(BIN)/python -m pytest tests/e2e
+pytest-e2e: pytest-e2e-1 pytest-e2e-2  ## Run whole Parsl programs
+
+.PHONY: pytest-e2e-1
+pytest-e2e-1: $(VENV)/.installed-dev
+	$(BIN)/python -m pytest tests/e2e/test_[a-h]*.py
+
+.PHONY: pytest-e2e-2
+pytest-e2e-2: $(VENV)/.installed-dev
+	$(BIN)/python -m pytest tests/e2e/test_[i-z]*.py
 
 .PHONY: parsl-tests
 parsl-tests:  ## Run Parsl's own monitoring tests with our hub in MonitoringHub's place

@@ -335,7 +335,7 @@ otel_executor = Table(
     _text("message"),
     _ns("sequence", nullable=False),
     _ns("changed_ns", nullable=False),
-    _text("untraced"),
+    _text("untraced", info={"since": 3}),
     PrimaryKeyConstraint("run_id", "executor_label"),
     comment="Executors that are lost (their interchange is gone), failed (Parsl gave them up), or"
     " else untraced (their workers cannot trace, for the reason in that column).",

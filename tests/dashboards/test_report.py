@@ -265,8 +265,9 @@ def test_long_tables_and_too_large_plots_are_cut_and_said(
     shown.page.wait_for_selector(".plot .bk-Figure")
 
     assert path.stat().st_size <= 620_000
-    assert len(shown.cells("#apps")) == 100
-    assert "Of 150 apps the first 100 are listed" in shown.text("main")
+    listed = len(shown.cells("#apps"))
+    assert 3 <= listed <= 100
+    assert f"Of 150 apps the first {listed} are listed" in shown.text("main")
     assert "is left out: with it the report would be larger" in shown.text("main")
     assert shown.errors == []
 

@@ -9,8 +9,10 @@ import subprocess
 import sys
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
 
 _DOCS = Path(__file__).parents[2] / "docs"
 _QUERIES = _DOCS / "how-to" / "sql-and-pandas.md"
@@ -67,13 +69,25 @@ def test_sql_example_finds_something(query: str, tutorial: Path) -> None:
         assert database.execute(query).fetchall() != []
 
 
+def _merged(whole: dict[str, Any], change: dict[str, Any]) -> dict[str, Any]:
+    """Return a collector's settings with what a page changes in them."""
+    return whole | {
+        key: _merged(whole[key], value)
+        if isinstance(value, dict) and isinstance(whole.get(key), dict)
+        else value
+        for key, value in change.items()
+    }
+
+
 def test_collectors_file_can_be_used(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The collector's file in the how-to is one that the collector takes."""
+    """The collector takes the file in the how-to, and with each change that the page makes."""
     from otel_parsl_collector.config import load_config
 
     monkeypatch.setenv("PARSL_TOKEN", "secret")
-    (text,) = _blocks(_DOCS / "how-to" / "collector.md", "yaml")
+    text, *changes = _blocks(_DOCS / "how-to" / "collector.md", "yaml")
 
     config = load_config(text)
 
     assert sorted(config.exporters) == ["file", "otlp_grpc", "parsl_sql", "prometheus"]
+    for change in changes:
+        load_config(yaml.safe_dump(_merged(yaml.safe_load(text), yaml.safe_load(change))))

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from sqlalchemy import Connection, TextClause
+from sqlalchemy.exc import DBAPIError
 
 from otel_parsl_dashboards.data import frames
 
@@ -37,13 +38,19 @@ def read_columns(
         kinds: Their names and kinds, as in ``frames``.
         parameters: Of the query.
         read: Is told of each piece's rows.
+
+    Raises:
+        sqlalchemy.exc.DBAPIError: The rows cannot be read.
     """
     result = connection.execution_options(stream_results=True).execute(query, parameters)
     cursor: Any = result.cursor
     names = [Names() if kind == frames.NAME else None for _, kind in kinds]
     pieces: list[list[Any]] = [[] for _ in kinds]
     while True:
-        rows = cursor.fetchmany(_PIECE)
+        try:
+            rows = cursor.fetchmany(_PIECE)
+        except connection.dialect.loaded_dbapi.Error as error:  # past SQLAlchemy, which is slower
+            raise DBAPIError(str(query), parameters, error) from error
         if not rows:
             break
         for number, values in enumerate(zip(*rows, strict=True)):

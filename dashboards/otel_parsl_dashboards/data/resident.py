@@ -12,6 +12,7 @@ from otel_parsl.query.errors import NoSuchRun, QueryError
 from otel_parsl.query.liveness import with_outcome
 from otel_parsl.query.runs import Run, select_runs
 from otel_parsl.query.task_states import left_open_as
+from otel_parsl_dashboards.data.drawing_share import DrawingShare
 from otel_parsl_dashboards.data.loading import Frames, Marks, read_changes, read_stages
 from otel_parsl_dashboards.data.snapshot import Snapshot
 from otel_parsl_dashboards.data.source import Signature, Source
@@ -22,7 +23,11 @@ _log = logging.getLogger(__name__)
 
 Told = Callable[["Resident"], None]
 _SHARE = 4
-"""Where the whole run is read again at every change, that takes a fifth of the time at most."""
+"""Reading takes a fifth of the time at most."""
+_CURRENT_S = 1.2
+"""Numbers are no older than this and what it takes to notice, read and show a change."""
+_AGAIN = 5
+"""How often a reading is begun anew that a writer came in the way of."""
 _JUDGED_S = 5.0
 """A run that goes on is judged so often though nothing changes: its silence may tell."""
 
@@ -50,6 +55,9 @@ class Resident:
         self._wanted = threading.Event()
         self._told: list[Told] = []
         self._signature: Signature = ()
+        self._reading: Signature = ()
+        self._again = 0
+        self._drawing = DrawingShare()
         self._rows = 0
         self._is_whole = False
         self._is_ended = False
@@ -109,20 +117,45 @@ class Resident:
 
     def _follow(self) -> None:
         while not self._is_ended:
-            began = time.monotonic()
+            began, used_before_s = time.monotonic(), time.thread_time()
             try:
                 self._read()
             except QueryError as error:
+                if self._has_changed_meanwhile():
+                    continue
                 self._set_error(error)
+            except Exception as error:  # noqa: BLE001 - a border: pages say it, and it is tried again
+                _log.exception("run %s cannot be read", self._run_id)
+                self._set_error(QueryError(f"run {self._run_id}: cannot be read: {error!r}"))
+            self._again = 0
             took_s = time.monotonic() - began
             if not self._source.has_row_ids:
                 time.sleep(min(took_s * _SHARE, 60.0))
-            is_open = self.snapshot.standing.is_running
-            self._wanted.wait(_JUDGED_S if is_open or self.error else None)
+            else:
+                time.sleep(min((time.thread_time() - used_before_s) * _SHARE, _CURRENT_S))
+            self._wanted.wait(self._patience_s())
             self._wanted.clear()
 
+    def _patience_s(self) -> float | None:
+        """Return after how long there is something to do though nothing changes; None for never."""
+        if not self.snapshot.is_drawn:
+            return self._drawing.due_in_s()
+        return _JUDGED_S if self.snapshot.standing.is_running or self.error else None
+
+    def _has_changed_meanwhile(self) -> bool:
+        """
+        Tell whether an error may come of a program that began to write during the reading.
+
+        A file that nobody has open is read as one that cannot change: see ``query.engine``.
+        """
+        self._again += 1
+        try:
+            return self._again <= _AGAIN and self._source.signature() != self._reading
+        except QueryError:
+            return False
+
     def _read(self) -> None:
-        signature = self._source.signature()
+        self._reading = signature = self._source.signature()
         run = self._find()
         if not self._is_whole or not self._source.has_row_ids:
             for known, marks in read_stages(self._source, run, self._progress):
@@ -157,7 +190,12 @@ class Resident:
         self._version += 1
         if self._is_whole or (self._known and "samples" in self._known):
             reading = None
-        return Snapshot(standing, known, gaps, version=self._version, reading=reading)
+        is_drawn = not self._is_whole or self._drawing.due_in_s() == 0
+        if is_drawn:
+            self._drawing.begin()
+        return Snapshot(
+            standing, known, gaps, version=self._version, reading=reading, is_drawn=is_drawn
+        )
 
     def _publish(self, snapshot: Snapshot) -> None:
         with self._changed:

@@ -49,6 +49,7 @@ class Snapshot:
         gaps: What the database lacks.
         version: Grows with every snapshot of the run.
         reading: What is being read still, in words; None once everything is there.
+        is_drawn: Whether plots are drawn anew for it, beside the numbers.
     """
 
     def __init__(
@@ -59,7 +60,9 @@ class Snapshot:
         *,
         version: int,
         reading: str | None = None,
+        is_drawn: bool = True,
     ) -> None:
+        self.is_drawn = is_drawn
         self.standing = standing
         self.run = standing.run
         self.gaps = gaps

@@ -157,7 +157,7 @@ class RunSession(Session):
         view = self._view(snapshot)
         self._shared_fragments(view)
         for plot in self._page.plots:
-            if plot.is_ready(snapshot) and plot.key in self._drawn:
+            if snapshot.is_drawn and plot.is_ready(snapshot) and plot.key in self._drawn:
                 self._drawn_of(plot, view)
         with self._lock:
             if snapshot.version <= self._newest:
@@ -168,9 +168,14 @@ class RunSession(Session):
     def _show_latest(self) -> None:
         with self._lock:
             snapshot, self._waiting = self._waiting, None
-        if snapshot is not None:
+        if snapshot is None:
+            return
+        plots = self._page.plots
+        if snapshot.is_drawn:
             self._put_time(snapshot)
-            self._show(self._view(snapshot), self._page.plots)
+        else:
+            plots = tuple(plot for plot in plots if plot.key not in self._drawn)
+        self._show(self._view(snapshot), plots)
 
     def _show(self, view: View, plots: tuple[Plot, ...], query: str | None = None) -> None:
         fragments = self._shared_fragments(view)
