@@ -337,10 +337,14 @@ class RunSpans:
             if name != names.EXECUTION_TIME_RUNNING
         ]
         attributes.append(_OUTCOME.text(outcome))
-        attributes += (last.encoded[n] for n in (names.ERROR_TYPE, names.FATE) if n in last.encoded)
-        if outcome == "lost" and names.ERROR_TYPE not in last.encoded:
+        error = None
+        if names.ERROR_TYPE in last.attributes or last.name == names.EVENT_TRY_LOST:
+            failure = _failure([last])
+            attributes += failure.attributes
+            error = failure.message or outcome
+        elif outcome == "lost":
             attributes.append(_ERROR_TYPE.text(outcome))
-        error = last.attributes.get(names.ERROR_TYPE, outcome) if outcome == "lost" else None
+            error = outcome
         return wire.span(
             self._trace(task_id),
             span_id(self._run, "execution", *key),
@@ -350,7 +354,7 @@ class RunSpans:
             start_ns,
             max(end_ns, start_ns),
             attributes,
-            error=error,
+            error=error and error[:STATUS_LIMIT],
         )
 
     def of_event(self, event: Event) -> bytes:

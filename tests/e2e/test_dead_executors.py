@@ -13,6 +13,7 @@ from typing import Any
 
 import psutil
 import pytest
+from opentelemetry.proto.trace.v1.trace_pb2 import Span
 from otel_parsl_collector.signals import SIGNALS
 
 from tests.support.command_line import otel_parsl
@@ -125,14 +126,14 @@ def test_killed_interchange_loses_its_executor_and_not_the_run(tmp_path: Path) -
     assert while_running["workers"]["connected"] == 0
     assert (told.code, told.error) == (1, "")
     assert f"  {words}" in told.lines
-    lost = [
-        found
+    lost = sorted(
+        (span.kind, found["parsl.task.id"], found["error.type"], found["parsl.fate"])
         for span in _spans(sink).values()
         if (found := _attributes(span)).get("parsl.outcome") == "lost" and "parsl.try.id" in found
-    ]
-    assert sorted(
-        (found["parsl.task.id"], found["error.type"], found["parsl.fate"]) for found in lost
-    ) == [(task_id, "InterchangeLost", "manager_lost") for task_id in (1, 2, 3)]
+    )
+    tries, executions = Span.SPAN_KIND_PRODUCER, Span.SPAN_KIND_CONSUMER
+    began = [(tries, 1), (tries, 2), (tries, 3), (executions, 1), (executions, 2)]
+    assert lost == [(*which, "InterchangeLost", "manager_lost") for which in began]
 
 
 EVERY_FATE = """
