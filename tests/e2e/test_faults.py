@@ -89,6 +89,52 @@ def test_agent_killed_ten_times_loses_nothing_and_writes_nothing_twice(tmp_path:
     )
 
 
+def test_port_that_another_run_has_taken_keeps_no_task_out_of_the_store(tmp_path: Path) -> None:
+    """An agent that cannot listen where the one before it did goes on, and says what it misses."""
+    program = Program(
+        tmp_path,
+        """
+        with parsl.load(Config(executors=[htex()], monitoring=OTelMonitoringHub())):
+            nothing().result()
+            sys.stdin.read()
+            nothing().result()
+            time.sleep(1000)
+        """,
+    )
+    ports = program.spool / "ports.json"
+    with socket.socket() as taken:
+        try:
+            (port,) = json.loads(until(lambda: ports.exists() and ports.read_text())).values()
+            pid = until(lambda: _agent_pid(program))
+            assert pid is not None
+            os.kill(pid, signal.SIGKILL)
+            until(lambda: _bound(taken, port))
+            program.go_on()
+            until(
+                lambda: query(
+                    program.database,
+                    "select 1 from status where task_id = 1 and task_status_name = 'exec_done'",
+                )
+            )
+            said = (tmp_path / "runinfo" / "000" / "database_manager.log").read_text()
+        finally:
+            program.process.kill()
+            program.process.wait()
+    assert f"executor htex: its managers are not heard: no free port ({port}) on 127.0.0.1" in said
+
+
+def _bound(taken: socket.socket, port: int) -> bool:
+    """Take a port that nobody has any more; True once it is taken."""
+    if taken.getsockname()[1] == port:
+        return True
+    try:
+        taken.bind(("127.0.0.1", port))
+    except OSError:
+        return False
+    taken.listen()
+    return True
+
+
 def _after(seconds: float):
     end = time.monotonic() + seconds
     return lambda: time.monotonic() > end

@@ -13,7 +13,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import zmq
+
 from otel_parsl import rendezvous
+from otel_parsl.seldom import Seldom
 from otel_parsl_collector.agent.direct_receiver import DirectReceiver, listening_host
 from otel_parsl_collector.agent.run import Run
 from otel_parsl_collector.agent.run_spool import RunSpool
@@ -42,6 +45,8 @@ class Inlets:
         self._run = run
         self._spool = spool
         self._channels: dict[str, HtexReceiver] = {}
+        self._unbound: dict[str, Mapping[str, Any]] = {}
+        self._unheard = Seldom(logger, logging.WARNING)
         self._direct: DirectReceiver | None = None
         self._refused_until = 0.0
 
@@ -49,6 +54,7 @@ class Inlets:
         """Listen on the monitoring channels that the hub asks for, by label of their executor."""
         ports = rendezvous.read(self._directory, rendezvous.PORTS) or {} if wanted else {}
         for label, socket in wanted.items():
+            self._unbound.pop(label, None)
             if socket["is_closed"]:
                 channel = self._channels.pop(label, None)
                 if channel is not None:
@@ -63,14 +69,25 @@ class Inlets:
                     socket["executor"],
                     socket["heartbeat_threshold_s"],
                 )
-                self._channels[label] = HtexReceiver(
-                    where, resource=self._run.attributes, spool=self._spool.received.append
-                )
+                try:
+                    self._channels[label] = HtexReceiver(
+                        where, resource=self._run.attributes, spool=self._spool.received.append
+                    )
+                except zmq.ZMQError as error:
+                    # Another run may have taken the port while no agent held it. All but the
+                    # reports of managers goes on without it.
+                    executor = socket["executor"]
+                    self._unheard.say(
+                        "executor %s: its managers are not heard: %s", executor, error
+                    )
+                    self._unbound[label] = socket
+                    continue
                 ports[label] = self._channels[label].port
                 rendezvous.write(self._directory, rendezvous.PORTS, ports)
 
     def receive(self) -> None:
-        """Receive OTLP where the hub asks for it."""
+        """Receive OTLP where the hub asks for it, and listen where that was not possible before."""
+        self.bind(dict(self._unbound))
         if self._direct is not None or time.monotonic() < self._refused_until:
             return
         wanted = rendezvous.read(self._directory, rendezvous.RECEIVER)

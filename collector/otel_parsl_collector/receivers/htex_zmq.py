@@ -12,6 +12,7 @@ import datetime
 import io
 import logging
 import pickle
+import random
 import threading
 import time
 from collections import defaultdict
@@ -192,7 +193,10 @@ def _bind(context: zmq.Context[Any], socket: Socket) -> Any:
     channel.set_hwm(0)
     if socket.cert_dir:
         _encrypt(channel, Path(socket.cert_dir))
-    ports = [socket.port] if socket.port else range(*socket.port_range)
+    # In any order, as Parsl's own: the first free one would soon be another run's when an agent
+    # that is killed lets go of it.
+    known = range(*socket.port_range)
+    ports = [socket.port] if socket.port else random.sample(known, len(known))
     host = f"[{socket.address}]" if ":" in socket.address else socket.address
     for port in ports:
         try:
@@ -202,7 +206,8 @@ def _bind(context: zmq.Context[Any], socket: Socket) -> Any:
                 raise
         else:
             return channel
-    raise zmq.ZMQError(zmq.EADDRINUSE, f"no free port among {ports} on {socket.address}")
+    among = socket.port or "{}-{}".format(*socket.port_range)
+    raise zmq.ZMQError(zmq.EADDRINUSE, f"no free port ({among}) on {socket.address}")
 
 
 def _encrypt(channel: Any, directory: Path) -> None:
