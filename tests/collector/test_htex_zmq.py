@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import logging
 import pickle
 import threading
@@ -13,8 +14,12 @@ import pytest
 import zmq
 from hypothesis import given
 from hypothesis import strategies as st
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
+    ExportMetricsServiceRequest,
+)
 from otel_parsl_collector.receivers.htex_zmq import HtexReceiver, Socket
 from otel_parsl_collector.receivers.relay import Relay
+from parsl.monitoring.message_type import MessageType
 
 from otel_parsl.rendezvous import MESSAGE_TAG
 from otel_parsl.spool import frame, payloads
@@ -56,6 +61,37 @@ def _sending(spool: _Spool) -> Iterator[tuple[HtexReceiver, Callable[[bytes], No
 
 def _message(tag: Any, content: Any) -> bytes:
     return pickle.dumps((tag, content))
+
+
+class _AsBefore3114:
+    """Pickled as Python 3.11.0 to 3.11.3, Debian 12's for one, pickle a member of an enum."""
+
+    def __init__(self, of: type, name: str) -> None:
+        self._of, self._name = of, name
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return getattr, (self._of, self._name)
+
+
+def test_reports_of_every_python_are_read() -> None:
+    """The tag of a report is known by its number and by its name; no other attribute is given."""
+    spool = _Spool()
+    with _sending(spool) as (receiver, send):
+        send(_message(MessageType.NODE_INFO, node_info()))
+        send(_message(_AsBefore3114(MessageType, "NODE_INFO"), node_info()))
+        send(_message(_AsBefore3114(MessageType, "__class__"), node_info()))
+        send(_message(_AsBefore3114(datetime.datetime, "now"), node_info()))
+
+    found = [ExportMetricsServiceRequest.FromString(each) for _, each in payloads(spool.data)]
+    assert sum(map(_reports, found)) == 2
+    assert receiver.malformed == 2
+
+
+def _reports(request: ExportMetricsServiceRequest) -> int:
+    """Return how many reports of a manager a request has."""
+    (group,) = request.resource_metrics
+    (scope,) = group.scope_metrics
+    return max(len(metric.gauge.data_points or metric.sum.data_points) for metric in scope.metrics)
 
 
 def test_what_cannot_be_read_ends_nothing(caplog: pytest.LogCaptureFixture) -> None:

@@ -39,6 +39,8 @@ _PAUSE_S = 0.1
 _SILENCE_S = 0.2
 _MESSAGES_AT_ONCE = 2000
 _NODE_INFO = 3
+_MEMBERS = {"NODE_INFO": _NODE_INFO}
+"""Of Parsl's MessageType, what an interchange sends."""
 
 
 class Socket(NamedTuple):
@@ -92,7 +94,11 @@ class HtexReceiver:
             self._authenticator = ThreadAuthenticator(self._context)
             self._authenticator.start()
             self._authenticator.configure_curve(domain="*", location=socket.cert_dir)
-        self._socket = _bind(self._context, socket)
+        try:
+            self._socket = _bind(self._context, socket)
+        except zmq.ZMQError:
+            self._let_go()
+            raise
         endpoint = self._socket.getsockopt(zmq.LAST_ENDPOINT).decode().rstrip("\0")
         self.port = int(endpoint.rpartition(":")[2])
         self._thread = threading.Thread(target=self._run, name=f"htex-{socket.label}", daemon=True)
@@ -120,6 +126,9 @@ class HtexReceiver:
                 break
         self._take([])
         self._socket.close(linger=0)
+        self._let_go()
+
+    def _let_go(self) -> None:
         if self._authenticator is not None:
             self._authenticator.stop()
         self._context.term()
@@ -203,9 +212,11 @@ def _bind(context: zmq.Context[Any], socket: Socket) -> Any:
             channel.bind(f"tcp://{host}:{port}")
         except zmq.ZMQError as error:
             if error.errno != zmq.EADDRINUSE:
+                channel.close(linger=0)
                 raise
         else:
             return channel
+    channel.close(linger=0)
     among = socket.port or "{}-{}".format(*socket.port_range)
     raise zmq.ZMQError(zmq.EADDRINUSE, f"no free port ({among}) on {socket.address}")
 
@@ -226,7 +237,14 @@ class _Unpickler(pickle.Unpickler):
             return datetime.datetime
         if (module, name) == ("parsl.monitoring.message_type", "MessageType"):
             return int
+        if (module, name) == ("builtins", "getattr"):
+            return _member
         raise pickle.UnpicklingError(f"{module}.{name} has no business in a monitoring message")
+
+
+def _member(_enum: object, name: str) -> int:
+    """Stand in for ``getattr``, which Python 3.11.0 to 3.11.3 make an enum's member again with."""
+    return _MEMBERS[name]
 
 
 def _load(data: bytes) -> tuple[Any, Any]:
