@@ -15,13 +15,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 from sqlalchemy import URL, Connection, Engine, NullPool, create_engine, event, inspect, select
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 
-from otel_parsl.query.errors import DatabaseUnusable
+from otel_parsl.query.errors import DatabaseChanged, DatabaseUnusable
 from otel_parsl.query.versions import set_version
 from otel_parsl.schema import SCHEMA_VERSION, otel_schema, status, task, try_, workflow
 
@@ -30,6 +31,7 @@ LOCK_S = 5.0
 _CONNECT_S = 10
 
 _NEEDED = frozenset(table.name for table in (workflow, task, try_, status))
+_STILL = "otel_parsl_still"
 _WAL_VERSION = 2
 _VERSION_AT = 18
 """Where an SQLite file says whether it has a write-ahead log (https://www.sqlite.org/fileformat.html)."""
@@ -54,8 +56,9 @@ class Database:
 
         Raises:
             DatabaseUnusable: The database cannot be read, or lacks a column.
+            DatabaseChanged: It was written to meanwhile, and what was read may not fit together.
         """
-        with _explained(self.name), self.engine.connect() as connection:
+        with _reading(self.name, self.engine) as connection:
             yield connection
 
 
@@ -140,7 +143,7 @@ def _sqlite_url(path: Path) -> URL:
 
 
 def _opened(name: str, engine: Engine) -> Database:
-    with _explained(name), engine.connect() as connection:
+    with _reading(name, engine) as connection:
         tables = set(inspect(connection).get_table_names())
         if not tables:
             raise DatabaseUnusable(
@@ -170,16 +173,20 @@ def _check_version(name: str, version: int | None) -> None:
 
 
 def _sqlite_engine(path: Path) -> Engine:
-    def connect() -> sqlite3.Connection:
+    engine = create_engine("sqlite://", poolclass=NullPool)
+
+    @event.listens_for(engine, "do_connect")
+    def _connect(_dialect: Any, record: Any, *_arguments: Any) -> sqlite3.Connection:
+        is_still = is_write_ahead(path) and not Path(f"{path}-wal").exists()
+        if is_still:
+            record.info[_STILL] = _Still(path)
         return sqlite3.connect(
-            _sqlite_uri(path),
+            f"file:{quote(str(path))}?mode=ro{'&immutable=1' if is_still else ''}",
             uri=True,
             timeout=LOCK_S,
             check_same_thread=False,
             isolation_level=None,  # the transaction is begun below: reads are of one moment
         )
-
-    engine = create_engine("sqlite://", creator=connect, poolclass=NullPool)
 
     @event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:
@@ -188,17 +195,51 @@ def _sqlite_engine(path: Path) -> Engine:
     return engine
 
 
-def _sqlite_uri(path: Path) -> str:
+class _Still:
     """
-    Return the URI that opens a file without leaving anything beside it.
+    A file with a write-ahead log whose log is missing: no writer is about.
 
-    A reader of a database with a write-ahead log makes that log's files where they are missing,
-    and leaves them. They are missing when no writer is about, so that nothing changes either.
+    A reader makes that log's files where they are missing, and leaves them; so such a file is
+    opened as one that cannot change. Should a writer begin all the same, the file shows it.
     """
-    mode = "mode=ro"
-    if is_write_ahead(path) and not Path(f"{path}-wal").exists():
-        mode += "&immutable=1"
-    return f"file:{quote(str(path))}?{mode}"
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._seen = self._look()
+
+    def is_still(self) -> bool:
+        """Tell whether nothing has been written since."""
+        return self._seen == self._look()
+
+    def _look(self) -> tuple[int, int] | None:
+        try:
+            found = self._path.stat()
+        except FileNotFoundError:
+            return None
+        return found.st_size, found.st_mtime_ns
+
+
+@contextmanager
+def _reading(name: str, engine: Engine) -> Iterator[Connection]:
+    with _explained(name), engine.connect() as connection, _unchanged(name, connection):
+        yield connection
+
+
+@contextmanager
+def _unchanged(name: str, connection: Connection) -> Iterator[None]:
+    still = connection.info.get(_STILL)
+    try:
+        yield
+    except DBAPIError as error:
+        if still is None or still.is_still():
+            raise
+        raise _changed(name) from error
+    if still is not None and not still.is_still():
+        raise _changed(name)
+
+
+def _changed(name: str) -> DatabaseChanged:
+    return DatabaseChanged(f"database {name}: was written to while it was read. Try again")
 
 
 def _server_engine(url: URL) -> Engine:

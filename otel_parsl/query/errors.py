@@ -4,6 +4,7 @@ What reading a monitoring database raises.
     OTelParslError
     └── QueryError
         ├── DatabaseUnusable   there is no database, or it cannot be read
+        │   └── DatabaseChanged    what was read is not of one moment: read again
         └── NoSuchRun          a name stands for no run, no task, or for several runs
 """
 
@@ -18,6 +19,10 @@ class QueryError(OTelParslError):
 
 class DatabaseUnusable(QueryError):
     """There is no database where one was looked for, or it cannot be read."""
+
+
+class DatabaseChanged(DatabaseUnusable):
+    """A program began to write while a file was read that nobody wrote to: read again."""
 
 
 class NoSuchRun(QueryError):

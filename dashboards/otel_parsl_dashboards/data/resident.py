@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Callable
 
-from otel_parsl.query.errors import NoSuchRun, QueryError
+from otel_parsl.query.errors import DatabaseChanged, NoSuchRun, QueryError
 from otel_parsl.query.liveness import with_outcome
 from otel_parsl.query.runs import Run, select_runs
 from otel_parsl.query.task_states import left_open_as
@@ -26,8 +26,6 @@ _SHARE = 4
 """Reading takes a fifth of the time at most."""
 _CURRENT_S = 1.2
 """Numbers are no older than this and what it takes to notice, read and show a change."""
-_AGAIN = 5
-"""How often a reading is begun anew that a writer came in the way of."""
 _JUDGED_S = 5.0
 """A run that goes on is judged so often though nothing changes: its silence may tell."""
 
@@ -55,8 +53,6 @@ class Resident:
         self._wanted = threading.Event()
         self._told: list[Told] = []
         self._signature: Signature = ()
-        self._reading: Signature = ()
-        self._again = 0
         self._drawing = DrawingShare()
         self._rows = 0
         self._is_whole = False
@@ -120,14 +116,13 @@ class Resident:
             began, used_before_s = time.monotonic(), time.thread_time()
             try:
                 self._read()
+            except DatabaseChanged:
+                continue  # with the log that the writer has begun
             except QueryError as error:
-                if self._has_changed_meanwhile():
-                    continue
                 self._set_error(error)
             except Exception as error:  # noqa: BLE001 - a border: pages say it, and it is tried again
                 _log.exception("run %s cannot be read", self._run_id)
                 self._set_error(QueryError(f"run {self._run_id}: cannot be read: {error!r}"))
-            self._again = 0
             took_s = time.monotonic() - began
             if not self._source.has_row_ids:
                 time.sleep(min(took_s * _SHARE, 60.0))
@@ -142,20 +137,8 @@ class Resident:
             return self._drawing.due_in_s()
         return _JUDGED_S if self.snapshot.standing.is_running or self.error else None
 
-    def _has_changed_meanwhile(self) -> bool:
-        """
-        Tell whether an error may come of a program that began to write during the reading.
-
-        A file that nobody has open is read as one that cannot change: see ``query.engine``.
-        """
-        self._again += 1
-        try:
-            return self._again <= _AGAIN and self._source.signature() != self._reading
-        except QueryError:
-            return False
-
     def _read(self) -> None:
-        self._reading = signature = self._source.signature()
+        signature = self._source.signature()
         run = self._find()
         if not self._is_whole or not self._source.has_row_ids:
             for known, marks in read_stages(self._source, run, self._progress):

@@ -18,7 +18,7 @@ from sqlalchemy import create_engine, select, text
 
 from otel_parsl.query import engine as query_engine
 from otel_parsl.query.engine import find_database, is_write_ahead, open_database
-from otel_parsl.query.errors import DatabaseUnusable
+from otel_parsl.query.errors import DatabaseChanged, DatabaseUnusable
 from otel_parsl.query.runs import select_runs
 from otel_parsl.schema import SCHEMA_VERSION, otel_schema, workflow
 from tests.support.stored_run import RUN_ID, StoredRun
@@ -283,6 +283,24 @@ def test_reading_leaves_nothing_beside_the_file(store: Path) -> None:
         during = _files(store.parent)
 
     assert (before, before) == (during, _files(store.parent))
+
+
+def _rename(store: Path, name: str) -> None:
+    with closing(sqlite3.connect(store)) as writer:
+        writer.execute("UPDATE workflow SET workflow_name = ?", [name])
+        writer.commit()
+
+
+def test_reading_that_a_writer_came_into_is_said(store: Path) -> None:
+    """Rows that may be of two moments are not taken for rows of one; the next reading is whole."""
+    database = open_database(str(store))
+
+    with pytest.raises(DatabaseChanged) as caught, database.read():
+        _rename(store, "changed")
+
+    assert str(caught.value) == (f"database {store}: was written to while it was read. Try again")
+    with database.read() as connection:
+        assert connection.execute(select(workflow.c.workflow_name)).scalars().all() == ["changed"]
 
 
 @pytest.mark.parametrize("journal", ["wal", "delete"])
