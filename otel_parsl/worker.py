@@ -18,6 +18,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from otel_parsl import __version__, carrier, live, open_tries, semconv, spool, user_spans, wire
+from otel_parsl.clock import now_ns
 from otel_parsl.exceptions import message_of, stacktrace_of, type_name
 from otel_parsl.execution_record import (
     EXECUTION,
@@ -309,11 +310,6 @@ def _hand_over(telemetry: Callable[[], None]) -> None:
         telemetry()
     except Exception:
         logger.exception("the telemetry of a try could not be handed over")
-
-
-def now_ns() -> int:
-    """Return the time in UTC nanoseconds, to the microsecond: as fine as Parsl's tables."""
-    return time.time_ns() // 1000 * 1000
 
 
 def _traced(context: RunContext, which: TryContext, call: Callable[[], Any]) -> bytes:

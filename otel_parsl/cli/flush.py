@@ -39,7 +39,7 @@ def run(arguments: argparse.Namespace) -> int:
     taken_over = set(after.served) & set(directories)
     for directory in directories:
         if directory in left:
-            log = directory.parent / "database_manager.log"
+            log = directory.parent / rendezvous.LOG
             print(f"{directory.parent.name}: not all could be delivered; see {log}")
         elif directory in taken_over:
             print(f"{directory.parent.name}: another agent is at work on it")

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -89,19 +89,9 @@ class EmbeddedAgent:
         sockets = rendezvous.read(self._directory, rendezvous.SOCKETS) or {}
         sockets[label] = {**socket, "is_closed": False}
         rendezvous.write(self._directory, rendezvous.SOCKETS, sockets)
-        deadline = time.monotonic() + timeout_s
-        while time.monotonic() < deadline:
-            self.revive()
-            ports = rendezvous.read(self._directory, rendezvous.PORTS) or {}
-            if label in ports:
-                port: int = ports[label]
-                return port
-            time.sleep(_POLL_S)
-        raise TimeoutError(
-            f"the monitoring agent did not answer in {timeout_s:.0f} s;"
-            f" see {self._directory.parent / rendezvous.LOG} and"
-            f" {self._directory / rendezvous.OUTPUT}"
-        )
+        ports = self._answer(rendezvous.PORTS, lambda found: label in found, timeout_s)
+        port: int = ports[label]
+        return port
 
     def stop_listening(self, label: str) -> None:
         """Tell the agent that an executor's interchange is gone."""
@@ -127,16 +117,30 @@ class EmbeddedAgent:
         """
         wanted = {"address": address, "port": port, "token": token}
         rendezvous.write(self._directory, rendezvous.RECEIVER, wanted)
+        answer = self._answer(rendezvous.RECEIVING, lambda _found: True, timeout_s)
+        if answer["port"] is None:
+            raise OSError(answer["error"])
+        return answer["host"], answer["port"]
+
+    def _answer(self, name: str, is_it: Callable[[Any], bool], timeout_s: float) -> Any:
+        """
+        Return what the agent writes into a file, once it is what is waited for.
+
+        Raises:
+            TimeoutError: It did not write it in time.
+        """
         deadline = time.monotonic() + timeout_s
         while time.monotonic() < deadline:
             self.revive()
-            answer = rendezvous.read(self._directory, rendezvous.RECEIVING)
-            if answer is not None:
-                if answer["port"] is None:
-                    raise OSError(answer["error"])
-                return answer["host"], answer["port"]
+            found = rendezvous.read(self._directory, name)
+            if found is not None and is_it(found):
+                return found
             time.sleep(_POLL_S)
-        raise TimeoutError(f"the monitoring agent did not answer in {timeout_s:.0f} s")
+        raise TimeoutError(
+            f"the monitoring agent did not answer in {timeout_s:.0f} s;"
+            f" see {self._directory.parent / rendezvous.LOG} and"
+            f" {self._directory / rendezvous.OUTPUT}"
+        )
 
     def finish(self, place: Place, *, timeout_s: float) -> str | None:
         """

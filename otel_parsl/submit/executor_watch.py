@@ -9,12 +9,12 @@ at launch; a dead interchange is noticed by nobody in Parsl, and the futures of 
 from __future__ import annotations
 
 import signal
-import time
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
 from otel_parsl import semconv
+from otel_parsl.clock import now_ns
 from otel_parsl.messages import RunEvents
 from otel_parsl.wire import Key
 
@@ -95,10 +95,10 @@ class ExecutorWatch:
 
     def news(self, events: RunEvents) -> Iterator[bytes]:
         """Yield an event for each thing that was not said before."""
-        now_ns = time.time_ns() // 1000 * 1000
+        at_ns = now_ns()
         for label in self._executors.labels():
-            yield from self._block_news(label, events, now_ns)
-            yield from self._state_news(label, events, now_ns)
+            yield from self._block_news(label, events, at_ns)
+            yield from self._state_news(label, events, at_ns)
 
     def _block_news(self, label: str, events: RunEvents, now_ns: int) -> Iterator[bytes]:
         for block_id, status in list(self._executors.block_statuses(label).items()):

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable
 from pathlib import Path
 
 from otel_parsl import __version__, rendezvous, semconv, wire
+from otel_parsl.clock import now_ns
 from otel_parsl.identity import run_key, span_id
 from otel_parsl.spool import frame
 
@@ -41,21 +41,21 @@ class Run:
 
     def alive(self) -> bytes | None:
         """Return the frame that says that the run has an agent; None while it is not known."""
-        return self._event(semconv.EVENT_RUN_ALIVE, _now_ns())
+        return self._event(semconv.EVENT_RUN_ALIVE, now_ns())
 
     def managers_ended(self) -> bytes | None:
         """Return the frame that says that no manager reports any more; None as above."""
-        return self._event(semconv.EVENT_MANAGERS_ENDED, _now_ns())
+        return self._event(semconv.EVENT_MANAGERS_ENDED, now_ns())
 
     def lost(self) -> bytes | None:
         """Return the frame that ends a run whose own process is gone; None as above."""
-        now_ns = _now_ns()
+        at_ns = now_ns()
         attributes = [
             wire.Key(semconv.SEQUENCE).integer(LOST_SEQUENCE),
-            wire.Key(semconv.TIME_COMPLETED).integer(now_ns),
+            wire.Key(semconv.TIME_COMPLETED).integer(at_ns),
             wire.Key(semconv.OUTCOME).text("lost"),
         ]
-        return self._event(semconv.EVENT_RUN_ENDED, now_ns, attributes, severity=_ERROR)
+        return self._event(semconv.EVENT_RUN_ENDED, at_ns, attributes, severity=_ERROR)
 
     def _read(self) -> tuple[str, tuple[bytes, ...]] | None:
         if self._known is None:
@@ -66,7 +66,7 @@ class Run:
         return self._known
 
     def _event(
-        self, name: str, now_ns: int, attributes: Iterable[bytes] = (), *, severity: int = _DEBUG
+        self, name: str, at_ns: int, attributes: Iterable[bytes] = (), *, severity: int = _DEBUG
     ) -> bytes | None:
         known = self._read()
         if known is None:
@@ -75,8 +75,8 @@ class Run:
         run = run_key(run_id)
         record = wire.log_record(
             wire.sized(name.encode()),
-            now_ns,
-            now_ns,
+            at_ns,
+            at_ns,
             run,
             span_id(run, "run"),
             list(attributes),
@@ -89,8 +89,3 @@ class Run:
             schema_url=semconv.SCHEMA_URL,
         )
         return frame(wire.LOGS, request)
-
-
-def _now_ns() -> int:
-    """Return the time to the microsecond, as the tables keep it."""
-    return time.time_ns() // 1000 * 1000

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import logging
 import sys
-import time
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -24,9 +23,6 @@ from otel_parsl_collector.signals import count_by_signal
 from otel_parsl_collector.spool_space import SpoolSpace
 
 logger = logging.getLogger(__name__)
-
-SYNC_S = 1.0
-"""How much of what was received a power cut may take."""
 
 STORED = (SUBMIT, AGENT, DIRECT)
 """The streams that rows are made of."""
@@ -91,11 +87,12 @@ class RunSpool:
         self._writers = {stream: self._writer(stream) for stream in STREAMS}
         self.received = PatientWriter(self._writers[AGENT])
         """Takes what arrives and cannot be asked for again."""
-        self._synced_at = time.monotonic()
 
     def tidy(self, *, is_over: bool = False) -> None:
         """
         Write what waits in memory, and remove what can go.
+
+        What was received since the last time is what a power cut may take.
 
         Args:
             is_over: Whether the run has ended, and nothing of it comes any more.
@@ -103,9 +100,7 @@ class RunSpool:
         if self.received.waiting:
             self.received.append()
         try:
-            if time.monotonic() - self._synced_at > SYNC_S:
-                self._synced_at = time.monotonic()
-                self._writers[AGENT].sync()
+            self._writers[AGENT].sync()
             self._janitor.tidy(is_over=is_over)
         except OSError as error:
             self._trouble.say("the spool cannot be tidied: %s", error)
