@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from otel_parsl.cli import words
-from otel_parsl_dashboards.elements.axes import TOOLS, count_axis
+from otel_parsl_dashboards.elements.axes import histogram_look, room_above
 from otel_parsl_dashboards.elements.used_of_all import ALL, MEMORY
 
 NEAR: Final = 0.9
@@ -30,19 +30,13 @@ def asked_memory(asked: pd.DataFrame) -> hv.Overlay:
     top = max(float(shares.max(initial=0.0)), 110.0)
     edges = np.arange(0, np.ceil(top / _WIDTH) * _WIDTH + _WIDTH, _WIDTH)
     counts, edges = np.histogram(shares, bins=edges)
-    most = max(1.0, float(counts.max())) * 1.08
     bars = hv.Histogram((edges, counts), kdims="peak, % of what was asked for", vdims="tries")
     return (bars * hv.VLine(100)).opts(
-        hv.opts.Histogram(
-            fill_color=MEMORY,
-            line_color=None,
-            fill_alpha=0.85,
-            tools=["hover"],
-            default_tools=list(TOOLS),
-            hooks=[count_axis],
-        ),
+        histogram_look(MEMORY),
         hv.opts.VLine(color=ALL, line_width=1.5, line_dash="dashed"),
-        hv.opts.Overlay(ylim=(0, most), xlim=(0, float(edges[-1])), show_legend=False),
+        hv.opts.Overlay(
+            ylim=(0, room_above(counts)), xlim=(0, float(edges[-1])), show_legend=False
+        ),
     )
 
 

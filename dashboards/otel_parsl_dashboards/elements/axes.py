@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+import holoviews as hv
+import numpy as np
 from bokeh.models import CustomJS, TapTool
 
 TIME_TOOLS: Final = ("xbox_zoom", "xpan", "box_zoom", "xwheel_zoom", "ywheel_zoom", "reset", "save")
@@ -15,6 +17,24 @@ TOOLS: Final = ("xbox_zoom", "reset", "save")
 def count_axis(plot: Any, _element: object) -> None:
     """Have no ticks between whole numbers: a hook of HoloViews for an axis of counts."""
     plot.handles["yaxis"].ticker.min_interval = 1
+
+
+def histogram_look(colour: str, **more: Any) -> Any:
+    """Return the look of a histogram, as options of HoloViews; ``more`` are such options too."""
+    return hv.opts.Histogram(
+        fill_color=colour,
+        line_color=None,
+        fill_alpha=0.85,
+        tools=["hover"],
+        default_tools=list(TOOLS),
+        hooks=[count_axis],
+        **more,
+    )
+
+
+def room_above(counts: np.ndarray) -> float:
+    """Return where an axis of counts ends, so that the highest bar does not touch it."""
+    return max(1.0, float(counts.max()) * 1.08)
 
 
 def opens_task(plot: Any, _element: object) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import holoviews as hv
 import numpy as np
 
-from otel_parsl_dashboards.elements.axes import TOOLS, count_axis
+from otel_parsl_dashboards.elements.axes import histogram_look, room_above
 
 _BINS = 60
 
@@ -27,14 +27,5 @@ def duration_histogram(lengths_s: np.ndarray, *, label: str, counted: str) -> hv
     edges = np.geomspace(low * 0.999, high * 1.001, _BINS + 1)
     counts, _ = np.histogram(lengths, bins=edges)
     return hv.Histogram((edges, counts), kdims=f"{label} (s)", vdims=counted).opts(
-        hv.opts.Histogram(
-            logx=True,
-            fill_color="#6e8ca8",
-            line_color=None,
-            fill_alpha=0.85,
-            tools=["hover"],
-            default_tools=list(TOOLS),
-            hooks=[count_axis],
-            ylim=(0, max(1.0, float(counts.max()) * 1.08)),
-        )
+        histogram_look("#6e8ca8", logx=True, ylim=(0, room_above(counts)))
     )

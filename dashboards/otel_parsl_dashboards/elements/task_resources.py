@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from otel_parsl.cli import words
-from otel_parsl_dashboards.elements.axes import TOOLS, count_axis
+from otel_parsl_dashboards.elements.axes import histogram_look, room_above
 from otel_parsl_dashboards.elements.used_of_all import CORES, MEMORY
 
 _BINS = 40
@@ -42,15 +42,7 @@ def task_histogram(by_task: pd.DataFrame, column: str) -> hv.Histogram:
         low, high = low * 0.9, high * 1.1 or 1.0
     counts, edges = np.histogram(values, bins=_BINS, range=(low, high))
     return hv.Histogram((edges, counts), kdims=_AXES[column], vdims="tasks").opts(
-        hv.opts.Histogram(
-            fill_color=_COLOURS[column],
-            line_color=None,
-            fill_alpha=0.85,
-            tools=["hover"],
-            default_tools=list(TOOLS),
-            hooks=[count_axis],
-            ylim=(0, max(1.0, float(counts.max()) * 1.08)),
-        )
+        histogram_look(_COLOURS[column], ylim=(0, room_above(counts)))
     )
 
 

@@ -11,6 +11,7 @@ from otel_parsl.query.task_states import FAILED, TaskState
 from otel_parsl.query.tasks import select_app_names
 from otel_parsl_dashboards.elements import run_times, task_resources, usage, waits
 from otel_parsl_dashboards.elements.colours import OF_STATE
+from otel_parsl_dashboards.pages.card import Card
 from otel_parsl_dashboards.pages.page import Facts, Plot, RunPage, View
 from otel_parsl_dashboards.pages.task_filter import run_times_s
 from otel_parsl_dashboards.pages.task_list import task_list
@@ -79,48 +80,44 @@ def _app(view: View, name: str) -> Facts:
     }
 
 
-def _cards(view: View, total: int, executed: int, failed: int) -> list[Facts]:
+def _cards(view: View, total: int, executed: int, failed: int) -> list[Card]:
     tries = _tries(view)
     took = run_times.run_times_s(tries)
     waited = waits.waits_s(tries)
     return [
-        _card("Tasks", number_words(total), "", "Calls of the app in this run."),
-        _card(
+        Card("Tasks", number_words(total), "", "Calls of the app in this run."),
+        Card(
             "Executed",
             number_words(executed),
             share_words(executed, total),
             "Tasks that ran and succeeded, retried or not.",
         ),
-        _card(
+        Card(
             "Failed",
             number_words(failed),
             share_words(failed, total),
             "Tasks that failed for good, and tasks never tried because one of those failed.",
             is_bad=failed > 0,
         ),
-        _card(
+        Card(
             "Tries",
             number_words(len(tries)),
             f"{number_words(int(tries['is_failed'].sum()))} failed",
             "Each retry is one more.",
         ),
-        _card(
+        Card(
             "Median run time",
             seconds_words(_median(took)),
             f"in all {seconds_words(float(took.sum()))}" if len(took) else "",
             "Of the tries that ended, failed ones among them, on their workers.",
         ),
-        _card(
+        Card(
             "Median wait",
             seconds_words(_median(waited)),
             "for a worker",
             "From when a try was handed to its executor until a worker began it.",
         ),
     ]
-
-
-def _card(name: str, value: str, more: str, explained: str, *, is_bad: bool = False) -> Facts:
-    return {"name": name, "value": value, "more": more, "help": explained, "is_bad": is_bad}
 
 
 def _median(values: np.ndarray) -> float | None:

@@ -13,6 +13,7 @@ from otel_parsl.query.workers import select_lost_managers
 from otel_parsl_dashboards.data.lanes import natural
 from otel_parsl_dashboards.data.node_comparison import compare
 from otel_parsl_dashboards.elements.host_use import host_use
+from otel_parsl_dashboards.pages.card import Card
 from otel_parsl_dashboards.pages.page import Facts, View
 from otel_parsl_dashboards.pages.turns import turn
 from otel_parsl_dashboards.shell.environment import number_words, share_words
@@ -65,19 +66,19 @@ def use_of_hosts(view: View) -> pd.DataFrame:
     return found
 
 
-def slowest(view: View) -> Facts:
+def slowest(view: View) -> Card:
     """Return the card of the node that is slowest against the others."""
     found = _nodes(view)
     known = found["slowdown"].dropna()
-    return {
-        "name": "Slowest node",
-        "value": f"{known.max():.3g} times" if len(known) else words.UNKNOWN,
-        "more": f"{known.idxmax()}, of {words.counted(len(found), 'node')}"
+    return Card(
+        name="Slowest node",
+        value=f"{known.max():.3g} times" if len(known) else words.UNKNOWN,
+        more=f"{known.idxmax()}, of {words.counted(len(found), 'node')}"
         if len(known)
         else f"{words.counted(len(found), 'node')}: nothing to compare",
-        "help": "Its slowdown: how long apps take there, against all nodes. 1 is as fast as"
+        help="Its slowdown: how long apps take there, against all nodes. 1 is as fast as"
         " the others.",
-    }
+    )
 
 
 def _first_order(sort: str) -> str:

@@ -13,13 +13,14 @@ from otel_parsl.cli import words
 from otel_parsl.query.liveness import RunState
 from otel_parsl.query.workers import Block, select_blocks
 from otel_parsl_dashboards.data import block_lives
-from otel_parsl_dashboards.elements import block_gantt, capacity, used_of_all
+from otel_parsl_dashboards.elements import block_gantt
 from otel_parsl_dashboards.elements.colours import OF_BLOCK_STATUS
-from otel_parsl_dashboards.elements.levels import steps, total_s
 from otel_parsl_dashboards.pages.block_nodes import node_list, slowest
+from otel_parsl_dashboards.pages.busy_workers import BUSY_WORKERS, busy_card
+from otel_parsl_dashboards.pages.card import Card
 from otel_parsl_dashboards.pages.page import Facts, Plot, RunPage, View
 from otel_parsl_dashboards.pages.turns import turn
-from otel_parsl_dashboards.shell.environment import seconds_words, share_words, time_words
+from otel_parsl_dashboards.shell.environment import seconds_words, time_words
 
 PER_PAGE: Final = 50
 _NEEDS: Final = ("tries", "nodes", "blocks")
@@ -37,9 +38,6 @@ def facts(view: View) -> Facts:
         "cards": view.snapshot.once(("block cards", view.window), lambda: _cards(view))
         if is_read
         else [],
-        "window": None
-        if view.window is None
-        else {"start": time_words(view.window.start), "end": time_words(view.window.end)},
         "nodes": node_list(view),
         "blocks": _block_list(view),
     }
@@ -100,41 +98,27 @@ def _lacks(view: View) -> list[str]:
     return lacks
 
 
-def _cards(view: View) -> list[Facts]:
-    snapshot, span = view.snapshot, view.span
+def _cards(view: View) -> list[Card]:
     found = _lives(view)
-    connected = capacity.workers(snapshot.nodes, snapshot.until)
-    busy = used_of_all.busy(snapshot.tries, snapshot.nodes, snapshot.until)
     waited = found["waited_s"].dropna()
-    has_managers = len(connected.start) > 0
     return [
-        {
-            "name": "Blocks",
-            "value": f"{len(found):,}",
-            "more": block_gantt.status_words(found["status"]) or "none is known",
-            "help": "Jobs that executors asked their provider for, by the last status that was"
+        Card(
+            name="Blocks",
+            value=f"{len(found):,}",
+            more=block_gantt.status_words(found["status"]) or "none is known",
+            help="Jobs that executors asked their provider for, by the last status that was"
             " seen of each.",
-        },
-        {
-            "name": "Wait for the scheduler",
-            "value": seconds_words(float(waited.median()) if len(waited) else None),
-            "more": f"at most {seconds_words(float(waited.max()))}"
+        ),
+        Card(
+            name="Wait for the scheduler",
+            value=seconds_words(float(waited.median()) if len(waited) else None),
+            more=f"at most {seconds_words(float(waited.max()))}"
             if len(waited)
             else "no block has begun",
-            "help": "From when a block was asked for until it was seen running: the median and the"
+            help="From when a block was asked for until it was seen running: the median and the"
             " most. Parsl looks every few seconds, so that shorter waits look longer.",
-        },
-        {
-            "name": "Workers busy",
-            "value": share_words(total_s(busy, span), total_s(connected, span))
-            if has_managers
-            else words.UNKNOWN,
-            "more": f"at most {steps(connected, span).values.max():,.0f} connected"
-            if has_managers
-            else "no manager has reported",
-            "help": "The time that tries ran on workers, as a share of the time that workers were"
-            " connected.",
-        },
+        ),
+        busy_card(view),
         slowest(view),
     ]
 
@@ -267,29 +251,6 @@ PAGE = RunPage(
             is_timed=True,
             follows_window=True,
         ),
-        Plot(
-            key="workers",
-            title="Busy and connected workers",
-            help="Tries between running and running_ended, against the workers of the managers that"
-            " took tasks, by each manager's latest report. Where no manager reports, all tries that"
-            " ran.",
-            draw=lambda view: used_of_all.busy_workers(
-                view.snapshot.tries,
-                view.snapshot.nodes,
-                span=view.span,
-                until=view.snapshot.until,
-            ),
-            summarise=lambda view: used_of_all.summarise_workers(
-                view.snapshot.tries,
-                view.snapshot.nodes,
-                span=view.span,
-                until=view.snapshot.until,
-            ),
-            legend=lambda _view: [("busy", used_of_all.WORKERS), ("connected", used_of_all.ALL)],
-            needs=("tries", "nodes"),
-            height=180,
-            is_timed=True,
-            follows_window=True,
-        ),
+        BUSY_WORKERS._replace(height=180),
     ),
 )

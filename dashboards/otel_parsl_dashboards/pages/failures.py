@@ -11,7 +11,6 @@ from otel_parsl_dashboards.data.snapshot import Snapshot
 from otel_parsl_dashboards.elements import failures_over_time
 from otel_parsl_dashboards.pages.page import Facts, Plot, RunPage, View
 from otel_parsl_dashboards.pages.run_header import failed_count
-from otel_parsl_dashboards.shell.environment import time_words
 
 _GROUPS_SHOWN = 100
 _HOSTS_SHOWN = 8
@@ -66,9 +65,6 @@ def facts(view: View) -> Facts:
         "has_failed": bool(every),
         "is_ours": view.snapshot.run.is_ours,
         "is_running": view.snapshot.standing.is_running,
-        "window": None
-        if view.window is None
-        else {"start": time_words(view.window.start), "end": time_words(view.window.end)},
     }
 
 

@@ -21,11 +21,13 @@ from otel_parsl_dashboards.elements import (
 from otel_parsl_dashboards.elements.levels import Amounts, mean, steps, total_s
 from otel_parsl_dashboards.elements.task_resources import memory_words
 from otel_parsl_dashboards.pages.block_nodes import use_of_hosts
+from otel_parsl_dashboards.pages.busy_workers import BUSY_WORKERS, busy_card
+from otel_parsl_dashboards.pages.card import Card
 from otel_parsl_dashboards.pages.memory_asked import asked_tries, memory_facts
 from otel_parsl_dashboards.pages.page import Facts, Plot, RunPage, View
 from otel_parsl_dashboards.pages.task_filter import nodes as node_names
 from otel_parsl_dashboards.pages.used import located, used
-from otel_parsl_dashboards.shell.environment import number_words, share_words, time_words
+from otel_parsl_dashboards.shell.environment import number_words, share_words
 
 _NEEDS = ("tries", "nodes", "samples")
 _NOT_SAMPLED = "not sampled"
@@ -40,7 +42,6 @@ def facts(view: View) -> Facts:
             "apps": [],
             "hosts": [],
             "lacks": [],
-            "window": None,
             "memory": None,
             "has_samples": True,
             "has_managers": True,
@@ -54,7 +55,6 @@ def facts(view: View) -> Facts:
             "apps": _apps(view),
             "hosts": _hosts(view),
             "lacks": _lacks(view),
-            "window": _window(view),
             "memory": memory_facts(view),
             "has_samples": len(view.snapshot.samples) > 0,
             "has_managers": len(view.snapshot.nodes) > 0,
@@ -134,10 +134,8 @@ def _by_task(view: View) -> pd.DataFrame:
     return found
 
 
-def _cards(view: View) -> list[Facts]:
+def _cards(view: View) -> list[Card]:
     span, until, nodes = view.span, view.snapshot.until, view.snapshot.nodes
-    connected = capacity.workers(nodes, until)
-    busy = used_of_all.busy(view.snapshot.tries, nodes, until)
     used = _used(view)
     cores, memory = usage.amounts(used, "cores"), usage.amounts(used, "memory_bytes")
     all_cores = capacity.of_hosts(nodes, until, "cpu_count")
@@ -148,41 +146,31 @@ def _cards(view: View) -> list[Facts]:
     most = float(steps(memory, span).values.max())
     most_memory = float(steps(all_memory, span).values.max())
     return [
-        {
-            "name": "Workers busy",
-            "value": share_words(total_s(busy, span), total_s(connected, span))
-            if len(connected.start)
-            else words.UNKNOWN,
-            "more": f"at most {steps(connected, span).values.max():,.0f} connected"
-            if len(connected.start)
-            else "no manager has reported",
-            "help": "The time that tries ran on workers, as a share of the time that workers were"
-            " connected.",
-        },
-        {
-            "name": "Cores used",
-            "value": _cores_words(view, cores, all_cores) if has_cpu else _NOT_SAMPLED,
-            "more": f"of at most {steps(all_cores, span).values.max():,.0f} cores"
+        busy_card(view),
+        Card(
+            name="Cores used",
+            value=_cores_words(view, cores, all_cores) if has_cpu else _NOT_SAMPLED,
+            more=f"of at most {steps(all_cores, span).values.max():,.0f} cores"
             if len(all_cores.start)
             else "cores, on average",
-            "help": "The CPU seconds of tries, in their code and in the kernel, as a share of the"
+            help="The CPU seconds of tries, in their code and in the kernel, as a share of the"
             " cores there were for as long as they were there. Only what lies between samples is"
             " known.",
-        },
-        {
-            "name": "Cores a try",
-            "value": words.UNKNOWN if efficiency is None else f"{efficiency:.3g}",
-            "more": "on average, while tries ran",
-            "help": "The CPU seconds of tries over the seconds that they ran, as far as they were"
+        ),
+        Card(
+            name="Cores a try",
+            value=words.UNKNOWN if efficiency is None else f"{efficiency:.3g}",
+            more="on average, while tries ran",
+            help="The CPU seconds of tries over the seconds that they ran, as far as they were"
             " sampled: 1 is a core kept busy, and much less is a try that waits.",
-        },
-        {
-            "name": "Most memory",
-            "value": memory_words(most) if has_memory else _NOT_SAMPLED,
-            "more": f"of {memory_words(most_memory)}" if most_memory else "of a size not known",
-            "help": "The most resident memory of all tries at one moment, by their samples. Memory"
+        ),
+        Card(
+            name="Most memory",
+            value=memory_words(most) if has_memory else _NOT_SAMPLED,
+            more=f"of {memory_words(most_memory)}" if most_memory else "of a size not known",
+            help="The most resident memory of all tries at one moment, by their samples. Memory"
             " that processes share counts once for each of them.",
-        },
+        ),
     ]
 
 
@@ -294,12 +282,6 @@ def _lacks(view: View) -> list[str]:
     return lacks
 
 
-def _window(view: View) -> Facts | None:
-    if view.window is None:
-        return None
-    return {"start": time_words(view.window.start), "end": time_words(view.window.end)}
-
-
 def _histogram(column: str, title: str, explained: str) -> Plot:
     return Plot(
         key=column.replace("_", "-"),
@@ -324,29 +306,8 @@ PAGE = RunPage(
     fragments=("cards", "apps", "hosts", "lacks", "window", "memory"),
     needs=_NEEDS,
     plots=(
-        _timed(
-            key="workers",
-            title="Busy and connected workers",
-            help="Tries between running and running_ended, against the workers of the managers that"
-            " took tasks, by each manager's latest report. Where no manager reports, all tries that"
-            " ran.",
-            hint="drag over a stretch of time: the page shows that alone",
-            draw=lambda view: used_of_all.busy_workers(
-                view.snapshot.tries,
-                view.snapshot.nodes,
-                span=view.span,
-                until=view.snapshot.until,
-            ),
-            summarise=lambda view: used_of_all.summarise_workers(
-                view.snapshot.tries,
-                view.snapshot.nodes,
-                span=view.span,
-                until=view.snapshot.until,
-            ),
-            legend=lambda _view: [
-                ("busy", used_of_all.WORKERS),
-                ("connected", used_of_all.ALL),
-            ],
+        BUSY_WORKERS._replace(
+            needs=_NEEDS, hint="drag over a stretch of time: the page shows that alone"
         ),
         _timed(
             key="cores",

@@ -17,8 +17,9 @@ from otel_parsl_dashboards.data.phases import (
 from otel_parsl_dashboards.elements import spent_by_app, spent_over_time, verdict
 from otel_parsl_dashboards.elements.colours import OF_PHASE
 from otel_parsl_dashboards.elements.spent import ALL, Spent, spent
+from otel_parsl_dashboards.pages.card import Card
 from otel_parsl_dashboards.pages.page import Facts, Plot, RunPage, View
-from otel_parsl_dashboards.shell.environment import seconds_words, share_words, time_words
+from otel_parsl_dashboards.shell.environment import seconds_words, share_words
 
 _NEEDS = ("tries", "statuses", "edges", "nodes")
 _APPS = 200
@@ -49,7 +50,6 @@ def facts(view: View) -> Facts:
             "more_apps": 0,
             "lacks": [],
             "phases": [],
-            "window": None,
         }
     found: Facts = view.snapshot.once(("time", view.window), lambda: _facts(view))
     return found
@@ -75,9 +75,6 @@ def _facts(view: View) -> Facts:
         ],
         "more_apps": max(len(by_app) - _APPS, 0),
         "lacks": _lacks(found, view),
-        "window": None
-        if view.window is None
-        else {"start": time_words(view.window.start), "end": time_words(view.window.end)},
     }
 
 
@@ -102,7 +99,7 @@ def _levels(view: View) -> spent_over_time.Levels:
     )
 
 
-def _cards(found: Spent, view: View) -> list[Facts]:
+def _cards(found: Spent, view: View) -> list[Card]:
     totals = verdict.totals_s(found, view.span)
     whole = float(np.nansum(list(totals.values())))
     cards = []
@@ -119,14 +116,14 @@ def _cards(found: Spent, view: View) -> list[Facts]:
         else:
             more = share_words(seconds, whole)
         cards.append(
-            {
-                "phase": phase,
-                "name": verdict.LABELS[phase].capitalize(),
-                "value": seconds_words(seconds) if seconds or not is_known else "0 s",
-                "more": more,
-                "help": _HELP[phase],
-                "colour": OF_PHASE[phase],
-            }
+            Card(
+                phase=phase,
+                name=verdict.LABELS[phase].capitalize(),
+                value=seconds_words(seconds) if seconds or not is_known else "0 s",
+                more=more,
+                help=_HELP[phase],
+                colour=OF_PHASE[phase],
+            )
         )
     return cards
 

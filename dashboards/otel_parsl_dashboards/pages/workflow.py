@@ -12,12 +12,12 @@ from otel_parsl_dashboards.data import frames
 from otel_parsl_dashboards.data.pace import Outlook, outlook
 from otel_parsl_dashboards.elements import concurrency, gantt, run_times, task_stream
 from otel_parsl_dashboards.elements.colours import APPS, OF_STATE, OTHER
+from otel_parsl_dashboards.pages.card import Card
 from otel_parsl_dashboards.pages.page import Facts, Plot, RunPage, View
 from otel_parsl_dashboards.shell.environment import (
     number_words,
     seconds_words,
     share_words,
-    time_words,
 )
 
 _RARE = (TaskState.LOST, TaskState.UNFINISHED, TaskState.UNKNOWN)
@@ -30,7 +30,6 @@ def facts(view: View) -> Facts:
         "states": _states(view),
         "apps": view.snapshot.once(("apps", view.window), lambda: _apps(view)),
         "is_read": view.snapshot.has("tries"),
-        "window": _window(view),
         "cards": view.snapshot.once("cards", lambda: _cards(view)),
     }
 
@@ -88,71 +87,65 @@ def _apps(view: View) -> list[Facts]:
     return sorted(rows, key=lambda row: (-row["tasks"], row["name"]))
 
 
-def _cards(view: View) -> list[Facts]:
+def _cards(view: View) -> list[Card]:
     snapshot = view.snapshot
     if not snapshot.has("tries"):
         return []
     found = outlook(snapshot)
     lanes = len(snapshot.lanes)
     cards = [
-        {
-            "name": "Rate",
-            "value": f"{number_words(found.rate_per_s)} /s" if lanes else words.UNKNOWN,
-            "more": f"over {seconds_words(found.recent_s)}" if lanes else "no try is known to run",
-            "help": "Tries that ended in a second: over the last five minutes of a run that goes"
+        Card(
+            name="Rate",
+            value=f"{number_words(found.rate_per_s)} /s" if lanes else words.UNKNOWN,
+            more=f"over {seconds_words(found.recent_s)}" if lanes else "no try is known to run",
+            help="Tries that ended in a second: over the last five minutes of a run that goes"
             " on, or all of it where too few have ended; over the whole of a run that has ended.",
-        },
-        {
-            "name": "Elapsed",
-            "value": seconds_words(snapshot.standing.elapsed_s),
-            "more": "",
-            "help": "From the start of the run to its end, or to now, or to when it was heard of"
+        ),
+        Card(
+            name="Elapsed",
+            value=seconds_words(snapshot.standing.elapsed_s),
+            more="",
+            help="From the start of the run to its end, or to now, or to when it was heard of"
             " last.",
-        },
+        ),
     ]
     if snapshot.standing.is_running:
         cards.append(_left(found))
     cards.append(
-        {
-            "name": "Most at once",
-            "value": number_words(lanes) if lanes else words.UNKNOWN,
-            "more": f"on {words.counted(int(snapshot.lanes['host'].nunique()), 'node')}"
+        Card(
+            name="Most at once",
+            value=number_words(lanes) if lanes else words.UNKNOWN,
+            more=f"on {words.counted(int(snapshot.lanes['host'].nunique()), 'node')}"
             if lanes
             else "no try is known to run",
-            "help": "The most tries that ran at the same time on each node, summed: as many workers"
+            help="The most tries that ran at the same time on each node, summed: as many workers"
             " as were ever busy there.",
-        }
+        )
     )
     return cards
 
 
-def _left(found: Outlook) -> Facts:
+def _left(found: Outlook) -> Card:
     explained = (
         "An estimate: what the open tasks will cost, by the mean of their app's tries so far,"
         " over the speed of late. Nine in ten such runs would need between the two times, by how"
         " the tries of each app differ."
     )
     if found.left is None:
-        return {
-            "name": "Time left",
-            "value": "not known yet",
-            "more": "no try has ended",
-            "help": explained,
-        }
+        return Card(
+            name="Time left",
+            value="not known yet",
+            more="no try has ended",
+            help=explained,
+        )
     low, high = seconds_words(found.low_s), seconds_words(found.high_s)
     unseen = found.left.unseen_apps
-    return {
-        "name": "Time left",
-        "value": f"about {seconds_words(found.left.seconds)}",
-        "more": f"none of {', '.join(unseen)} has ended yet" if unseen else f"{low} to {high}",
-        "help": explained,
-    }
-
-
-def _window(view: View) -> Facts | None:
-    if view.window is None:
-        return None
-    return {"start": time_words(view.window.start), "end": time_words(view.window.end)}
+    return Card(
+        name="Time left",
+        value=f"about {seconds_words(found.left.seconds)}",
+        more=f"none of {', '.join(unseen)} has ended yet" if unseen else f"{low} to {high}",
+        help=explained,
+    )
 
 
 def _app_legend(view: View) -> list[tuple[str, str]]:

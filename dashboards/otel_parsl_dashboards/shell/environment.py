@@ -84,6 +84,24 @@ def legend(entries: Sequence[tuple[str, str]]) -> Markup:
     return Markup("").join(entry.format(name, colour) for name, colour in entries)
 
 
+def window_notice(window: tuple[Any, Any] | None, before: str, after: str = "") -> Markup:
+    """
+    Return the notice that a page shows a stretch of time alone, with the way back.
+
+    Args:
+        window: Its start and end, as a frame's times; nothing is said of the whole run.
+        before: What of the page it holds for; the two times follow.
+        after: What is said behind them.
+    """
+    if window is None:
+        return Markup("")
+    start, end = map(time_words, window)
+    return Markup(
+        '<p class="notice">{} between {} and {}{}.'
+        ' <button type="button" data-whole-run>Whole run</button></p>'
+    ).format(before, start, end, after)
+
+
 def _digest() -> str:
     digest = hashlib.sha256()
     for file in sorted(STATIC.iterdir()):
@@ -104,6 +122,7 @@ templates.globals.update(
     documentation=DOCUMENTATION,
     static_version=_digest(),
     unknown=words.UNKNOWN,
+    window_notice=window_notice,
 )
 templates.filters.update(
     duration=seconds_words,
