@@ -12,11 +12,15 @@ LOWEST_TESTS := tests/contracts tests/e2e/test_hub.py tests/dashboards/test_work
 demo: $(VENV)/.installed  ## Run a small monitored workflow and show what was recorded
 	$(BIN)/otel-parsl demo
 
-# Three at a time: much of a test's time is waiting for processes to start and to be missed.
 .PHONY: test
 test: $(VENV)/.installed-dev backends lint types docs  ## Provision what the tests need, and run everything
-	$(MAKE) --keep-going --jobs 3 pytest-e2e-1 pytest-e2e-2 pytest-parts pytest-pages parsl-tests lowest
+	$(MAKE) --keep-going parsl-tests-timed side-by-side
 	$(MAKE) missing
+
+# Three at a time: much of a test's time is waiting for processes to start and to be missed.
+.PHONY: side-by-side
+side-by-side:
+	$(MAKE) --keep-going --jobs 3 pytest-e2e-1 pytest-e2e-2 pytest-parts pytest-pages parsl-tests-untimed lowest
 
 .PHONY: backends
 backends: $(VENV)/.installed-dev  ## Build or install the real backends (Jaeger, OpenTelemetry Collector, PostgreSQL, Chromium)
@@ -61,6 +65,14 @@ pytest-e2e-2: $(VENV)/.installed-dev
 .PHONY: parsl-tests
 parsl-tests:  ## Run Parsl's own monitoring tests with our hub in MonitoringHub's place
 	$(PYTHON) tests/parsl_own/run.py
+
+# Those that want a machine that is not busy, and the others.
+.PHONY: parsl-tests-timed parsl-tests-untimed
+parsl-tests-timed:
+	$(PYTHON) tests/parsl_own/run.py --timed
+
+parsl-tests-untimed:
+	$(PYTHON) tests/parsl_own/run.py --untimed
 
 .PHONY: parsl-tests-without-logs
 parsl-tests-without-logs: parsl-tests  ## Run them again with rows made of spans and metrics alone

@@ -5,9 +5,10 @@ They are in Parsl's wheel and need an older pytest, so they get an environment o
 the user's cache and made anew when Parsl or our dependencies change.
 The ``_wq`` and ``_tv`` cases need packages that are not on PyPI and are left out.
 
-    python tests/parsl_own/run.py [--without-logs] [pytest arguments]
+    python tests/parsl_own/run.py [--without-logs] [--timed | --untimed] [pytest arguments]
 
 ``--without-logs``: a collector keeps the databases, and makes the rows of spans and metrics alone.
+``--timed``: only those that fail on a busy machine; ``--untimed``: only the others.
 """
 
 from __future__ import annotations
@@ -23,6 +24,9 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
 WITHOUT_LOGS = "--without-logs"
+TIMED, UNTIMED = "--timed", "--untimed"
+GIVES_TWO_SECONDS = "test_exit_helper.py"
+"""Of Parsl's helper that ends processes: gives one two seconds to start."""
 REQUIREMENTS = ("pytest<8", "networkx", "parsl[monitoring,visualization]")
 
 
@@ -51,22 +55,24 @@ def main() -> int:
         text=True,
     )
     tests = Path(found.stdout.strip()) / "tests"
-    arguments = [argument for argument in sys.argv[1:] if argument != WITHOUT_LOGS]
-    plugin = "ours_without_logs" if WITHOUT_LOGS in sys.argv else "ours_in_place"
+    options = {WITHOUT_LOGS, TIMED, UNTIMED} & set(sys.argv)
+    arguments = [argument for argument in sys.argv[1:] if argument not in options]
+    plugin = "ours_without_logs" if WITHOUT_LOGS in options else "ours_in_place"
     variables = {
         **os.environ,
         "PATH": os.pathsep.join([str(python.parent), os.environ["PATH"]]),
         "PYTHONPATH": os.pathsep.join([str(HERE), str(ROOT)]),
     }
-    command = [str(python), "-m", "pytest", "-p", plugin, f"{tests}/test_monitoring/"]
+    folder = f"{tests}/test_monitoring/"
+    chosen_files = [folder + GIVES_TWO_SECONDS if TIMED in options else folder]
+    if UNTIMED in options:
+        chosen_files += ["--ignore", folder + GIVES_TWO_SECONDS]
+    command = [str(python), "-m", "pytest", "-p", plugin, *chosen_files]
     left_out = ["_wq", "_tv"]
     if plugin != "ours_in_place":
         left_out.append("log_config")  # wants the log of a database manager, which the collector is
     chosen = " and ".join(f"not {name}" for name in left_out)
     command += ["--config", "local", "-k", chosen]
-    # Parsl's helper that ends processes gives one two seconds to start, which a busy machine does
-    # not, and has nothing to do with a hub.
-    command += ["--ignore", f"{tests}/test_monitoring/test_exit_helper.py"]
     command += ["-c", os.devnull, "--rootdir", str(tests), "-q", *arguments]
     with tempfile.TemporaryDirectory() as directory:
         return subprocess.run(command, cwd=directory, env=variables, check=False).returncode
