@@ -24,7 +24,7 @@ from typing import Any, NamedTuple, get_args, get_type_hints
 
 import otel_parsl_collector
 from otel_parsl_collector import config as collector_config
-from otel_parsl_collector import exporters, extensions, processors, receivers
+from otel_parsl_collector import connectors, exporters, extensions, processors, receivers
 from sqlalchemy import Column, Table
 
 import otel_parsl
@@ -397,12 +397,15 @@ def _collector() -> str:
         "Without a file the collector runs with this:\n",
         f"```yaml\n{collector_config.DEFAULT}```\n",
     ]
-    for package in (receivers, processors, exporters, extensions):
+    for package in (receivers, processors, connectors, exporters, extensions):
         kind = package.__name__.rpartition(".")[2]
         for name, module in _components(package):
             about = _first_paragraph(module)
             parts.append(f"## {kind}: {name}\n\n{about}\n")
-            parts.append(_setting_rows(module.COMPONENT.settings))
+            settings = module.COMPONENT.settings
+            parts.append(
+                _setting_rows(settings) if dataclasses.fields(settings) else "It has no settings.\n"
+            )
     about = "What of all that is defined runs, and how it is joined."
     parts.append(f"## service\n\n{about}\n")
     parts.append(_setting_rows(collector_config.ServiceSettings))

@@ -18,6 +18,7 @@ from otel_parsl_collector.config_source import read_source
 from otel_parsl_collector.endpoint import Endpoint
 from otel_parsl_collector.errors import ConfigError
 from otel_parsl_collector.registry import KINDS, find
+from otel_parsl_collector.routes import Route, find_routes
 from otel_parsl_collector.signals import BY_NAME
 
 DEFAULT = """\
@@ -170,9 +171,11 @@ class Config(NamedTuple):
 
     receivers: dict[str, Named]
     processors: dict[str, Named]
+    connectors: dict[str, Named]
     exporters: dict[str, Named]
     extensions: dict[str, Named]
     service: ServiceSettings
+    routes: tuple[Route, ...]
 
 
 def load_config(
@@ -203,12 +206,16 @@ def load_config(
     _check_names("service.extensions", "extension", service.extensions, named["extensions"])
     for pipeline, settings in service.pipelines.items():
         _check_pipeline(f"service.pipelines.{pipeline}", pipeline, settings, named)
+    routes = find_routes(service.pipelines, named["connectors"].keys())
+    _check_stores(routes, named)
     return Config(
         _used(named["receivers"], (p.receivers for p in service.pipelines.values())),
         _used(named["processors"], (p.processors for p in service.pipelines.values())),
+        _used(named["connectors"], (p.exporters for p in service.pipelines.values())),
         _used(named["exporters"], (p.exporters for p in service.pipelines.values())),
         _used(named["extensions"], [service.extensions]),
         service,
+        tuple(routes),
     )
 
 
@@ -231,23 +238,25 @@ def _check_pipeline(
         )
     for kind in ("receivers", "processors", "exporters"):
         names = getattr(settings, kind)
-        _check_names(f"{path}.{kind}", kind[:-1], names, named[kind])
+        joins = {} if kind == "processors" else named["connectors"]
+        _check_names(f"{path}.{kind}", kind[:-1], names, {**named[kind], **joins})
         if not names and kind != "processors":
             raise ConfigError(f"collector config: {path}.{kind} is empty; expected at least one")
-    _check_stores(path, settings, named)
 
 
-def _check_stores(
-    path: str, settings: PipelineSettings, named: Mapping[str, Mapping[str, Named]]
-) -> None:
-    stores = [name for name in settings.exporters if named["exporters"][name].component.is_store]
-    for name in settings.processors:
-        if stores and named["processors"][name].component.leaves_out:
-            raise ConfigError(
-                f"collector config: {path}.processors has {name!r}, which leaves something out, and"
-                f" {stores[0]!r} makes tables of everything; put {name!r} into a pipeline without"
-                f" {stores[0]!r}, with the same receivers and a name such as traces/sampled"
-            )
+def _check_stores(routes: Iterable[Route], named: Mapping[str, Mapping[str, Named]]) -> None:
+    for route in routes:
+        store = route.exporter
+        if not named["exporters"][store].component.is_store:
+            continue
+        for pipeline, kind, name in route.stations:
+            if named[kind][name].component.leaves_out:
+                raise ConfigError(
+                    f"collector config: service.pipelines.{pipeline}.{kind} has {name!r}, which"
+                    f" leaves something out, and {store!r} makes tables of everything; put {name!r}"
+                    f" into a pipeline without {store!r}, with the same receivers and a name such"
+                    " as traces/sampled"
+                )
 
 
 def _check_names(path: str, what: str, names: Iterable[str], known: Mapping[str, Named]) -> None:

@@ -10,24 +10,20 @@ import importlib
 import pkgutil
 from types import ModuleType
 
-from otel_parsl_collector import exporters, extensions, processors, receivers
+from otel_parsl_collector import connectors, exporters, extensions, processors, receivers
 from otel_parsl_collector.component import Component
 from otel_parsl_collector.config_reader import unknown
 from otel_parsl_collector.errors import ConfigError
 
-_PACKAGES: dict[str, ModuleType | None] = {
+_PACKAGES: dict[str, ModuleType] = {
     "receivers": receivers,
     "processors": processors,
-    "connectors": None,
+    "connectors": connectors,
     "exporters": exporters,
     "extensions": extensions,
 }
 _ALIASES = {"exporters": {"otlp": "otlp_grpc", "otlphttp": "otlp_http"}}
 """Names that the OpenTelemetry Collector had before, and still takes."""
-_NONE = {
-    "connectors": "there are no connectors: the spans of a run are derived where it runs."
-    " Leave it out, here and in service.pipelines",
-}
 KINDS = tuple(_PACKAGES)
 
 
@@ -43,8 +39,6 @@ def find(kind: str, name: str) -> Component:
         ConfigError: There is no such component.
     """
     package = _PACKAGES[kind]
-    if package is None:
-        raise ConfigError(f"collector config: unknown {kind[:-1]} '{kind}.{name}'; {_NONE[kind]}")
     aliases = _ALIASES.get(kind, {})
     type_ = name.partition("/")[0]
     names = {module.name for module in pkgutil.iter_modules(package.__path__)}

@@ -35,6 +35,7 @@ from otel_parsl_collector.http_page import HttpPage, Page
 from otel_parsl_collector.janitor import Janitor
 from otel_parsl_collector.processing import Processing, Step
 from otel_parsl_collector.receivers.committer import Committer
+from otel_parsl_collector.routes import Route
 from otel_parsl_collector.signals import BY_NAME
 from otel_parsl_collector.spool_directory import SpoolDirectory, stream_name
 from otel_parsl_collector.stats import Stats
@@ -64,7 +65,7 @@ class Service:
         settings = config.service
         self._config = config
         self._is_insecure = is_insecure
-        self._streams = {pipeline: stream_name(pipeline) for pipeline in settings.pipelines}
+        self._streams = {route.pipeline: stream_name(route.pipeline) for route in config.routes}
         self._pages: list[HttpPage] = []
         for endpoint in settings.telemetry.metrics.endpoints():
             check_exposure(
@@ -196,14 +197,14 @@ class Service:
         return {name: getattr(r, "ports", ()) for name, r in self._receivers.items()}
 
     def _line(self, name: str, named: Named) -> ExporterLine:
-        streams = [
-            self._streams[pipeline]
-            for pipeline, settings in self._config.service.pipelines.items()
-            if name in settings.exporters
-        ]
+        routes = [route for route in self._config.routes if route.exporter == name]
+        streams = [self._streams[route.pipeline] for route in routes]
         directory = self._spool.path / f"exporter-{name.replace('/', '-')}"
         directory.mkdir(exist_ok=True)
-        processing = self._processing(name, directory)
+        processing = Processing(
+            {self._streams[route.pipeline]: self._steps(route, directory) for route in routes},
+            self.stats,
+        )
         context = ExporterContext(
             name,
             self._spool.name,
@@ -230,21 +231,15 @@ class Service:
             self.stats,
         )
 
-    def _processing(self, exporter: str, directory: Path) -> Processing:
-        """Return the processors of the pipelines that an exporter is in."""
-        steps = {}
-        for pipeline, settings in self._config.service.pipelines.items():
-            if exporter in settings.exporters:
-                stream = self._streams[pipeline]
-                steps[stream] = [
-                    self._step(name, directory / f"{stream}-{name.replace('/', '-')}")
-                    for name in settings.processors
-                ]
-        return Processing(steps, self.stats)
-
-    def _step(self, name: str, path: Path) -> Step:
-        named = self._config.processors[name]
-        return Step(name, partial(_make, named, ProcessorContext(name, path)))
+    def _steps(self, route: Route, directory: Path) -> list[Step]:
+        """Return what is done on a way, each with files of its own for what waits there."""
+        steps = []
+        for pipeline, kind, name in route.stations:
+            named = getattr(self._config, kind)[name]
+            passed = dict.fromkeys((self._streams[route.pipeline], stream_name(pipeline)))
+            path = directory / "-".join([*passed, name.replace("/", "-")])
+            steps.append(Step(name, partial(_make, named, ProcessorContext(name, path))))
+        return steps
 
     def _tidy(self) -> None:
         try:

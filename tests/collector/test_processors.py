@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +16,9 @@ from otel_parsl_collector.errors import ConfigError
 from otel_parsl_collector.exporters.otlp_grpc import COMPONENT as OTLP_GRPC
 from otel_parsl_collector.exporters.otlp_transport import Unavailable
 
-from otel_parsl.wire import TRACES
 from tests.support.collector import collector_config, requests_in, running, span_names
-from tests.support.derived_spans import derived_spans
-from tests.support.recorded_stream import RecordedRun, RecordedTask, Request
 from tests.support.server_process import wait_for
-
-EXPORT = "/opentelemetry.proto.collector.trace.v1.TraceService/Export"
+from tests.support.span_traffic import run_of_two_tasks, send_spans
 
 
 def _config(
@@ -51,34 +47,9 @@ def _refusal(config: Mapping[str, Any]) -> str:
     return str(refused.value)
 
 
-def _send(address: str, payloads: Sequence[bytes]) -> None:
-    with grpc.insecure_channel(address) as channel:
-        for payload in payloads:
-            channel.unary_unary(EXPORT)(payload, timeout=10)
-
-
-def _run() -> tuple[list[bytes], list[bytes]]:
-    """Return the spans of a run of two tasks: those of executions, and what the agent derives."""
-    run = RecordedRun("processed.py")
-    run.start()
-    for task_id, error in enumerate((None, ValueError("always"))):
-        task = RecordedTask(run, task_id, 2, task_func_name=f"app{task_id}")
-        task.becomes("pending")
-        task.launch()
-        task.execute(error)
-        task.becomes("exec_done" if error is None else "failed")
-    run.end(60)
-    recording = run.recording()
-    return _spans(recording.requests), _spans(derived_spans(recording))
-
-
-def _spans(requests: Sequence[Request]) -> list[bytes]:
-    return [payload for signal, payload in requests if signal == TRACES]
-
-
 def test_sampling_lets_failed_tasks_go_on_across_a_restart(tmp_path: Path) -> None:
     """A database has all spans, a file the failed task's, the early ones too, and the run's."""
-    executions, derived = _run()
+    executions, derived = run_of_two_tasks()
     path = tmp_path / "processed.jsonl"
     config = _config(tmp_path, {"parsl_sampling": {"sampling_percentage": 0}})
     pipelines = config["service"]["pipelines"]
@@ -87,10 +58,10 @@ def test_sampling_lets_failed_tasks_go_on_across_a_restart(tmp_path: Path) -> No
     pipelines["traces"] = {"receivers": ["otlp"], "exporters": ["file/all"]}
 
     with running(config) as first:
-        _send(first.grpc, executions[:1])
+        send_spans(first.grpc, executions[:1])
         wait_for(lambda: span_names(tmp_path / "all.jsonl") or None, what="the first span")
     with running(config) as second:
-        _send(second.grpc, [*executions[1:], *derived])
+        send_spans(second.grpc, [*executions[1:], *derived])
         sent = sum(map(_count, [*executions, *derived]))
         wait_for(lambda: len(span_names(tmp_path / "all.jsonl")) == sent or None, what="all spans")
         wait_for(lambda: "processed.py" in span_names(path) or None, what="the run's span")
@@ -111,10 +82,10 @@ def _count(payload: bytes) -> int:
 
 def test_batch_changes_nothing(tmp_path: Path) -> None:
     """With the processor that everybody writes down a pipeline carries what it carries without."""
-    executions, _ = _run()
+    executions, _ = run_of_two_tasks()
     config = _config(tmp_path, {"batch": {"timeout": "1s", "send_batch_size": 100}})
     with running(config) as collector:
-        _send(collector.grpc, executions)
+        send_spans(collector.grpc, executions)
         path = tmp_path / "processed.jsonl"
         wait_for(lambda: len(span_names(path)) == 2 or None, what="two spans")
 
@@ -123,15 +94,15 @@ def test_batch_changes_nothing(tmp_path: Path) -> None:
 
 def test_memory_limiter_puts_senders_off(tmp_path: Path) -> None:
     """Above the limit a request is refused as one to send again, with the reason."""
-    executions, _ = _run()
+    executions, _ = run_of_two_tasks()
     limiter: dict[str, Any] = {"limit_mib": 1, "check_interval": "100ms"}
     with running(_config(tmp_path, {"memory_limiter": limiter})) as collector:
         with pytest.raises(grpc.RpcError) as refused:
-            _send(collector.grpc, executions)
+            send_spans(collector.grpc, executions)
         page = collector.service.stats.page()
     limiter["limit_mib"] = 1 << 20
     with running(_config(tmp_path, {"memory_limiter": limiter})) as collector:
-        _send(collector.grpc, executions)
+        send_spans(collector.grpc, executions)
 
     assert refused.value.code() == grpc.StatusCode.UNAVAILABLE
     assert "its memory_limiter puts senders off from 1 MiB on" in refused.value.details()
