@@ -151,6 +151,8 @@ def test_demo_shows_its_run_until_ctrl_c(tmp_path: Path, shown: Tab) -> None:
         stdout=slave,
         stderr=slave,
         start_new_session=True,
+        # What a shell starts in the background ignores Ctrl-C.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     os.close(slave)
     printed: list[str] = []

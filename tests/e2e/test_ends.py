@@ -86,7 +86,9 @@ def test_ctrl_c_does_not_reach_the_agent_which_ends_when_the_store_is_complete(
     program = Program(
         tmp_path,
         """
+        import signal
         os.setsid()  # a group of its own, as a shell gives what it starts
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored in the background
         with parsl.load(Config(executors=[ThreadPoolExecutor()], monitoring=OTelMonitoringHub())):
             nothing().result()
             try:

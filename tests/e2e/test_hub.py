@@ -232,8 +232,8 @@ def test_worker_without_otel_parsl_runs_the_tasks_untraced(tmp_path: Path) -> No
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(bare)], check=True)
     packages = bare / "packages"
     packages.mkdir()
-    for folder in site.getsitepackages():
-        for entry in Path(folder).iterdir():
+    for folder in filter(Path.is_dir, map(Path, site.getsitepackages())):
+        for entry in folder.iterdir():
             if "otel_parsl" not in entry.name and entry.suffix != ".pth":
                 (packages / entry.name).symlink_to(entry)
     (found,) = bare.glob("lib/python*/site-packages")

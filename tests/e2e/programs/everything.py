@@ -12,6 +12,7 @@ Functions of apps import what they use, because workers get them by value.
 from __future__ import annotations
 
 import argparse
+import faulthandler
 import shutil
 import sys
 import time
@@ -37,6 +38,8 @@ from parsl.launchers import SimpleLauncher
 from parsl.monitoring import MonitoringHub
 from parsl.providers import LocalProvider
 
+_HANGS_S = 220
+"""By then it has ended, or says where it stands, and is failed."""
 THREADS, HTEX, BURSTY, INTERNAL = "threads", "htex", "bursty", "_parsl_internal"
 
 
@@ -541,6 +544,7 @@ def main() -> None:
     parser.add_argument("--db", help="URL of the database, by default monitoring.db in the run dir")
     parser.add_argument("--collector", help="URL of the collector whose database --db is")
     arguments = parser.parse_args()
+    faulthandler.dump_traceback_later(_HANGS_S, exit=True)
     run_dir = arguments.run_dir.resolve()
     program = Program(arguments.hub, run_dir, arguments.db, arguments.collector)
     for run in (run_everything, run_from_checkpoint, run_incompletely, run_unwatched):
