@@ -43,6 +43,14 @@ _DOT = """
     ];
 }
 """
+_DRAWN = """
+() => {
+    const slot = document.querySelector("#plot-tasks [data-root-id]");
+    const figure = Bokeh.index[slot.dataset.rootId].child_views[0];
+    const dots = figure.model.renderers.find((each) => "task" in each.data_source.data);
+    return Array.from(dots.data_source.data.task).sort((a, b) => a - b);
+}
+"""
 _TOOLTIP = """
 () => {
     const found = (root) => [...root.querySelectorAll("*")].flatMap((each) => [
@@ -71,16 +79,21 @@ def page(demo: Dashboard, run_root: str, browser: Browser) -> Iterator[Tab]:
         yield opened
 
 
-def test_numbers_are_those_of_the_tables(page: Tab, demo_database: Path) -> None:
-    """Tasks, dependencies and levels are as counted by hand, and so is each app's stage."""
-    (tasks,) = rows(demo_database, "SELECT count(*) FROM task")[0]
-    waits = {
+def _waits(database: Path) -> set[tuple[int, int]]:
+    """Return each task with each that it waited for."""
+    return {
         (task, int(other))
         for query in ("task_id, task_depends FROM task", 'task_id, task_joins FROM "try"')
-        for task, others in rows(demo_database, f"SELECT {query}")
+        for task, others in rows(database, f"SELECT {query}")
         for other in (others or "").split(",")
         if other
     }
+
+
+def test_numbers_are_those_of_the_tables(page: Tab, demo_database: Path) -> None:
+    """Tasks, dependencies and levels are as counted by hand, and so is each app's stage."""
+    (tasks,) = rows(demo_database, "SELECT count(*) FROM task")[0]
+    waits = _waits(demo_database)
     by_app = rows(demo_database, "SELECT task_func_name, count(*) FROM task GROUP BY 1 ORDER BY 1")
 
     said = page.text("#f-summary-tasks")
@@ -146,6 +159,42 @@ def test_workflow_page_links_to_both(page: Tab, run_root: str) -> None:
             ("DAG by task states", "dag_group_by_states"),
         )
     ]
+
+
+def test_graph_around_one_task(page: Tab, run_root: str, demo_database: Path) -> None:
+    """From a task's page leads a way to all that it is tied to, and to nothing else."""
+    ((task,),) = rows(demo_database, "SELECT task_id FROM task WHERE task_func_name = 'mosaic'")
+    tasks = [each for (each,) in rows(demo_database, "SELECT task_id FROM task")]
+    waits = _waits(demo_database)
+    waits_for = _awaited(waits, task)
+    waited_by = {other for other in tasks if task in _awaited(waits, other)}
+
+    page.open(f"{run_root}task/{task}")
+    page.page.get_by_role("link", name="their graph").click()
+    page.page.wait_for_url(f"{run_root}dag_group_by_states?task={task}")
+    page.wait_drawn()
+
+    assert page.page.evaluate(_DRAWN) == sorted({task, *waits_for, *waited_by})
+    assert page.text("#f-large") == (
+        f"Task {task}, drawn larger, with {len(waits_for)} that it waited for and"
+        f" {len(waited_by)} that waited for it, directly or through others. All tasks"
+    )
+    page.page.get_by_role("link", name="DAG by apps").click()
+    page.page.wait_for_url(f"{run_root}dag_group_by_apps?task={task}")
+    page.page.get_by_role("link", name="All tasks").click()
+    page.page.wait_for_url(f"{run_root}dag_group_by_apps?")
+    page.wait_drawn()
+    assert page.page.evaluate(_DRAWN) == sorted(tasks)
+
+
+def _awaited(waits: set[tuple[int, int]], task: int) -> set[int]:
+    """Return what a task waited for, directly or through others."""
+    found: set[int] = set()
+    new = {task}
+    while new:
+        new = {other for each, other in waits if each in new} - found
+        found |= new
+    return found
 
 
 def test_nothing_goes_wrong_and_nothing_leaves_this_machine(page: Tab, demo: Dashboard) -> None:
@@ -240,6 +289,43 @@ def test_any_shape_gives_a_whole_page(
         timeout=30_000,
     )
     assert ("#3fa34d" in shown.colours("stages")) == (run != "empty")
+    assert shown.errors == []
+
+
+@pytest.mark.parametrize(
+    ("task", "said", "drawn"),
+    [
+        (
+            5,
+            "Task 5, drawn larger, with 0 that it waited for and 200 that waited for it, directly"
+            " or through others. More than 200 to a side are left out, the farthest first."
+            " All tasks",
+            201,
+        ),
+        (
+            10_000,
+            "Task 10000, drawn larger, with 1 that it waited for and 0 that waited for it, directly"
+            " or through others. All tasks",
+            2,
+        ),
+        (10_001, "There is no task 10001 in this run. All tasks", 0),
+    ],
+)
+def test_graph_around_one_task_of_many(
+    serve: Serve, shapes: Path, shown: Tab, task: int, said: str, drawn: int
+) -> None:
+    """In a run too large to be drawn, a task that is asked for is drawn with its neighbours."""
+    dashboard = serve(shapes)
+    shown.open(dashboard.address)
+    assert shown.open(f"{dashboard.root}/workflow/large/dag_group_by_apps") == 200
+    shown.wait_drawn()
+    shown.page.get_by_label("Around task").fill(str(task))
+    shown.page.get_by_role("button", name="Show").click()
+    shown.page.wait_for_url(f"**/dag_group_by_apps?task={task}")
+    shown.wait_drawn()
+
+    assert shown.text("#f-large") == said
+    assert len(shown.page.evaluate(_DRAWN)) == drawn
     assert shown.errors == []
 
 

@@ -29,7 +29,12 @@ _PIECE = 20_000
 
 
 def task_graph(
-    tasks: pd.DataFrame, edges: pd.DataFrame, colours: Mapping[str, str], *, by: str = "app"
+    tasks: pd.DataFrame,
+    edges: pd.DataFrame,
+    colours: Mapping[str, str],
+    *,
+    by: str = "app",
+    marked: int | None = None,
 ) -> hv.Overlay:
     """
     Return the graph; none beyond ``MOST`` tasks.
@@ -39,6 +44,7 @@ def task_graph(
         edges: The frame of edges that goes with it.
         colours: The colour of each name in the column ``by``.
         by: ``app`` or ``parsl_state``.
+        marked: The id of a task that is drawn larger.
     """
     tasks = tasks if len(tasks) <= MOST else tasks.iloc[:0]
     joined = links(tasks, edges)
@@ -49,7 +55,7 @@ def task_graph(
     bounds = (-pad, 0.0, found.width + pad, 1.0)
     picture = _picture(none if is_single else joined, found, bounds)
     lines = _lines(joined if is_single else none, found)
-    return (picture * lines * _dots(tasks, found, colours, by)).opts(
+    return (picture * lines * _dots(tasks, found, _colours(tasks[by], colours), marked)).opts(
         hv.opts.RGB(default_tools=list(_TOOLS)),
         hv.opts.Segments(
             color=_INK, line_alpha="strength", line_width=1, default_tools=list(_TOOLS)
@@ -95,7 +101,11 @@ def summarise(tasks: pd.DataFrame, edges: pd.DataFrame) -> str:
     return text
 
 
-def _dots(tasks: pd.DataFrame, found: Places, colours: Mapping[str, str], by: str) -> hv.Points:
+def _colours(names: pd.Series, colours: Mapping[str, str]) -> np.ndarray:
+    return np.array([colours.get(name, OTHER) for name in names.astype(str)], dtype=object)
+
+
+def _dots(tasks: pd.DataFrame, found: Places, colours: np.ndarray, marked: int | None) -> hv.Points:
     apart = min(_WIDTH_PX * found.column / max(found.width, found.column), _HEIGHT_PX / found.rows)
     app = tasks["app"].astype(str)
     task_id = tasks["task_id"].to_numpy()
@@ -108,10 +118,8 @@ def _dots(tasks: pd.DataFrame, found: Places, colours: Mapping[str, str], by: st
                 "name": [f"{name}:{number}" for name, number in zip(app, task_id, strict=True)],
                 "task": task_id,
                 "state": state.where(state != "", "none yet").to_numpy(),
-                "colour": np.array(
-                    [colours.get(name, OTHER) for name in tasks[by].astype(str)], dtype=object
-                ),
-                "size": np.full(len(tasks), float(np.clip(0.62 * apart, 3.0, 13.0))),
+                "colour": colours,
+                "size": np.clip(0.62 * apart, 3.0, 13.0) * np.where(task_id == marked, 1.8, 1.0),
             }
         ),
         kdims=["x", "y"],

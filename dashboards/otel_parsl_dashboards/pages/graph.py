@@ -8,6 +8,8 @@ from otel_parsl.cli import words
 from otel_parsl_dashboards.elements import depths, stage_flow, task_graph
 from otel_parsl_dashboards.elements.colours import OF_PARSL_STATE, OTHER
 from otel_parsl_dashboards.elements.gantt import LEGEND
+from otel_parsl_dashboards.elements.neighbourhood import MOST as MOST_NEAR
+from otel_parsl_dashboards.elements.neighbourhood import Neighbourhood, Ties
 from otel_parsl_dashboards.elements.stages import MOST as MOST_STAGES
 from otel_parsl_dashboards.elements.stages import ORDER, Stages, stages
 from otel_parsl_dashboards.pages.page import Facts, Plot, RunPage, View
@@ -15,6 +17,7 @@ from otel_parsl_dashboards.pages.page import Facts, Plot, RunPage, View
 BY_APPS = "dag_group_by_apps"
 BY_STATES = "dag_group_by_states"
 _NEEDS = ("statuses", "edges")
+_LONGEST_ID = 19
 
 
 def facts(view: View, path: str) -> Facts:
@@ -23,6 +26,8 @@ def facts(view: View, path: str) -> Facts:
     found = _stages(view) if is_read else None
     return {
         "is_read": is_read,
+        "near": _near_facts(view) if is_read else None,
+        "asked": view.query.get("task", ""),
         "is_drawn": len(view.snapshot.tasks) <= task_graph.MOST,
         "most": task_graph.MOST,
         "by_apps": BY_APPS,
@@ -36,6 +41,42 @@ def facts(view: View, path: str) -> Facts:
 def _tasks(view: View) -> pd.DataFrame:
     snapshot = view.snapshot
     return snapshot.once("depths", lambda: depths.with_depths(snapshot.tasks, snapshot.edges))
+
+
+def _marked(view: View) -> int | None:
+    """Return the task whose neighbourhood the address asks for; -1 for what is no task's id."""
+    asked = view.query.get("task", "")
+    if not asked:
+        return None
+    return int(asked) if asked.isdecimal() and len(asked) < _LONGEST_ID else -1
+
+
+def _near(view: View, task_id: int) -> Neighbourhood:
+    snapshot = view.snapshot
+    ties: Ties = snapshot.once("ties", lambda: Ties(snapshot.tasks, snapshot.edges))
+    found: Neighbourhood = snapshot.once(("near", task_id), lambda: ties.around(task_id))
+    return found
+
+
+def _near_facts(view: View) -> Facts | None:
+    marked = _marked(view)
+    if marked is None:
+        return None
+    found = _near(view, marked)
+    return {
+        "is_known": len(found.tasks) > 0,
+        "waits_for": found.waits_for,
+        "waited_by": found.waited_by,
+        "is_whole": found.is_whole,
+        "most": MOST_NEAR,
+        "whole": view.address(task=""),
+    }
+
+
+def _shown(view: View) -> pd.DataFrame:
+    """Return the tasks that are drawn one by one: all, or those around one."""
+    marked = _marked(view)
+    return _tasks(view) if marked is None else _near(view, marked).tasks
 
 
 def _stages(view: View) -> Stages:
@@ -109,12 +150,13 @@ def _page(path: str, *, is_by_apps: bool) -> RunPage:
                 " that a join app stands for to that.",
                 hint="click on a task to open it; drag to move",
                 draw=lambda view: task_graph.task_graph(
-                    _tasks(view),
+                    _shown(view),
                     view.snapshot.edges,
                     view.colours if is_by_apps else OF_PARSL_STATE,
                     by="app" if is_by_apps else "parsl_state",
+                    marked=_marked(view),
                 ),
-                summarise=lambda view: task_graph.summarise(_tasks(view), view.snapshot.edges),
+                summarise=lambda view: task_graph.summarise(_shown(view), view.snapshot.edges),
                 legend=_app_legend if is_by_apps else _state_legend,
                 height=500,
             ),
