@@ -256,7 +256,8 @@ def _run_times_s(view: View) -> np.ndarray:
     took = frames.seconds(tries["ended"], tries["running"])
     has_run = ~np.isnan(took)
     places = _places_of_tries(view)[has_run]
-    summed = np.bincount(places, weights=took[has_run], minlength=size)
+    # Of nothing, bincount has whole numbers.
+    summed = np.bincount(places, weights=took[has_run], minlength=size).astype("float64")
     summed[np.bincount(places, minlength=size) == 0] = np.nan
     return summed
 
