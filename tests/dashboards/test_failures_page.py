@@ -20,10 +20,9 @@ from playwright.sync_api import Browser
 
 from tests.support.chromium import Tab, tab
 from tests.support.dashboard import Dashboard
+from tests.support.markup import RAN, SCRIPT
 from tests.support.recorded_databases import rows, value
 from tests.support.stored_run import RUN_ID, StoredRun
-
-SCRIPT = "<script>window.pwned = 1</script><img src=x onerror='window.pwned = 2'>"
 
 
 @pytest.fixture(scope="module")
@@ -193,11 +192,12 @@ def test_cause_that_is_none_is_told(shown: Tab, demo: Dashboard, run_root: str) 
 
 
 WELL_ID = "11112222-3333-4444-5555-666677778888"
+LOST_ID = "99992222-3333-4444-5555-666677778888"
 
 
 @pytest.fixture(scope="module")
 def stored(serve: Callable[..., Dashboard], tmp_path_factory: pytest.TempPathFactory) -> Dashboard:
-    """A server on two runs: one whose every text is markup, and one in which nothing failed."""
+    """A server on runs whose every text is markup, in which nothing failed, and that was lost."""
     folder = tmp_path_factory.mktemp("stored")
     url = f"sqlite:///{folder}/monitoring.db"
     printed = folder / "printed.txt"
@@ -228,6 +228,11 @@ def stored(serve: Callable[..., Dashboard], tmp_path_factory: pytest.TempPathFac
         run.task(0, "pending", "launched", "exec_done")
         run.execution(0, at_s=1, run_s=1)
         run.ended()
+    with StoredRun(url, run_id=LOST_ID, rundir="/home/me/runinfo/002") as run:
+        run.task(0, "pending", "launched", "exec_done")
+        run.task(1, "pending", "launched")
+        run.task(2, "pending")
+        run.ended("lost")
     return serve(folder / "monitoring.db")
 
 
@@ -249,7 +254,7 @@ def test_markup_in_what_tasks_left_is_text(shown: Tab, stored: Dashboard) -> Non
     assert f"{SCRIPT}\nthe end" in files[0]
     assert "cannot be read from here" in files[1]
     assert "No such file" in files[1]
-    assert shown.page.evaluate("window.pwned") is None
+    assert shown.page.evaluate(RAN) is None
     assert shown.page.locator("main script, main img, main b").count() == 0
     assert shown.errors == []
 
@@ -264,6 +269,21 @@ def test_run_without_failures_has_a_whole_page(shown: Tab, stored: Dashboard) ->
     assert shown.text("nav .tabs a.on") == "Failures"
     assert not shown.page.locator("section.plot").is_visible()
     assert not shown.page.locator("#f-sums").is_visible()
+    assert (shown.errors, shown.failed) == ([], [])
+
+
+def test_tasks_that_died_with_their_run_are_told(shown: Tab, stored: Dashboard) -> None:
+    """Of a lost run the page says how many tasks were lost with it, and leads to them."""
+    shown.open(stored.address)
+
+    assert shown.open(f"{stored.root}/workflow/{LOST_ID}/failures") == 200
+    shown.wait_drawn()
+    assert shown.text("#f-trouble h2") == "lost with the run 2 tasks"
+    assert "Nothing has failed" not in shown.text("main")
+    shown.page.get_by_role("link", name="these tasks").click()
+    shown.page.wait_for_url("**/task/?state=lost")
+    shown.page.wait_for_selector("#tasks tbody a")
+    assert [cells[0] for cells in shown.cells("#tasks")] == ["1", "2"]
     assert (shown.errors, shown.failed) == ([], [])
 
 

@@ -14,10 +14,10 @@ from playwright.sync_api import Browser
 
 from tests.support.chromium import Tab, tab
 from tests.support.command_line import otel_parsl
+from tests.support.markup import RAN, SCRIPT
 from tests.support.recorded_databases import first_run_id, rows
 from tests.support.stored_run import StoredRun
 
-SCRIPT = "<script>window.pwned = 1</script><img src=x onerror='window.pwned = 2'>"
 Report = Callable[..., Path]
 
 
@@ -120,6 +120,20 @@ def test_failures_have_their_dependents(opened: Tab, recorded: Path) -> None:
     # Join apps that failed because another task did are dependents too.
     assert int(cards[0]) + int(cards[1]) == failed + dependents
     assert opened.page.locator("[data-page=page-failures] #f-groups .cause").count() > 1
+
+
+def test_each_cause_has_a_stack_trace(report: Report, shown: Tab, demo_database: Path) -> None:
+    """Below a cause stands the stack trace of one of its tries, as the store has it."""
+    stored = {
+        stack.strip()
+        for (stack,) in rows(demo_database, "SELECT stacktrace FROM otel_failure")
+        if stack
+    }
+    shown.open(report(demo_database).as_uri())
+    texts = shown.page.locator("[data-page=page-failures] #f-groups pre.trace").all_text_contents()
+
+    assert len(texts) > 1
+    assert {each.strip() for each in texts} <= stored
 
 
 def test_every_plot_is_drawn(opened: Tab) -> None:
@@ -242,7 +256,7 @@ def test_script_is_shown_as_text(tmp_path: Path, report: Report, shown: Tab) -> 
             stream["x"] + stream["width"] * (0.06 + part / 100), stream["y"] + stream["height"] / 2
         )
 
-    assert shown.page.evaluate("window.pwned") is None
+    assert shown.page.evaluate(RAN) is None
     assert shown.page.locator("main script, main img").count() == 0
     assert SCRIPT in shown.text("#apps")
     assert SCRIPT in shown.text("h1")

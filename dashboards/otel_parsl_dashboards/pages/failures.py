@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import datetime
+
 from otel_parsl.cli import words
+from otel_parsl.query.counts import select_lost
 from otel_parsl.query.failure_groups import FailureGroup
 from otel_parsl.query.failures import select_failure_groups
+from otel_parsl.query.liveness import with_outcome
+from otel_parsl.query.tries import select_tries
 from otel_parsl.query.workers import Block, alike, select_blocks, select_dead_executors
 from otel_parsl_dashboards.data.file_end import file_end
 from otel_parsl_dashboards.data.snapshot import Snapshot
@@ -86,12 +91,32 @@ def _sums(groups: list[FailureGroup]) -> Facts:
     }
 
 
+def _stacks(view: View) -> Facts:
+    """Return the stack trace of one try of each cause."""
+    groups = failure_groups(view)[:_GROUPS_SHOWN]
+    with view.source.read() as connection:
+        ids = sorted({group.example_task for group in groups})
+        tries = select_tries(connection, view.snapshot.run, ids)
+    failures = {
+        (item.task_id, item.try_id): item.failure for found in tries.values() for item in found
+    }
+    stacks = {}
+    for group in groups:
+        failure = failures.get((group.example_task, group.example_try))
+        if failure is not None and failure.stacktrace:
+            stacks[group.fingerprint] = failure.stacktrace
+    return {"stacks": stacks}
+
+
 def _trouble(view: View) -> Facts:
     run = view.snapshot.run
+    now = datetime.datetime.now(datetime.timezone.utc)
     with view.source.read() as connection:
         blocks = [block for block in select_blocks(connection, run) if block.is_trouble]
         executors = select_dead_executors(connection, run)
+        lost = select_lost(connection, with_outcome(connection, run, now=now))
     return {
+        "lost": lost,
         "executors": [
             {
                 "name": executor.executor,
@@ -139,6 +164,7 @@ PAGE = RunPage(
     tab_count=failed_count,
     template="failures.html",
     is_reported=True,
+    report_facts=_stacks,
     facts=facts,
     fragments=("sums", "window", "groups", "trouble"),
     plots=(

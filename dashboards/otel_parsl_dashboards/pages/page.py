@@ -138,6 +138,8 @@ class RunPage(NamedTuple):
     """Frames without which it can say little."""
     find: Callable[[View], None] = lambda _view: None
     """Raises NoSuchRun where the path names nothing that there is."""
+    report_facts: Callable[[View], Facts] = lambda _view: {}
+    """What a report says beside, which a page leads to instead."""
     is_reported: bool = False
     """Whether it is in ``otel-parsl report`` too; such a page has no parameters."""
 

@@ -134,7 +134,7 @@ def _part(
 ) -> Part:
     facts, cut = _cut(page_facts(page, view, ""), rows)
     html = templates.get_template(page.template).render(
-        **facts | {"is_report": True},
+        **facts | page.report_facts(view) | {"is_report": True},
         outer="part.html",
         plots={plot.key: _without_server(plot) for plot in page.plots},
         roots={
