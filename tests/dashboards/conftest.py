@@ -1,5 +1,6 @@
 """What the tests of the pages share."""
 
+from tests.support.backend_fixtures import postgres
 from tests.support.browser_fixtures import (
     browser,
     demo,
@@ -23,6 +24,7 @@ __all__ = [
     "demo_output",
     "otel_database",
     "parsl_database",
+    "postgres",
     "recorded_database",
     "serve",
     "shown",

@@ -28,11 +28,11 @@ from tests.support import parsl_messages as say
 from tests.support.browser_fixtures import Serve
 from tests.support.chromium import Tab, tab
 from tests.support.dashboard import Dashboard
+from tests.support.markup import RAN, SCRIPT
 from tests.support.parsl_database import write_with_parsl
 from tests.support.recorded_databases import rows, value
 from tests.support.stored_run import RUN_ID, StoredRun
 
-SCRIPT = "<script>window.pwned = 1</script><img src=x onerror='window.pwned = 2'>"
 REFUSED = f"sbatch: error: Batch job submission failed: Invalid account {SCRIPT}"
 _BEGAN = np.datetime64("2026-01-15T12:00:00", "us")
 _SECOND = np.timedelta64(1, "s")
@@ -299,7 +299,7 @@ def test_lost_run_says_what_stood_open(page: Tab, server: Dashboard) -> None:
 
 def test_nothing_goes_wrong_in_the_browser(page: Tab, server: Dashboard) -> None:
     """No script of an executor or a scheduler has run, and nobody but the server was asked."""
-    assert page.page.evaluate("window.pwned") is None
+    assert page.page.evaluate(RAN) is None
     assert (page.errors, page.failed) == ([], [])
     assert page.hosts() == {server.root.removeprefix("http://")}
 
