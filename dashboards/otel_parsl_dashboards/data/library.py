@@ -142,8 +142,8 @@ class Library:
                     continue
             now = self._look()
             for resident in watched:
-                # One that was opened since the last look may be older than it.
-                if now != before or now not in (None, resident.signature):
+                # What was read as it is now is not read again: all its plots would be drawn anew.
+                if now != (before if now is None else resident.signature):
                     resident.refresh()
             if now != before:
                 for tell in told:

@@ -104,10 +104,17 @@ class RunSession(Session):
         unsubscribe = self._library.follow(self._run_id, self._tell)
         self.document.on_session_destroyed(lambda _context: unsubscribe())
         snapshot = resident.snapshot
+        ready = tuple(plot for plot in self._page.plots if plot.is_ready(snapshot))
+        self._draw_each(ready, resident, snapshot)
+
+    def _draw_each(self, plots: tuple[Plot, ...], resident: Resident, snapshot: Snapshot) -> None:
+        """Draw plots one by one: the browser shows one while the next is made."""
         view = self._view(snapshot)
-        for plot in self._page.plots:
-            if plot.is_ready(snapshot):
-                self._draw(plot, view)
+        if plots and plots[0].key not in self._drawn:
+            self._draw(plots[0], view)
+        if len(plots) > 1:
+            self.later(partial(self._draw_each, plots[1:], resident, snapshot))
+            return
         self._time.on_change("start", self._on_range)
         self._time.on_change("end", self._on_range)
         # What the HTML says may be older than what was drawn just now.
