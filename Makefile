@@ -17,10 +17,11 @@ test: $(VENV)/.installed-dev backends lint types docs  ## Provision what the tes
 	$(MAKE) --keep-going parsl-tests-timed side-by-side
 	$(MAKE) missing
 
-# Three at a time: much of a test's time is waiting for processes to start and to be missed.
+# Four at a time: much of a test's time is waiting for processes to start and to be missed.
 .PHONY: side-by-side
 side-by-side:
-	$(MAKE) --keep-going --jobs 3 pytest-e2e-1 pytest-e2e-2 pytest-parts pytest-pages parsl-tests-untimed lowest
+	$(MAKE) --keep-going --jobs 4 pytest-e2e-1 pytest-e2e-2 pytest-pages pytest-parts \
+	  parsl-tests-untimed parsl-tests-without-logs lowest
 
 .PHONY: backends
 backends: $(VENV)/.installed-dev  ## Build or install the real backends (Jaeger, OpenTelemetry Collector, PostgreSQL, Chromium)
@@ -75,8 +76,8 @@ parsl-tests-untimed:
 	$(PYTHON) tests/parsl_own/run.py --untimed
 
 .PHONY: parsl-tests-without-logs
-parsl-tests-without-logs: parsl-tests  ## Run them again with rows made of spans and metrics alone
-	$(PYTHON) tests/parsl_own/run.py --without-logs
+parsl-tests-without-logs:  ## Run them again with rows made of spans and metrics alone
+	$(PYTHON) tests/parsl_own/run.py --without-logs --untimed
 
 .PHONY: lowest
 lowest: $(LOWEST)/.installed  ## Try the lowest versions that pyproject.toml allows
