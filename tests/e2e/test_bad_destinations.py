@@ -87,3 +87,40 @@ def _agents(spool: Path) -> list[int]:
         for process in psutil.process_iter(["cmdline"])
         if str(spool) in (process.info["cmdline"] or [])
     ]
+
+
+def test_spans_that_cannot_be_derived_keep_nothing_from_the_database(tmp_path: Path) -> None:
+    """Where the file that open events are kept in is damaged, the rows are whole, it is said, and
+    the spans are made and sent by ``flush`` once the file is gone."""
+    with grpc_sink() as sink:
+        program = run(
+            tmp_path,
+            f"""
+            import logging
+            from otel_parsl.submit import monitored_run
+            logging.basicConfig(level=logging.WARNING)
+
+            class BesideADamagedFile(monitored_run.EmbeddedAgent):
+                def __init__(self, directory):
+                    (directory / "lifecycle.db").write_bytes(b"no database" * 1000)
+                    super().__init__(directory)
+
+            monitored_run.EmbeddedAgent = BesideADamagedFile
+            hub = OTelMonitoringHub(endpoint={sink.url!r})
+            with parsl.load(Config(executors=[ThreadPoolExecutor()], monitoring=hub)):
+                [nothing().result() for _ in range(3)]
+            """,
+        )
+        states = query(program.database, "select task_status_name, count(*) from status group by 1")
+        until(lambda: not _agents(program.spool), timeout_s=120)
+        sent = Counter(sink.span_names())
+        (program.spool / "lifecycle.db").unlink()
+        flush = otel_parsl("flush", tmp_path / "runinfo")
+        sent_by_flush = Counter(sink.span_names())
+
+    five = ("pending", "launched", "running", "running_ended", "exec_done")
+    assert dict(states) == dict.fromkeys(five, 3)
+    assert "the spans of tasks and tries are switched off: DatabaseError: " in program.output
+    assert sent == {"nothing": 3}, "the executions, which need nothing derived"
+    assert (flush.code, flush.lines[-1]) == (0, "000: delivered")
+    assert sent_by_flush == {"program.py": 1, "nothing": 9}

@@ -82,3 +82,23 @@ def test_monitoring_debug_makes_hub_and_agent_say_more(tmp_path: Path) -> None:
         "debug": ({"INFO", "DEBUG"}, True, True),
         "config": ({"INFO", "DEBUG"}, True, True),
     }
+
+
+def test_results_whose_telemetry_could_not_be_taken_are_counted_at_the_end(tmp_path: Path) -> None:
+    """What a newer worker sent, or one of a run that is over, costs no result, and is told."""
+    program = run(
+        tmp_path,
+        """
+        from otel_parsl import carrier
+        with parsl.load(Config(executors=[htex()], monitoring=OTelMonitoringHub())):
+            nothing().result()
+            newer = carrier.carried(b"?", carrier.pack(7), carrier.VERSION + 1)
+            late = carrier.carried(b"another run" + bytes(1) + b"?", carrier.pack(8))
+            assert [carrier.delivered(each) for each in (newer, late)] == [7, 8]
+        """,
+    )
+
+    said = _said(program.directory / "runinfo" / "000" / "parsl.log")
+    told = [words for level, words in said if level == "ERROR"]
+    assert len(told) == 1
+    assert told[0].startswith("monitoring: what came with 2 results could not be taken: ")
