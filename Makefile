@@ -13,19 +13,22 @@ demo: $(VENV)/.installed  ## Run a small monitored workflow and show what was re
 	$(BIN)/otel-parsl demo
 
 .PHONY: test
-test: $(VENV)/.installed-dev backends lint types docs  ## Provision what the tests need, and run everything
-	$(MAKE) --keep-going parsl-tests-timed side-by-side
+test: $(VENV)/.installed-dev lint types docs  ## Provision what the tests need, and run everything
+	$(MAKE) --keep-going parsl-tests-timed without-backends side-by-side
 	$(MAKE) missing
 
-# Four at a time: much of a test's time is waiting for processes to start and to be missed.
-.PHONY: side-by-side
+# Several at a time: much of a test's time is waiting for processes to start and to be missed.
+# Backends are built beside what needs none of them.
+.PHONY: without-backends side-by-side
+without-backends:
+	$(MAKE) --keep-going --jobs 3 backends parsl-tests-untimed parsl-tests-without-logs
+
 side-by-side:
-	$(MAKE) --keep-going --jobs 4 pytest-e2e-1 pytest-e2e-2 pytest-pages pytest-parts \
-	  parsl-tests-untimed parsl-tests-without-logs lowest
+	$(MAKE) --keep-going --jobs 3 pytest-e2e-1 pytest-e2e-2 pytest-pages pytest-parts lowest
 
 .PHONY: backends
 backends: $(VENV)/.installed-dev  ## Build or install the real backends (Jaeger, OpenTelemetry Collector, PostgreSQL, Chromium)
-	$(BIN)/python tests/backends/provision.py
+	nice -n 10 $(BIN)/python tests/backends/provision.py
 
 .PHONY: missing
 missing:  ## Name the backends that could not be had
