@@ -14,17 +14,15 @@ demo: $(VENV)/.installed  ## Run a small monitored workflow and show what was re
 
 .PHONY: test
 test: $(VENV)/.installed-dev lint types docs  ## Provision what the tests need, and run everything
-	$(MAKE) --keep-going parsl-tests-timed without-backends side-by-side
+	$(MAKE) --keep-going parsl-tests-timed side-by-side
 	$(MAKE) missing
 
-# Several at a time: much of a test's time is waiting for processes to start and to be missed.
-# Backends are built beside what needs none of them.
-.PHONY: without-backends side-by-side
-without-backends:
-	$(MAKE) --keep-going --jobs 3 backends parsl-tests-untimed parsl-tests-without-logs
-
+# Three at a time: much of a test's time is waiting for processes to start and to be missed. The
+# longest are the first, and backends are built beside what needs none of them.
+.PHONY: side-by-side
 side-by-side:
-	$(MAKE) --keep-going --jobs 3 pytest-e2e-1 pytest-e2e-2 pytest-pages pytest-parts lowest
+	$(MAKE) --keep-going --jobs 3 backends parsl-tests-untimed parsl-tests-without-logs \
+	  pytest-pages pytest-e2e-1 pytest-e2e-2 pytest-parts-1 pytest-parts-2 lowest
 
 .PHONY: backends
 backends: $(VENV)/.installed-dev  ## Build or install the real backends (Jaeger, OpenTelemetry Collector, PostgreSQL, Chromium)
@@ -48,22 +46,30 @@ types: $(VENV)/.installed-dev  ## Check types
 pytest: pytest-parts pytest-pages pytest-e2e  ## Run our own tests
 
 .PHONY: pytest-parts
-pytest-parts: $(VENV)/.installed-dev  ## Run the tests of the parts
-	$(BIN)/python -m pytest --ignore tests/e2e --ignore tests/dashboards
+pytest-parts: pytest-parts-1 pytest-parts-2  ## Run the tests of the parts
+
+.PHONY: pytest-parts-1
+pytest-parts-1: $(VENV)/.installed-dev backends
+	$(BIN)/python -m pytest tests/backends tests/collector
+
+.PHONY: pytest-parts-2
+pytest-parts-2: $(VENV)/.installed-dev backends
+	$(BIN)/python -m pytest --ignore tests/backends --ignore tests/collector \
+	  --ignore tests/dashboards --ignore tests/e2e
 
 .PHONY: pytest-pages
-pytest-pages: $(VENV)/.installed-dev  ## Run the tests of the pages, in a real browser
+pytest-pages: $(VENV)/.installed-dev backends  ## Run the tests of the pages, in a real browser
 	$(BIN)/python -m pytest tests/dashboards
 
 .PHONY: pytest-e2e
 pytest-e2e: pytest-e2e-1 pytest-e2e-2  ## Run whole Parsl programs
 
 .PHONY: pytest-e2e-1
-pytest-e2e-1: $(VENV)/.installed-dev
+pytest-e2e-1: $(VENV)/.installed-dev backends
 	$(BIN)/python -m pytest tests/e2e/test_[a-h]*.py
 
 .PHONY: pytest-e2e-2
-pytest-e2e-2: $(VENV)/.installed-dev
+pytest-e2e-2: $(VENV)/.installed-dev backends
 	$(BIN)/python -m pytest tests/e2e/test_[i-z]*.py
 
 .PHONY: parsl-tests
@@ -83,7 +89,7 @@ parsl-tests-without-logs:  ## Run them again with rows made of spans and metrics
 	$(PYTHON) tests/parsl_own/run.py --without-logs --untimed
 
 .PHONY: lowest
-lowest: $(LOWEST)/.installed  ## Try the lowest versions that pyproject.toml allows
+lowest: $(LOWEST)/.installed backends  ## Try the lowest versions that pyproject.toml allows
 	$(LOWEST)/bin/python -m pytest $(LOWEST_TESTS)
 	cd $(LOWEST) && rm -rf otel-parsl-demo && bin/otel-parsl demo
 

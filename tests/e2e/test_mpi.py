@@ -20,7 +20,9 @@ def test_mpi_applications_are_traced_and_not_sampled(tmp_path: Path) -> None:
 
         @bash_app
         def ranks(stdout, parsl_resource_specification):
-            return "$PARSL_MPI_PREFIX sh -c 'echo rank $PMI_RANK of $PMI_SIZE in $TRACEPARENT'"
+            # mpiexec dies of a broken pipe, now and then, of ranks that end at once.
+            say = "echo rank $PMI_RANK of $PMI_SIZE in $TRACEPARENT; sleep 1"
+            return f"$PARSL_MPI_PREFIX sh -c '{{say}}' < /dev/null"
 
         @python_app
         def prefix(parsl_resource_specification):
@@ -28,7 +30,7 @@ def test_mpi_applications_are_traced_and_not_sampled(tmp_path: Path) -> None:
 
         @bash_app
         def broken(parsl_resource_specification):
-            return "$PARSL_MPI_PREFIX false"
+            return "$PARSL_MPI_PREFIX sh -c 'sleep 1; false' < /dev/null"
 
         provider = LocalProvider(
             launcher=SimpleLauncher(), init_blocks=1, min_blocks=1, max_blocks=1,
