@@ -6,6 +6,7 @@ import http
 import http.client
 import posixpath
 import re
+import time
 from collections import Counter
 from html import unescape
 from urllib.parse import urljoin, urlsplit
@@ -16,6 +17,9 @@ _LINK = re.compile(r'<a\s[^>]*href="([^"#?]+)')
 _OF_A_KIND = 2
 """Pages that are loaded of those that lie in one folder, as all tasks of a run do."""
 _TIMEOUT_S = 60.0
+_NOT_READ = "being read."
+"""What pages say of lists that the server has not read yet."""
+_READ_S, _AGAIN_S = 30.0, 0.2
 
 
 class PageMissing(OTelParslError):
@@ -38,7 +42,7 @@ def load_pages(address: str) -> int:
     loaded = 0
     while waiting:
         path = waiting.pop(0)
-        html = _load(parts.netloc, path, token)
+        html = _load_read(parts.netloc, path, token)
         loaded += 1
         for link in _LINK.findall(html):
             target = urlsplit(urljoin(f"http://{parts.netloc}{path}", unescape(link)))
@@ -54,6 +58,14 @@ def load_pages(address: str) -> int:
 def _is_run(folder: str) -> bool:
     """Tell whether a folder is a run's, in which each page is of a kind of its own."""
     return folder.count("/") == 2
+
+
+def _load_read(place: str, path: str, token: str) -> str:
+    """Return a page whose lists have been read: what they lead to is loaded too."""
+    deadline = time.monotonic() + _READ_S
+    while _NOT_READ in (html := _load(place, path, token)) and time.monotonic() < deadline:
+        time.sleep(_AGAIN_S)
+    return html
 
 
 def _load(place: str, path: str, token: str) -> str:
