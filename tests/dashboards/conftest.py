@@ -8,6 +8,7 @@ from tests.support.browser_fixtures import (
     demo_folder,
     demo_output,
     serve,
+    servers_have_no_faults,
     shown,
 )
 from tests.support.recorded_databases import (
@@ -27,5 +28,6 @@ __all__ = [
     "postgres",
     "recorded_database",
     "serve",
+    "servers_have_no_faults",
     "shown",
 ]

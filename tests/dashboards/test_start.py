@@ -74,7 +74,7 @@ def forwarded(port: int, prefix: str = "") -> Iterator[int]:
 
 def test_three_lines_say_how_the_pages_are_reached(demo: Dashboard) -> None:
     """What is printed: the address with its token, the ssh line, and the address to open then."""
-    local, tunnel, remote = demo.printed.splitlines()
+    local, tunnel, remote = demo.printed.splitlines()[:3]
 
     assert local == f"Open        http://127.0.0.1:{demo.port}/?token={demo.token}"
     assert tunnel.startswith(f"From afar   ssh -L 50000:127.0.0.1:{demo.port} ")

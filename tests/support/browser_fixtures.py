@@ -71,12 +71,22 @@ def demo_database(demo_folder: Path) -> Path:
 
 
 Serve = Callable[..., Dashboard]
+_RUNNING = pytest.StashKey[dict[object, Dashboard]]()
+
+
+@pytest.fixture(autouse=True)
+def servers_have_no_faults(pytestconfig: pytest.Config) -> Iterator[None]:
+    """A test during which a server prints a traceback fails, whatever its page shows."""
+    yield
+    for dashboard in pytestconfig.stash.get(_RUNNING, {}).values():
+        dashboard.look_for_faults()
 
 
 @pytest.fixture(scope="session")
-def serve(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serve]:
+def serve(pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serve]:
     """A function that serves a database, once for equal arguments, until the tests have ended."""
     running: dict[object, Dashboard] = {}
+    pytestconfig.stash[_RUNNING] = running
     with ExitStack() as stack:
 
         def start(database: str | Path, *arguments: str) -> Dashboard:

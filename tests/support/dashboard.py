@@ -33,6 +33,7 @@ class Dashboard:
         self._command = [str(PROGRAM), "visualize", str(database), *arguments]
         self._environment = {**os.environ, "PYTHONUNBUFFERED": "1", **environment}
         self.log = log
+        self._looked_at = 0
 
     def __enter__(self) -> Self:
         with self.log.open("wb") as file:
@@ -58,6 +59,14 @@ class Dashboard:
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
+        if kind is None:
+            self.look_for_faults()
+
+    def look_for_faults(self) -> None:
+        """Fail where it has printed a traceback since it was looked at last."""
+        printed = self.printed
+        since, self._looked_at = printed[self._looked_at :], len(printed)
+        assert "Traceback" not in since, since
 
     @property
     def printed(self) -> str:

@@ -43,6 +43,7 @@ class Library:
         self._lock = threading.Lock()
         self._told: list[Callable[[], None]] = []
         self._runs: tuple[Signature, list[Standing]] | None = None
+        self._trouble = ""
         self._is_watched = threading.Event()
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="database", daemon=True)
@@ -157,10 +158,14 @@ class Library:
 
     def _look(self) -> Signature | None:
         try:
-            return self.source.signature()
+            signature = self.source.signature()
         except QueryError as error:
-            _log.warning("%s", error)
+            if str(error) != self._trouble:  # once, however often it is tried again
+                _log.warning("%s", error)
+                self._trouble = str(error)
             return None
+        self._trouble = ""
+        return signature
 
     def _let_go(self) -> None:
         idle = [name for name, resident in self._residents.items() if not resident.is_watched]

@@ -189,7 +189,8 @@ class Resident:
         self._tell(told)
 
     def _set_error(self, error: QueryError) -> None:
-        _log.warning("%s", error)
+        if str(error) != str(self.error):  # once, however often it is tried again
+            _log.warning("%s", error)
         with self._changed:
             self.error = error
             self._changed.notify_all()

@@ -94,18 +94,17 @@ def _is_near(a: Any, b: Any) -> bool:
 
 
 def _is_same(old: dict[str, Any], new: dict[str, Any]) -> bool:
-    return all(
-        len(old[name]) == len(values) and _are_equal(old[name], values)
-        for name, values in new.items()
-    )
+    return all(_are_equal(old[name], values) for name, values in new.items())
 
 
 def _are_equal(old: Any, new: Any) -> bool:
     if isinstance(old, np.ndarray) and isinstance(new, np.ndarray) and old.dtype != object:
         return old.shape == new.shape and old.tobytes() == new.tobytes()
-    return all(
-        a.tobytes() == b.tobytes()
-        if isinstance(a, np.ndarray) and isinstance(b, np.ndarray)
-        else bool(a == b)
-        for a, b in zip(old, new, strict=True)
-    )
+    return len(old) == len(new) and all(map(_is_same_cell, old, new))
+
+
+def _is_same_cell(a: Any, b: Any) -> bool:
+    """Compare two cells of a column; those of lines and polygons are arrays, or lists of some."""
+    if isinstance(a, np.ndarray | list) and isinstance(b, np.ndarray | list):
+        return _are_equal(a, b)
+    return bool(a == b)

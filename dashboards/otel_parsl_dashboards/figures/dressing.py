@@ -51,7 +51,9 @@ def render(draw: Callable[[], Any], *, height: int, time_range: Range1d | None =
             hv.extension("bokeh", logo=False)
             _is_loaded = True
         # Bokeh keeps the current document in one as well: the session of another thread, or gone.
-        figure = hv.renderer("bokeh").get_plot(draw(), doc=Document()).state
+        # In this mode alone HoloViews takes the document that it is given.
+        renderer = hv.renderer("bokeh").instance(mode="server")
+        figure = renderer.get_plot(draw(), doc=Document()).state
     _dress(figure, height)
     if time_range is not None:
         figure.x_range = time_range

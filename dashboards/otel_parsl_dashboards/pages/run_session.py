@@ -110,10 +110,11 @@ class RunSession(Session):
     def _draw_each(self, plots: tuple[Plot, ...], resident: Resident, snapshot: Snapshot) -> None:
         """Draw plots one by one: the browser shows one while the next is made."""
         view = self._view(snapshot)
-        if plots and plots[0].key not in self._drawn:
-            self._draw(plots[0], view)
-        if len(plots) > 1:
+        if plots:
+            # Before it is drawn: one that fails must not take the others with it.
             self.later(partial(self._draw_each, plots[1:], resident, snapshot))
+            if plots[0].key not in self._drawn:
+                self._draw(plots[0], view)
             return
         self._time.on_change("start", self._on_range)
         self._time.on_change("end", self._on_range)

@@ -6,10 +6,12 @@ There are no redirects to a login page: Panel's are relative and loop on our rou
 
 from __future__ import annotations
 
+import logging
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
+from bokeh.protocol.exceptions import ProtocolError
 from panel.io.server import DocHandler, WSHandler
 from tornado.web import RequestHandler, StaticFileHandler
 
@@ -17,6 +19,8 @@ from otel_parsl.query.errors import DatabaseUnusable, NoSuchRun
 from otel_parsl_dashboards.pages.opening import find_problem
 from otel_parsl_dashboards.server.tokens import TokenAuthProvider
 from otel_parsl_dashboards.shell.environment import message_page, relative_root
+
+_log = logging.getLogger(__name__)
 
 HEADERS = {
     # Nothing may come from or go to another host, whatever a library would like.
@@ -124,6 +128,20 @@ class SocketHandler(WSHandler):  # type: ignore[misc]  # Panel's, untyped
         return (
             bool(asked) and urlsplit(origin).netloc.lower() == asked.split(",")[0].strip().lower()
         )
+
+    def open(self, *args: Any, **kwargs: Any) -> None:
+        """Refuse a page whose session is too old, or was never ours, in a line of the log."""
+        try:
+            super().open(*args, **kwargs)
+        except (ProtocolError, ValueError) as error:  # the latter of what is no token at all
+            _log.info("the connection of a page is refused: %s", error)
+            self.close()
+
+    def on_close(self) -> None:
+        """End the session, unless that was done when the page no longer answered."""
+        if self.connection is not None and self.connection._session is None:
+            return  # Bokeh's would count on it
+        super().on_close()
 
 
 class NotFoundHandler(Guard):
