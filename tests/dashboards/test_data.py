@@ -19,6 +19,7 @@ from otel_parsl_dashboards.data.standing import count
 
 from otel_parsl.query.counts import select_counts
 from otel_parsl.query.runs import Run, select_runs
+from otel_parsl.query.task_states import OF_PARSL
 from tests.support.recorded_databases import rows
 from tests.support.stored_run import BEGAN, RUN_ID, StoredRun
 
@@ -37,6 +38,9 @@ def read_whole(source: Source, run: Run) -> tuple[Frames, Marks]:
     for frames_so_far, marks_then in read_stages(source, run, lambda _what, _rows: None):
         known, marks = frames_so_far, marks_then
     return known, marks
+
+
+_RANKS = {state: rank for rank, state in enumerate(OF_PARSL)}
 
 
 def as_rows(frame: pd.DataFrame) -> list[tuple[object, ...]]:
@@ -132,6 +136,10 @@ def test_following_a_run_gives_what_reading_it_gives(
     assert {kind: as_rows(frame) for kind, frame in found.items()} == {
         kind: as_rows(frame) for kind, frame in expected.items()
     }
+    for each in (expected["statuses"], found["statuses"]):
+        ranks = [_RANKS[state] for state in each["state"]]
+        places = list(zip(each["task_id"], each["try_id"], ranks, strict=True))
+        assert places == sorted(places)
 
 
 def test_lanes_that_follow_are_those_of_reading_whole(recorded_database: Path) -> None:

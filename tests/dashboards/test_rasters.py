@@ -8,10 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from otel_parsl_dashboards.data import frames, lanes
 from otel_parsl_dashboards.elements.concurrency import steps
-from otel_parsl_dashboards.elements.raster import covered
+from otel_parsl_dashboards.elements.gantt import state_bars
+from otel_parsl_dashboards.elements.raster import Coverage
 from otel_parsl_dashboards.elements.span import Span
 
 _BEGAN = np.datetime64("2026-01-15T12:00:00", "us")
+_SECOND = np.timedelta64(1, "s")
 _place = st.floats(-3, 13, allow_nan=False)
 intervals = st.lists(
     st.tuples(st.integers(0, 2), st.integers(0, 1), _place, _place).map(
@@ -21,9 +23,9 @@ intervals = st.lists(
 )
 
 
-@given(intervals)
+@given(intervals, st.integers(0, 30))
 def test_each_pixel_has_the_exact_part_that_is_covered(
-    given_intervals: list[tuple[int, int, float, float]],
+    given_intervals: list[tuple[int, int, float, float]], piece: int
 ) -> None:
     """What a pixel shows is how much of it each app's tries cover, to the last bits."""
     columns = 10
@@ -36,7 +38,10 @@ def test_each_pixel_has_the_exact_part_that_is_covered(
         for place, kind in enumerate(("int64", "int64", "float64", "float64"))
     )
 
-    parts = covered(row, group, start, end, shape=(2, 3, columns))
+    coverage = Coverage(2, 3, columns)
+    coverage.add(row[:piece], group[:piece], start[:piece], end[:piece])
+    coverage.add(row[piece:], group[piece:], start[piece:], end[piece:])
+    parts = coverage.parts()
 
     np.testing.assert_allclose(parts, expected, atol=1e-9)
 
@@ -97,6 +102,47 @@ def test_steps_count_what_is_open(given_runs: list[tuple[str, int, int]]) -> Non
 
 def test_the_first_row_is_at_the_top() -> None:
     """Of two lanes the first is drawn at the top, as the names beside them say."""
-    parts = covered(np.array([0]), np.array([0]), np.array([0.0]), np.array([4.0]), shape=(1, 2, 4))
+    coverage = Coverage(1, 2, 4)
+    coverage.add(np.array([0]), np.array([0]), np.array([0.0]), np.array([4.0]))
 
-    assert parts[0].tolist() == [[1.0] * 4, [0.0] * 4]
+    assert coverage.parts()[0].tolist() == [[1.0] * 4, [0.0] * 4]
+
+
+_STATES = ("pending", "launched", "running", "exec_done")
+_statuses = st.dictionaries(
+    st.tuples(st.integers(0, 5), st.integers(0, 1), st.integers(0, 3)), st.integers(0, 20)
+)
+
+
+@given(_statuses, st.integers(0, 10), st.integers(1, 10))
+def test_each_state_lasts_until_the_next_whatever_the_clocks_say(
+    entered: dict[tuple[int, int, int], int], first: int, length: int
+) -> None:
+    """A state ends where the next of its task begins, the last where all that is known ends."""
+    ids = [1, 2, 4]
+    tasks = pd.DataFrame({"task_id": ids, "app": pd.Categorical(["a", "b", "a"])})
+    keys = sorted(entered)
+    statuses = pd.DataFrame(
+        {
+            "task_id": np.array([task for task, _, _ in keys], dtype="int64"),
+            "try_id": np.array([number for _, number, _ in keys], dtype="int64"),
+            "state": pd.Categorical([_STATES[rank] for *_, rank in keys], categories=_STATES),
+            "time": _times([entered[key] for key in keys]),
+        }
+    )
+    expected = []
+    for place, key in enumerate(keys):
+        is_followed = place + 1 < len(keys) and keys[place + 1][0] == key[0]
+        end = max(entered[key], entered[keys[place + 1]] if is_followed else 15)
+        if key[0] in ids and entered[key] < first + length and end > first:
+            expected.append((ids.index(key[0]), _STATES[key[2]], entered[key], end))
+
+    def bars() -> list[tuple[int, str, int, int]]:
+        start, end, until = (_times([at])[0].to_datetime64() for at in (first, first + length, 15))
+        found = state_bars(tasks, statuses, span=Span(start, end), until=until)
+        assert [ids[row] for row in found["row"]] == list(found["task_id"])
+        assert list(found["app"]) == [tasks["app"][row] for row in found["row"]]
+        start_s, end_s = ((found[name] - _BEGAN) // _SECOND for name in ("start", "end"))
+        return list(zip(found["row"], found["state"], start_s, end_s, strict=True))
+
+    assert bars() == expected

@@ -56,9 +56,9 @@ TRIES: Final = (
 )
 
 STATUSES: Final = (
-    Column("task_id", ID, ""),
-    Column("try_id", ID, ""),
-    Column("state", NAME, "one of Parsl's states: semconv.STATES"),
+    Column("task_id", ID, "ascending"),
+    Column("try_id", ID, "ascending within a task"),
+    Column("state", NAME, "one of Parsl's states: semconv.STATES; within a try by their rank"),
     Column("time", TIME, "when it was entered"),
 )
 

@@ -18,7 +18,7 @@ from otel_parsl.query.task_states import running_tries
 from otel_parsl_dashboards.data import frames, lanes, queries
 from otel_parsl_dashboards.data.columns import joined, read_columns
 from otel_parsl_dashboards.data.source import Source
-from otel_parsl_dashboards.data.states import latest_states, mark_running
+from otel_parsl_dashboards.data.states import RANKS, latest_states, mark_running, state_ranks
 
 Frames = dict[str, pd.DataFrame]
 Progress = Callable[[str, int], None]
@@ -90,9 +90,7 @@ def read_stages(source: Source, run: Run, progress: Progress) -> Iterator[tuple[
         # Of a long run the stream is shown before its states are known.
         with source.read() as connection:
             yield assemble(connection, run, tasks, tries, frames.empty("statuses")), marks
-    statuses = frames.frame(
-        "statuses", read("states", queries.STATUSES, queries.STATUSES_BETWEEN, marks.status)
-    )
+    statuses = _by_rank(read("states", queries.STATUSES, queries.STATUSES_BETWEEN, marks.status))
     with source.read() as connection:
         known = assemble(connection, run, tasks, tries, statuses)
     known["statuses"] = statuses
@@ -132,7 +130,7 @@ def read_changes(
     result = dict(known)
     added = read(queries.STATUSES_BETWEEN, since=since.status, until=until.status)
     if len(added["task_id"]):
-        statuses = _appended("statuses", known["statuses"], added)
+        statuses = _by_rank(_appended("statuses", known["statuses"], added))
         changed = np.unique(added["task_id"])
         tasks, tries = _patched(read, known, changed, int(statuses["try_id"].max()))
         result |= assemble(connection, run, tasks, tries, statuses)
@@ -146,7 +144,7 @@ def read_changes(
     ):
         more = read(reading, since=mark, until=last)
         if len(more["time"]):
-            result[kind] = _appended(kind, known[kind], more)
+            result[kind] = frames.frame(kind, _appended(kind, known[kind], more))
     result["blocks"] = frames.frame("blocks", read(queries.BLOCKS))
     return result, until
 
@@ -160,7 +158,8 @@ def assemble(
 ) -> Frames:
     """Return the frames of tasks, tries and lanes from what the tables say of them."""
     tasks = _sorted(tasks, tasks["task_id"])
-    tries = _sorted(tries, tries["try_id"], tries["task_id"])
+    spread = int(tries["try_id"].max(initial=0)) + 1
+    tries = _sorted(tries, tries["task_id"] * spread + tries["try_id"])
     tasks["state"], tasks["parsl_state"] = latest_states(tasks["task_id"], statuses)
     tries["app"] = _apps_of(tries["task_id"], tasks)
     tries["ended"] = _ended(tries, statuses)
@@ -254,14 +253,14 @@ def _kept(
     }
 
 
-def _appended(kind: str, known: pd.DataFrame, added: dict[str, Any]) -> pd.DataFrame:
+def _appended(kind: str, known: pd.DataFrame, added: dict[str, Any]) -> dict[str, Any]:
     before = {
         column.name: known[column.name].array
         if column.kind == frames.NAME
         else known[column.name].to_numpy()
         for column in frames.FRAMES[kind]
     }
-    return frames.frame(kind, _concatenated(before, added))
+    return _concatenated(before, added)
 
 
 def _concatenated(before: dict[str, Any], added: dict[str, Any]) -> dict[str, Any]:
@@ -273,11 +272,24 @@ def _concatenated(before: dict[str, Any], added: dict[str, Any]) -> dict[str, An
     }
 
 
-def _sorted(columns: dict[str, Any], *keys: np.ndarray) -> dict[str, Any]:
-    """Return columns in the order of some keys, the last one first."""
-    order = np.lexsort(keys)
-    if np.array_equal(order, np.arange(len(order))):
+def _by_rank(statuses: dict[str, Any]) -> pd.DataFrame:
+    """
+    Return the frame of statuses, by task, try and rank of the state.
+
+    Within a try the order of states decides, since events come late and clocks of hosts differ.
+    """
+    try_id = statuses["try_id"]
+    tries = int(try_id.max(initial=0)) + 1
+    place = (statuses["task_id"] * tries + try_id) * RANKS + state_ranks(statuses["state"])
+    return frames.frame("statuses", _sorted(statuses, place))
+
+
+def _sorted(columns: dict[str, Any], key: np.ndarray) -> dict[str, Any]:
+    """Return columns in the ascending order of a key, rows with equal ones as they stand."""
+    if np.all(key[1:] >= key[:-1]):
         return dict(columns)
+    # Quick where most are in their order, as in what grows at its end.
+    order = np.argsort(key, kind="stable")
     return {
         name: values.take(order) if isinstance(values, pd.Categorical) else values[order]
         for name, values in columns.items()

@@ -15,20 +15,20 @@ from otel_parsl.query.task_states import OF_PARSL, OPEN, TaskState
 
 RANKED: Final = tuple(OF_PARSL)
 """Parsl's states in the order in which a try enters them."""
-_RANKS = 16
+RANKS: Final = 16
+"""More than there are ranks."""
 _BEFORE_LAUNCH = [RANKED.index(name) for name in ("unsched", "pending", "launched")]
 _STATES: Final = [state.value for state in TaskState]
 _OF_RANK = np.array([_STATES.index(OF_PARSL[name].value) for name in RANKED])
 
 
-def state_ranks(states: pd.Series) -> np.ndarray:
+def state_ranks(states: pd.Categorical) -> np.ndarray:
     """Return the rank of each of Parsl's states; one that is not known ranks last."""
-    categories = states.cat.categories
     of_category = np.array(
-        [RANKED.index(name) if name in RANKED else len(RANKED) for name in categories],
+        [RANKED.index(name) if name in RANKED else len(RANKED) for name in states.categories],
         dtype="int64",
     )
-    return of_category[states.cat.codes.to_numpy()] if len(states) else np.array([], "int64")
+    return of_category[states.codes] if len(states) else np.array([], "int64")
 
 
 def latest_states(
@@ -47,15 +47,15 @@ def latest_states(
         at = np.searchsorted(task_ids, ids)
         at[at == len(task_ids)] = 0
         is_known = task_ids[at] == ids
-        places = statuses["try_id"].to_numpy() * _RANKS + state_ranks(statuses["state"])
+        places = statuses["try_id"].to_numpy() * RANKS + state_ranks(statuses["state"].array)
         np.maximum.at(place, at[is_known], places[is_known])
-    rank = place % _RANKS
+    rank = place % RANKS
     has_state = place >= 0
     is_ranked = has_state & (rank < len(RANKED))
     state = np.full(len(task_ids), _STATES.index(TaskState.WAITING.value))
     state[has_state] = _STATES.index(TaskState.UNKNOWN.value)
     state[is_ranked] = _OF_RANK[rank[is_ranked]]
-    is_again = is_ranked & (place >= _RANKS) & np.isin(rank, _BEFORE_LAUNCH)
+    is_again = is_ranked & (place >= RANKS) & np.isin(rank, _BEFORE_LAUNCH)
     state[is_again] = _STATES.index(TaskState.RETRYING.value)
     of_parsl = np.where(is_ranked, rank, len(RANKED))
     return (

@@ -13,7 +13,7 @@ from otel_parsl.cli import words
 from otel_parsl_dashboards.data import frames
 from otel_parsl_dashboards.elements.axes import TIME_TOOLS
 from otel_parsl_dashboards.elements.colours import OF_BLOCK_STATUS
-from otel_parsl_dashboards.elements.raster import coloured, covered
+from otel_parsl_dashboards.elements.raster import Coverage, coloured
 from otel_parsl_dashboards.elements.span import Span
 
 SINGLE: Final = 2000
@@ -142,16 +142,16 @@ def _picture(stages: pd.DataFrame, span: Span, count: int) -> hv.RGB:
         return hv.RGB(np.zeros((1, 1, 4), dtype="uint8"), bounds=bounds, kdims=kdims)
     rows = min(count, _ROWS)
     status = pd.Categorical(stages["status"])
-    parts = covered(
+    coverage = Coverage(len(status.categories), rows, _COLUMNS)
+    coverage.add(
         stages["row"].to_numpy() * rows // count,
         status.codes,
         span.pixels(stages["start"].to_numpy(), _COLUMNS),
         span.pixels(stages["end"].to_numpy(), _COLUMNS),
-        shape=(len(status.categories), rows, _COLUMNS),
     )
     blocks_of_row = np.bincount(np.arange(count) * rows // count, minlength=rows)
     colours = [OF_BLOCK_STATUS.get(name, _OTHER) for name in status.categories]
-    picture = coloured(parts, colours, blocks_of_row[:, None])
+    picture = coloured(coverage.parts(), colours, blocks_of_row[:, None])
     return hv.RGB(picture[::-1], bounds=bounds, kdims=kdims)
 
 

@@ -32,7 +32,7 @@ def concurrency(
         span: What is in view.
         until: Up to when tries that have not ended are taken to run.
     """
-    start, end, app = _intervals(tries, until)
+    start, end, app = _intervals(tries, span, until)
     times, counts = _corners(*steps(start, end, span=span))
     most = counts.max()
     options = hv.opts.Curve(line_width=1.5, tools=["hover"])
@@ -41,7 +41,7 @@ def concurrency(
             hv.opts.Area(color=ALL, fill_alpha=0.18, line_color=ALL, line_width=1.5)
         )
     ]
-    names = _most_busy(app, tries)
+    names = _most_busy(app)
     for name in names:
         is_it = app == name
         times, counts = _corners(*steps(start[is_it], end[is_it], span=span))
@@ -83,15 +83,15 @@ def steps(start: np.ndarray, end: np.ndarray, *, span: Span) -> tuple[np.ndarray
 
 def summarise(tries: pd.DataFrame, *, span: Span, until: np.datetime64) -> str:
     """Return the lines in words."""
-    start, end, _ = _intervals(tries, until)
-    is_in = (start < span.end) & (end > span.start)
-    if not is_in.any():
+    start, end, _ = _intervals(tries, span, until)
+    if not len(start):
         return "No try is known to have run in this time."
-    moments = np.maximum(np.sort(start[is_in]), span.start)
-    running = np.searchsorted(np.sort(start), moments, side="right") - np.searchsorted(
-        np.sort(end), moments, side="right"
+    starts, ends = np.sort(start), np.sort(end)
+    moments = np.maximum(starts, span.start)
+    running = np.searchsorted(starts, moments, side="right") - np.searchsorted(
+        ends, moments, side="right"
     )
-    covered = np.minimum(end[is_in], span.end) - np.maximum(start[is_in], span.start)
+    covered = np.minimum(end, span.end) - np.maximum(start, span.start)
     mean = covered.astype("timedelta64[us]").astype("int64").sum() / span.microseconds
     most = words.counted(int(running.max()), "try")
     text = f"At most {most} ran at once, {mean:.3g} on average."
@@ -106,16 +106,17 @@ def _corners(moments: np.ndarray, counts: np.ndarray) -> tuple[np.ndarray, np.nd
 
 
 def _intervals(
-    tries: pd.DataFrame, until: np.datetime64
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    tries: pd.DataFrame, span: Span, until: np.datetime64
+) -> tuple[np.ndarray, np.ndarray, pd.Categorical]:
+    """Return when each try of which a part is in view began and ended, and its app."""
     start = tries["running"].to_numpy()
-    has_run = ~np.isnat(start)
     ended = tries["ended"].to_numpy()
     end = np.maximum(np.where(np.isnat(ended), until, ended), start)
-    return start[has_run], end[has_run], tries["app"].to_numpy()[has_run]
+    is_in = (start < span.end) & (end > span.start)
+    return start[is_in], end[is_in], tries["app"].array[is_in]
 
 
-def _most_busy(app: np.ndarray, tries: pd.DataFrame) -> list[str]:
-    counts = pd.Series(app).value_counts()
-    names = [str(name) for name in counts.index[:_APPS] if counts[name]]
-    return sorted(names) if len(tries) else []
+def _most_busy(app: pd.Categorical) -> list[str]:
+    counts = app.value_counts()
+    counts = counts[counts > 0].sort_values(ascending=False, kind="stable")
+    return sorted(map(str, counts.index[:_APPS]))

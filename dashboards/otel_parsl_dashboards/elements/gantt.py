@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import holoviews as hv
 import numpy as np
 import pandas as pd
@@ -9,16 +11,16 @@ import pandas as pd
 from otel_parsl.cli import words
 from otel_parsl.query.task_states import OF_PARSL
 from otel_parsl.semconv import FINAL_STATES
-from otel_parsl_dashboards.data.states import state_ranks
 from otel_parsl_dashboards.elements.axes import TIME_TOOLS, opens_task
 from otel_parsl_dashboards.elements.colours import OF_PARSL_STATE
-from otel_parsl_dashboards.elements.raster import coloured, covered
+from otel_parsl_dashboards.elements.raster import Coverage, coloured
 from otel_parsl_dashboards.elements.span import Span
 
 SINGLE = 5000
 """So many tasks, or fewer, are drawn one by one and can be hovered."""
 SINGLE_BARS = 30_000
 """The same of bars: tasks that are tried again and again have many."""
+_PIECE = 1_000_000
 _COLUMNS = 1200
 _ROWS = 360
 _FADED = 0.3
@@ -38,12 +40,12 @@ def gantt(
         until: Where the last state of each task is cut off: the end of the run, or now.
     """
     is_single = _is_single(tasks, statuses)
-    bars = state_bars(tasks, statuses, until=until)
-    is_in = (bars["start"].to_numpy() < span.end) & (bars["end"].to_numpy() > span.start)
-    bars = bars[is_in]
-    count = max(len(tasks), 1)
-    picture = _picture(bars.iloc[:0] if is_single else bars, span, count)
-    singles = _singles(bars if is_single else bars.iloc[:0])
+    singles = _singles(
+        state_bars(tasks, statuses if is_single else statuses[:0], span=span, until=until)
+    )
+    picture = _picture(
+        tasks["task_id"].to_numpy(), statuses[:0] if is_single else statuses, span, until
+    )
     return (picture * singles).opts(
         hv.opts.RGB(default_tools=list(TIME_TOOLS)),
         hv.opts.Rectangles(
@@ -55,42 +57,79 @@ def gantt(
             default_tools=list(TIME_TOOLS),
         ),
         hv.opts.Overlay(
-            ylim=(0, count), invert_yaxis=True, ylabel="task", xlim=(span.start, span.end)
+            ylim=(0, max(len(tasks), 1)),
+            invert_yaxis=True,
+            ylabel="task",
+            xlim=(span.start, span.end),
         ),
     )
 
 
+class _Bars(NamedTuple):
+    """Bars of the chart, ascending by row."""
+
+    row: np.ndarray
+    place: np.ndarray
+    """Of its status in the frame."""
+    start: np.ndarray
+    end: np.ndarray
+
+
 def state_bars(
-    tasks: pd.DataFrame, statuses: pd.DataFrame, *, until: np.datetime64
+    tasks: pd.DataFrame, statuses: pd.DataFrame, *, span: Span, until: np.datetime64
 ) -> pd.DataFrame:
     """
     Return a bar for each state that a task was in: row, task_id, app, state, start, end.
 
-    Within a try the order of states decides, since events come late and clocks of hosts differ;
-    a bar that would end before it begins has no length.
+    A bar that would end before it begins has no length: clocks of hosts differ. One that ends
+    where the span begins, or begins where that ends, is left out.
+
+    Args:
+        tasks: A frame of tasks.
+        statuses: The frame of statuses that goes with it.
+        span: What is in view.
+        until: Where the last state of each task is cut off.
     """
     ids = tasks["task_id"].to_numpy()
-    task = statuses["task_id"].to_numpy()
-    row = np.searchsorted(ids, task)
-    is_known = row < len(ids)
-    is_known[is_known] = ids[row[is_known]] == task[is_known]
-    ranks = state_ranks(statuses["state"])
-    order = np.lexsort((ranks, statuses["try_id"].to_numpy(), task))
-    order = order[is_known[order]]
-    sorted_task = task[order]
-    start = statuses["time"].to_numpy()[order]
-    is_last = np.append(sorted_task[1:] != sorted_task[:-1], True)[: len(order)]
-    end = np.where(is_last, until, np.append(start[1:], until)[: len(order)])
+    bars = _bars(ids, statuses, slice(0, len(statuses)), span, until)
     return pd.DataFrame(
         {
-            "row": row[order],
-            "task_id": sorted_task,
-            "app": tasks["app"].array.take(row[order]),
-            "state": statuses["state"].array.take(order),
-            "start": start,
-            "end": np.maximum(start, end),
+            "row": bars.row,
+            "task_id": ids[bars.row],
+            "app": tasks["app"].array.take(bars.row),
+            "state": statuses["state"].array.take(bars.place),
+            "start": bars.start,
+            "end": bars.end,
         }
     )
+
+
+def _bars(
+    ids: np.ndarray, statuses: pd.DataFrame, rows: slice, span: Span, until: np.datetime64
+) -> _Bars:
+    """Return the bars of some rows of the statuses; see ``state_bars``."""
+    # With the row after, which says where the last of these ends.
+    task = statuses["task_id"].to_numpy()[rows.start : rows.stop + 1]
+    time = statuses["time"].to_numpy()[rows.start : rows.stop + 1]
+    start = time[: rows.stop - rows.start]
+    end = np.where(task[1:] == task[:-1], time[1:], until)
+    if len(end) < len(start):
+        end = np.append(end, until)
+    end = np.maximum(start, end)
+    place = np.flatnonzero((start < span.end) & (end > span.start))
+    row, is_known = _rows_of(task[place], ids)
+    place = place[is_known]
+    return _Bars(row[is_known], place + rows.start, start[place], end[place])
+
+
+def _rows_of(task: np.ndarray, ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the place of each task among ids, both ascending, and whether it is there."""
+    if len(ids) and ids[0] == 0 and ids[-1] == len(ids) - 1:
+        return task, task < len(ids)  # as Parsl numbers them
+    is_first = np.append(True, task[1:] != task[:-1])[: len(task)]
+    at = np.minimum(np.searchsorted(ids, task[is_first]), max(len(ids) - 1, 0))
+    row = at[np.cumsum(is_first) - 1] if len(task) else at
+    return row, ids[row] == task if len(ids) else np.zeros(len(task), dtype=bool)
 
 
 def summarise(tasks: pd.DataFrame, statuses: pd.DataFrame) -> str:
@@ -135,24 +174,30 @@ def _singles(bars: pd.DataFrame) -> hv.Rectangles:
     )
 
 
-def _picture(bars: pd.DataFrame, span: Span, tasks: int) -> hv.RGB:
-    bounds = (span.start, 0, span.end, tasks)
+def _picture(ids: np.ndarray, statuses: pd.DataFrame, span: Span, until: np.datetime64) -> hv.RGB:
+    bounds = (span.start, 0, span.end, max(len(ids), 1))
     kdims = ["time", "above"]
-    if not len(bars):
+    if not len(statuses) or not len(ids):
         return hv.RGB(np.zeros((1, 1, 4), dtype="uint8"), bounds=bounds, kdims=kdims)
-    rows = min(tasks, _ROWS)
-    names = list(bars["state"].cat.categories)
-    parts = covered(
-        bars["row"].to_numpy() * rows // tasks,
-        bars["state"].cat.codes.to_numpy(),
-        span.pixels(bars["start"].to_numpy(), _COLUMNS),
-        span.pixels(bars["end"].to_numpy(), _COLUMNS),
-        shape=(len(names), rows, _COLUMNS),
-    )
+    rows = min(len(ids), _ROWS)
+    names = list(statuses["state"].cat.categories)
+    codes = statuses["state"].array.codes
+    coverage = Coverage(len(names), rows, _COLUMNS)
+    # In pieces, lest what is worked out of the statuses take more memory than they do.
+    for first in range(0, len(statuses), _PIECE):
+        piece = slice(first, min(first + _PIECE, len(statuses)))
+        bars = _bars(ids, statuses, piece, span, until)
+        coverage.add(
+            bars.row * rows // len(ids),
+            codes[bars.place],
+            span.pixels(bars.start, _COLUMNS),
+            span.pixels(bars.end, _COLUMNS),
+        )
+    parts = coverage.parts()
     for number, name in enumerate(names):
         if name in FINAL_STATES:
             parts[number] *= _FADED
-    tasks_of_row = np.bincount(np.arange(tasks) * rows // tasks, minlength=rows)
+    tasks_of_row = np.bincount(np.arange(len(ids)) * rows // len(ids), minlength=rows)
     colours = [OF_PARSL_STATE.get(name, "#c4c4c4") for name in names]
     picture = coloured(parts, colours, tasks_of_row[:, None])
     return hv.RGB(picture[::-1], bounds=bounds, kdims=kdims)

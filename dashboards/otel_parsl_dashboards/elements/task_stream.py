@@ -12,7 +12,7 @@ from otel_parsl.cli import words
 from otel_parsl_dashboards.data import frames
 from otel_parsl_dashboards.elements.axes import TIME_TOOLS, opens_task
 from otel_parsl_dashboards.elements.colours import OTHER
-from otel_parsl_dashboards.elements.raster import coloured, covered
+from otel_parsl_dashboards.elements.raster import Coverage, coloured
 from otel_parsl_dashboards.elements.span import Span
 
 SINGLE = 3000
@@ -138,14 +138,15 @@ def _picture(shown: pd.DataFrame, colours: Mapping[str, str], span: Span, lanes:
     rows = min(lanes, _ROWS)
     names = list(shown["app"].cat.categories)
     lane = shown["lane"].to_numpy()
-    parts = covered(
+    coverage = Coverage(len(names), rows, _COLUMNS)
+    coverage.add(
         lane * rows // lanes,
         shown["app"].cat.codes.to_numpy(),
         span.pixels(shown["running"].to_numpy(), _COLUMNS),
         span.pixels(shown["end"].to_numpy(), _COLUMNS),
-        shape=(len(names), rows, _COLUMNS),
     )
     lanes_of_row = np.bincount(np.arange(lanes) * rows // lanes, minlength=rows)
-    picture = coloured(parts, [colours.get(name, OTHER) for name in names], lanes_of_row[:, None])
+    paint = [colours.get(name, OTHER) for name in names]
+    picture = coloured(coverage.parts(), paint, lanes_of_row[:, None])
     # Images have their first row at the top, where the axis, turned round, has its end.
     return hv.RGB(picture[::-1], bounds=bounds, kdims=[_TIME, "lane"])
