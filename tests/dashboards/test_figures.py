@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import holoviews as hv
@@ -13,12 +16,20 @@ from bokeh.plotting import figure
 from bokeh.themes import Theme
 from hypothesis import given
 from hypothesis import strategies as st
-from otel_parsl_dashboards.figures.drawn import put, take
-from otel_parsl_dashboards.figures.dressing import render
+from otel_parsl_dashboards.data.library import Library
+from otel_parsl_dashboards.data.source import Source
+from otel_parsl_dashboards.figures.canvas import Canvas
+from otel_parsl_dashboards.figures.drawn import Drawn, put, take
+from otel_parsl_dashboards.pages import RUN_PAGES
+from otel_parsl_dashboards.pages.page import Plot, View, Window
 
 
 def _steps() -> hv.Curve:
     return hv.Curve([(0, 1), (1, 2)])
+
+
+def _figure() -> Any:
+    return Canvas(height=200, is_timed=False).render(_steps).figure()
 
 
 def test_a_figure_is_made_while_another_threads_session_ends() -> None:
@@ -26,13 +37,13 @@ def test_a_figure_is_made_while_another_threads_session_ends() -> None:
     session = Document()
     session.theme = theirs = Theme(json={})
     with patch_curdoc(session):
-        assert len(render(_steps, height=200).renderers) == 1
+        assert len(_figure().renderers) == 1
         assert session.theme is theirs
         session.on_change(print)
         session.destroy(print)
-        assert len(render(_steps, height=200).renderers) == 1
+        assert len(_figure().renderers) == 1
         del session
-        assert len(render(_steps, height=200).renderers) == 1
+        assert len(_figure().renderers) == 1
 
 
 _COLUMNS = st.lists(st.lists(st.floats(-10, 10), min_size=1, max_size=3), max_size=3).flatmap(
@@ -76,3 +87,47 @@ def test_what_differs_is_put_into_a_page_and_nothing_else(before: Any, now: Any)
 
 def _plain(values: Any) -> Any:
     return [_plain(each) for each in values] if isinstance(values, list | np.ndarray) else values
+
+
+def _plots(view: View) -> Iterator[tuple[str, Plot]]:
+    for page in RUN_PAGES:
+        for plot in page.plots:
+            if plot.is_ready(view.snapshot):
+                yield f"{page.path}/{plot.key}", plot
+
+
+def test_figures_that_are_changed_show_what_new_ones_would(otel_database: Path) -> None:
+    """Each plot of each page, drawn for one stretch of time after another, is as if made for it."""
+    source = Source(str(otel_database))
+    library = Library(source)
+    try:
+        run_id = library.runs()[0].run.run_id
+        snapshot = library.resident(run_id).wait(("samples",), 60)
+        length = snapshot.until - snapshot.began
+        windows = (
+            None,
+            Window(snapshot.began + length / 4, snapshot.began + length / 2),
+            Window(snapshot.began - length, snapshot.began - length / 2),
+            None,
+        )
+        params = {"name": snapshot.apps[0], "task_id": "0"}
+        views = [View(snapshot, params, {}, window, source) for window in windows]
+        drawn = 0
+        for name, plot in _plots(views[0]):
+            kept = Canvas(height=plot.height, is_timed=plot.is_timed)
+            for view in views:
+                anew = Canvas(height=plot.height, is_timed=plot.is_timed)
+                expected = anew.render(partial(plot.draw, view)).drawn
+                found = kept.render(partial(plot.draw, view)).drawn
+                assert found.shape == expected.shape, name
+                assert _comparable(found) == _comparable(expected), name
+                drawn += 1
+        assert drawn > 80
+    finally:
+        library.close()
+
+
+def _comparable(drawn: Drawn) -> Any:
+    data = [{name: _plain(values) for name, values in each.items()} for each in drawn.data]
+    ranges = [[float(end) for end in each] for each in drawn.ranges if each and None not in each]
+    return repr([data, ranges, drawn.ticks])

@@ -7,6 +7,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+from typing import Any
 
 from otel_parsl.query.errors import DatabaseChanged, NoSuchRun, QueryError
 from otel_parsl.query.liveness import with_outcome
@@ -52,6 +53,7 @@ class Resident:
         self._changed = threading.Condition()
         self._wanted = threading.Event()
         self._told: list[Told] = []
+        self._once: dict[Any, Any] = {}
         self._signature: Signature = ()
         self._drawing = DrawingShare()
         self._rows = 0
@@ -91,6 +93,13 @@ class Resident:
                     self._told.remove(told)
 
         return unsubscribe
+
+    def once(self, key: Any, make: Callable[[], Any]) -> Any:
+        """Return what was made for a key at the first asking; it is kept as long as the run."""
+        with self._changed:
+            if key not in self._once:
+                self._once[key] = make()
+            return self._once[key]
 
     @property
     def is_watched(self) -> bool:

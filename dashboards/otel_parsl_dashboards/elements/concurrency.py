@@ -41,7 +41,7 @@ def concurrency(
             hv.opts.Area(color=ALL, fill_alpha=0.18, line_color=ALL, line_width=1.5)
         )
     ]
-    names = _most_busy(app)
+    names = _most_busy(tries)
     for name in names:
         is_it = app == name
         times, counts = _corners(*steps(start[is_it], end[is_it], span=span))
@@ -116,7 +116,8 @@ def _intervals(
     return start[is_in], end[is_in], tries["app"].array[is_in]
 
 
-def _most_busy(app: pd.Categorical) -> list[str]:
-    counts = app.value_counts()
+def _most_busy(tries: pd.DataFrame) -> list[str]:
+    """Return the apps with the most tries that ran, whatever is in view: they keep their lines."""
+    counts = tries["app"].array[tries["running"].notna().to_numpy()].value_counts()
     counts = counts[counts > 0].sort_values(ascending=False, kind="stable")
     return sorted(map(str, counts.index[:_APPS]))

@@ -17,7 +17,7 @@ class Drawn(NamedTuple):
     """What a figure shows."""
 
     shape: tuple[Any, ...]
-    """Of which glyphs with which columns it is made; figures of one shape differ in data alone."""
+    """Of which glyphs in which colours with which columns it is made; the rest is data."""
     data: list[dict[str, Any]]
     """The columns of each glyph."""
     ranges: tuple[tuple[float, float] | None, tuple[float, float] | None]
@@ -32,7 +32,8 @@ def take(figure: Any) -> Drawn:
     return Drawn(
         shape=(
             tuple(
-                (type(each.glyph).__name__, *sorted(each.data_source.data)) for each in renderers
+                (type(each.glyph).__name__, *_colours(each.glyph), *sorted(each.data_source.data))
+                for each in renderers
             ),
             tuple(item.label.value for legend in figure.legend for item in legend.items),
         ),
@@ -66,6 +67,10 @@ def put(figure: Any, before: Drawn, now: Drawn, *, keeps_x: bool) -> None:
     if not keeps_x:
         _move(figure.x_range, before.ranges[0], now.ranges[0])
     _move(figure.y_range, before.ranges[1], now.ranges[1])
+
+
+def _colours(glyph: Any) -> list[Any]:
+    return [repr(getattr(glyph, name, None)) for name in ("line_color", "fill_color")]
 
 
 def _renderers(figure: Any) -> list[Any]:

@@ -1,13 +1,9 @@
-"""Render an element and dress it: one ink for both themes, no frame, no logo."""
+"""The look of all figures: one ink for both themes, no frame, no logo."""
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable
 from typing import Any
 
-import holoviews as hv
-from bokeh.document import Document
 from bokeh.models import (
     BoxZoomTool,
     CustomJSTickFormatter,
@@ -22,8 +18,6 @@ _LINE = "#808a94"
 _FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'DejaVu Sans', sans-serif"
 _LEFT = 84
 """Pixels left of the frames of plots that share a time axis, so that moments stand in a line."""
-_lock = threading.Lock()
-_is_loaded = False
 
 _SHORT_NUMBER = """
 const size = Math.abs(tick);
@@ -35,28 +29,18 @@ return cut(tick);
 """
 
 
-def render(draw: Callable[[], Any], *, height: int, time_range: Range1d | None = None) -> Any:
+def dress(figure: Any, *, height: int, is_timed: bool) -> None:
     """
-    Return the Bokeh figure of an element.
+    Have a figure look as all of the pages do.
 
     Args:
-        draw: Returns a HoloViews element or overlay.
+        figure: Bokeh's.
         height: In pixels; it is as wide as there is room.
-        time_range: Stands in the place of its own x range, for plots that share one.
+        is_timed: Whether its x axis is the run's time, which plots share: its range is replaced.
     """
-    global _is_loaded
-    # HoloViews keeps the options of elements in places that threads share.
-    with _lock:
-        if not _is_loaded:
-            hv.extension("bokeh", logo=False)
-            _is_loaded = True
-        # Bokeh keeps the current document in one as well: the session of another thread, or gone.
-        # In this mode alone HoloViews takes the document that it is given.
-        renderer = hv.renderer("bokeh").instance(mode="server")
-        figure = renderer.get_plot(draw(), doc=Document()).state
     _dress(figure, height)
-    if time_range is not None:
-        figure.x_range = time_range
+    if is_timed:
+        figure.x_range = Range1d()
         figure.xaxis.formatter = DatetimeTickFormatter(
             milliseconds="%H:%M:%S.%3N",
             seconds="%H:%M:%S",
@@ -69,7 +53,6 @@ def render(draw: Callable[[], Any], *, height: int, time_range: Range1d | None =
         )
         figure.xaxis.axis_label = None
         figure.min_border_left = _LEFT
-    return figure
 
 
 def _dress(figure: Any, height: int) -> None:

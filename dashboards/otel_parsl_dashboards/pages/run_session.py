@@ -11,7 +11,7 @@ import logging
 import threading
 from collections.abc import Mapping
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import panel as pn
@@ -21,9 +21,8 @@ from markupsafe import escape
 from otel_parsl_dashboards.data.library import Library
 from otel_parsl_dashboards.data.resident import Resident
 from otel_parsl_dashboards.data.snapshot import Snapshot
-from otel_parsl_dashboards.figures.copies import packed, unpacked
-from otel_parsl_dashboards.figures.drawn import Drawn, put, take
-from otel_parsl_dashboards.figures.dressing import render
+from otel_parsl_dashboards.figures.canvas import Canvas, Rendered
+from otel_parsl_dashboards.figures.drawn import Drawn, put
 from otel_parsl_dashboards.pages.page import Facts, Plot, RunPage, View, Window
 from otel_parsl_dashboards.pages.page_facts import page_facts
 from otel_parsl_dashboards.pages.session import Session
@@ -33,13 +32,6 @@ from otel_parsl_dashboards.shell.environment import legend, relative_root
 _log = logging.getLogger(__name__)
 _CALM_MS = 120
 """A range that has not moved for so long is where the reader wants it."""
-
-
-class Rendered(NamedTuple):
-    """A figure that pages have copies of, and what it shows."""
-
-    figure: Any
-    drawn: Drawn
 
 
 class RunSession(Session):
@@ -124,32 +116,26 @@ class RunSession(Session):
             self._tell(resident)
 
     def _draw(self, plot: Plot, view: View) -> None:
-        key = self._key(plot, view)
-        contents = view.snapshot.once(
-            ("packed", *key), lambda: packed(self._rendered(plot, view).figure)
-        )
-        figure = unpacked(contents)
+        rendered = self._rendered(plot, view)
+        figure = rendered.figure()
         if plot.is_timed:
             figure.x_range = self._time
         self._figures[plot.key] = figure
-        self._drawn[plot.key] = self._drawn_of(plot, view)
+        self._drawn[plot.key] = rendered.drawn
         self._slots[plot.key].children = [figure]
 
     def _drawn_of(self, plot: Plot, view: View) -> Drawn:
         return self._rendered(plot, view).drawn
 
     def _rendered(self, plot: Plot, view: View) -> Rendered:
-        """Return a plot's figure, made once for all pages that show it."""
-
-        def make() -> Rendered:
-            figure = render(
-                lambda: plot.draw(view),
-                height=plot.height,
-                time_range=Range1d() if plot.is_timed else None,
-            )
-            return Rendered(figure, take(figure))
-
-        return view.snapshot.once(self._key(plot, view), make)
+        """Return what a plot shows, drawn once for all pages that show it."""
+        canvas: Canvas = self._library.resident(self._run_id).once(
+            (self._page.path, plot.key),
+            lambda: Canvas(height=plot.height, is_timed=plot.is_timed),
+        )
+        return view.snapshot.once(
+            self._key(plot, view), lambda: canvas.render(lambda: plot.draw(view))
+        )
 
     def _key(self, plot: Plot, view: View) -> tuple[object, ...]:
         window = view.window if plot.follows_window else None

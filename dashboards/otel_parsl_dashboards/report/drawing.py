@@ -20,7 +20,7 @@ from bokeh.models import Column, Range1d
 from bokeh.resources import Resources
 
 from otel_parsl_dashboards.data.snapshot import Snapshot
-from otel_parsl_dashboards.figures.dressing import render
+from otel_parsl_dashboards.figures.canvas import Canvas
 from otel_parsl_dashboards.pages.page import Plot, View
 from otel_parsl_dashboards.pages.time_axis import whole_run
 
@@ -56,11 +56,11 @@ def figures(
     time = Range1d(start=start, end=end, reset_start=start, reset_end=end)
     made = {}
     for page, plot, view in plots:
-        made[page, plot.key] = render(
-            partial(plot.draw, view),
-            height=plot.height,
-            time_range=time if plot.is_timed else None,
-        )
+        canvas = Canvas(height=plot.height, is_timed=plot.is_timed)
+        figure = canvas.render(partial(plot.draw, view)).figure()
+        if plot.is_timed:
+            figure.x_range = time
+        made[page, plot.key] = figure
     return made
 
 

@@ -1,0 +1,109 @@
+"""
+A plot that is drawn again and again, for pages that show it and each have a copy.
+
+HoloViews takes a quarter of the time to change a figure that it takes to make one, and Bokeh a
+part of that to read a figure back.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import holoviews as hv
+from bokeh.document import Document
+from holoviews.streams import Pipe
+
+from otel_parsl_dashboards.figures.copies import packed, unpacked
+from otel_parsl_dashboards.figures.drawn import Drawn, put, take
+from otel_parsl_dashboards.figures.dressing import dress
+
+_lock = threading.Lock()
+_is_loaded = False
+
+
+class Rendered(NamedTuple):
+    """What a plot shows, and a figure of its shape."""
+
+    drawn: Drawn
+    contents: Any
+    """A figure, packed."""
+    stands: Drawn
+    """What that figure shows; of the shape of ``drawn``."""
+
+    def figure(self) -> Any:
+        """Return a figure of new models, since a model belongs to one page."""
+        figure = unpacked(self.contents)
+        put(figure, self.stands, self.drawn, keeps_x=False)
+        return figure
+
+
+class Canvas:
+    """
+    Where one plot is drawn, each time from other data.
+
+    Args:
+        height: Of its figure, in pixels.
+        is_timed: Whether its x axis is the run's time, which plots of a page share.
+    """
+
+    def __init__(self, *, height: int, is_timed: bool) -> None:
+        self._height = height
+        self._is_timed = is_timed
+        self._parts: list[Any] = []
+        self._pipe: Any = None
+        self._figure: Any = None
+        self._last: Rendered | None = None
+
+    def render(self, draw: Callable[[], Any]) -> Rendered:
+        """
+        Return what an element shows.
+
+        Args:
+            draw: Returns a HoloViews element or overlay.
+        """
+        # HoloViews keeps the options of elements in places that threads share.
+        with _lock:
+            _load()
+            element = draw()
+            if self._last is None or _parts(element) != self._parts:
+                return self._made(element)
+            self._pipe.send(element)
+            drawn = take(self._figure)
+            if drawn.shape != self._last.stands.shape:
+                return self._made(element)
+            self._last = self._last._replace(drawn=drawn)
+            return self._last
+
+    def _made(self, element: Any) -> Rendered:
+        self._parts = _parts(element)
+        self._pipe = Pipe(data=element)
+        # Bokeh keeps the current document in such a place as well: that of another thread's
+        # session, or of one that is gone. In this mode alone HoloViews takes the one it is given.
+        renderer = hv.renderer("bokeh").instance(mode="server")
+        dynamic = hv.DynamicMap(lambda data: data, streams=[self._pipe])
+        self._figure = renderer.get_plot(dynamic, doc=Document()).state
+        dress(self._figure, height=self._height, is_timed=self._is_timed)
+        drawn = take(self._figure)
+        self._last = Rendered(drawn, packed(self._figure), drawn)
+        return self._last
+
+
+def _load() -> None:
+    global _is_loaded
+    if _is_loaded:
+        return
+    hv.extension("bokeh", logo=False)
+    # Ranges are those of what is shown, and not of all that was shown before.
+    kinds = [kind.__name__ for kind in hv.Store.registry["bokeh"] if issubclass(kind, hv.Element)]
+    hv.opts.defaults(*(getattr(hv.opts, kind)(framewise=True) for kind in kinds))
+    _is_loaded = True
+
+
+def _parts(element: Any) -> list[Any]:
+    """Return what a figure is made of; HoloViews leaves what is gone, and where an axis was."""
+    each = element if isinstance(element, hv.Overlay) else [element]
+    return [
+        (type(part), part.label, list(map(str, part.dimensions())), len(part) > 0) for part in each
+    ]
