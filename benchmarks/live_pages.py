@@ -32,7 +32,8 @@ from dashboard import MACHINE
 from simulated_rows import RUN_ID, Store
 from simulated_run import SAMPLE, SimulatedRun, simulate
 from tornado.httpclient import AsyncHTTPClient, HTTPRequest
-from tornado.websocket import websocket_connect
+from tornado.locks import Lock
+from tornado.websocket import WebSocketClientConnection, websocket_connect
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from tests.support.chromium import IS_DRAWN, chromium
@@ -40,7 +41,9 @@ from tests.support.dashboard import Dashboard
 
 _TASKS_PER_S = 100.0
 _WRITTEN_S = 0.5
-_SETTLED_S = 10.0
+_PLOTS_BYTES = 100_000
+"""Less than the plots of a page take, and more than all that comes before them."""
+_SETTLED_S = 30.0
 """After the last page was opened: what it costs to open them is not counted."""
 
 
@@ -107,7 +110,7 @@ class _Clients:
         self._count = count
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
-        self._connected = threading.Semaphore(0)
+        self._following: list[asyncio.Future[None]] = []
 
     def __enter__(self) -> _Clients:
         self._thread.start()
@@ -118,13 +121,11 @@ class _Clients:
         self._thread.join()
 
     def wait(self) -> None:
-        """Open the pages, one after the other, and wait until each has its plots."""
+        """Open the pages, one after the other, each once the one before has its plots."""
         for _ in range(self._count):
-            asyncio.run_coroutine_threadsafe(self._page(), self._loop)
-            if not self._connected.acquire(timeout=60):
-                raise TimeoutError("a page was sent nothing")
+            asyncio.run_coroutine_threadsafe(self._open(), self._loop).result(60)
 
-    async def _page(self) -> None:
+    async def _open(self) -> None:
         url = f"{self._server.root}/workflow/{RUN_ID}/"
         headers = {"Authorization": f"token {self._server.token}", "Origin": self._server.root}
         answer = await AsyncHTTPClient().fetch(HTTPRequest(url, headers=headers))
@@ -139,24 +140,32 @@ class _Clients:
         ready = MessageSentEvent(Document(), "bokeh_event", DocumentReady())
         for message in (protocol.create("PULL-DOC-REQ"), protocol.create("PATCH-DOC", [ready])):
             await message.send(_Sender(socket))
-        is_first = True
-        while (received := await socket.read_message()) is not None:
-            self.bytes += len(received)
-            if is_first and self.bytes > 100_000:
-                self._connected.release()
-                is_first = False
+        before = self.bytes
+        while self.bytes - before < _PLOTS_BYTES:
+            await self._take(socket)
+        self._following.append(asyncio.ensure_future(self._follow(socket)))
+
+    async def _follow(self, socket: WebSocketClientConnection) -> None:
+        while True:
+            await self._take(socket)
+
+    async def _take(self, socket: WebSocketClientConnection) -> None:
+        received = await socket.read_message()
+        if received is None:
+            raise ConnectionError(f"the server has closed a page: {socket.close_reason}")
+        self.bytes += len(received)
 
 
 class _Sender:
     """What Bokeh's messages are sent by."""
 
-    def __init__(self, socket: object) -> None:
+    def __init__(self, socket: WebSocketClientConnection) -> None:
         self._socket = socket
-        self.write_lock = asyncio.Lock()
+        self.write_lock = Lock()
 
     async def write_message(self, message: str | bytes, binary: bool = False, **_: object) -> None:
         """Send a part of a message."""
-        await self._socket.write_message(message, binary)  # type: ignore[attr-defined]
+        await self._socket.write_message(message, binary)
 
 
 @contextmanager

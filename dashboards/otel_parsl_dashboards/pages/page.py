@@ -60,6 +60,11 @@ class View(NamedTuple):
         shortest = snapshot.began + np.timedelta64(1, "s")
         return Span(snapshot.began, np.datetime64(np.fmax(snapshot.until, shortest), "us"))
 
+    @property
+    def asked(self) -> tuple[object, ...]:
+        """What sets it apart from other views of its snapshot by the same page."""
+        return (*sorted(self.params.items()), *sorted(self.query.items()), self.window)
+
     def address(self, **changes: object) -> str:
         """
         Return the query of this page's address, but for some changes.

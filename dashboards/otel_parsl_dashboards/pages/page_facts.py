@@ -26,7 +26,10 @@ def page_facts(page: RunPage, view: View, root: str) -> Facts:
         "is_report": False,
         "window": view.window,
         "tabs": tabs(RUN_PAGES, page.within or page.path, view.snapshot),
-        "summaries": {plot.key: plot.say(view) for plot in page.plots},
+        "summaries": view.snapshot.once(
+            ("summaries", page.path, view.asked),
+            lambda: {plot.key: plot.say(view) for plot in page.plots},
+        ),
         "legends": {plot.key: plot.legend(view) for plot in page.plots},
         **header_facts(view.snapshot),
         **page.facts(view),

@@ -30,7 +30,7 @@ from otel_parsl_dashboards.pages.time_axis import milliseconds, moment, place_of
 from otel_parsl_dashboards.shell.environment import legend, relative_root
 
 _log = logging.getLogger(__name__)
-_CALM_MS = 120
+_CALM_MS = 60
 """A range that has not moved for so long is where the reader wants it."""
 
 
@@ -138,8 +138,8 @@ class RunSession(Session):
         )
 
     def _key(self, plot: Plot, view: View) -> tuple[object, ...]:
-        window = view.window if plot.follows_window else None
-        return ("drawn", self._page.path, plot.key, self._asked(view), window)
+        asked = view.asked if plot.follows_window else view._replace(window=None).asked
+        return ("drawn", self._page.path, plot.key, asked)
 
     def _tell(self, resident: Resident) -> None:
         """Work out what is to be shown, in the thread that read it."""
@@ -191,7 +191,7 @@ class RunSession(Session):
         self._drawn[plot.key] = now
 
     def _shared_fragments(self, view: View) -> dict[str, str]:
-        key = ("fragments", self._page.path, self._root, self._asked(view), view.window)
+        key = ("fragments", self._page.path, self._root, view.asked)
 
         def make() -> dict[str, str]:
             facts = self._facts(view)
@@ -203,10 +203,6 @@ class RunSession(Session):
             return shown
 
         return view.snapshot.once(key, make)
-
-    def _asked(self, view: View) -> tuple[tuple[str, str], ...]:
-        """Return what sets this page apart from others of its run, in a fixed order."""
-        return (*sorted(view.params.items()), *sorted(view.query.items()))
 
     def _facts(self, view: View) -> Facts:
         return page_facts(self._page, view, self._root)
