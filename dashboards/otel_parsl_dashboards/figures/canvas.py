@@ -7,11 +7,13 @@ part of that to read a figure back.
 
 from __future__ import annotations
 
+import contextvars
 import threading
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import holoviews as hv
+import panel as pn
 from bokeh.document import Document
 from holoviews.streams import Pipe
 
@@ -51,6 +53,7 @@ class Canvas:
     def __init__(self, *, height: int, is_timed: bool) -> None:
         self._height = height
         self._is_timed = is_timed
+        self._document = Document()
         self._parts: list[Any] = []
         self._pipe: Any = None
         self._figure: Any = None
@@ -63,27 +66,31 @@ class Canvas:
         Args:
             draw: Returns a HoloViews element or overlay.
         """
-        # HoloViews keeps the options of elements in places that threads share.
+        # HoloViews keeps the options of elements in places that threads share, and takes whatever
+        # document is current for its own: that of another thread's session, or of one that is gone.
         with _lock:
-            _load()
-            element = draw()
-            if self._last is None or _parts(element) != self._parts:
-                return self._made(element)
-            self._pipe.send(element)
-            drawn = take(self._figure)
-            if drawn.shape != self._last.stands.shape:
-                return self._made(element)
-            self._last = self._last._replace(drawn=drawn)
-            return self._last
+            return contextvars.copy_context().run(self._render, draw)
+
+    def _render(self, draw: Callable[[], Any]) -> Rendered:
+        pn.state.curdoc = self._document
+        _load()
+        element = draw()
+        if self._last is None or _parts(element) != self._parts:
+            return self._made(element)
+        self._pipe.send(element)
+        drawn = take(self._figure)
+        if drawn.shape != self._last.stands.shape:
+            return self._made(element)
+        self._last = self._last._replace(drawn=drawn)
+        return self._last
 
     def _made(self, element: Any) -> Rendered:
         self._parts = _parts(element)
         self._pipe = Pipe(data=element)
-        # Bokeh keeps the current document in such a place as well: that of another thread's
-        # session, or of one that is gone. In this mode alone HoloViews takes the one it is given.
-        renderer = hv.renderer("bokeh").instance(mode="server")
         dynamic = hv.DynamicMap(lambda data: data, streams=[self._pipe])
-        self._figure = renderer.get_plot(dynamic, doc=Document()).state
+        # In this mode alone HoloViews takes the document that it is given.
+        renderer = hv.renderer("bokeh").instance(mode="server")
+        self._figure = renderer.get_plot(dynamic, doc=self._document).state
         dress(self._figure, height=self._height, is_timed=self._is_timed)
         drawn = take(self._figure)
         self._last = Rendered(drawn, packed(self._figure), drawn)
