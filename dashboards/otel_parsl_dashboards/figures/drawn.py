@@ -17,7 +17,7 @@ class Drawn(NamedTuple):
     """What a figure shows."""
 
     shape: tuple[Any, ...]
-    """Of which glyphs in which colours with which columns it is made; the rest is data."""
+    """Glyphs, their colours and columns, legend and y axis; figures of one differ in data alone."""
     data: list[dict[str, Any]]
     """The columns of each glyph."""
     ranges: tuple[tuple[float, float] | None, tuple[float, float] | None]
@@ -36,6 +36,7 @@ def take(figure: Any) -> Drawn:
                 for each in renderers
             ),
             tuple(item.label.value for legend in figure.legend for item in legend.items),
+            tuple((type(axis.ticker).__name__, axis.axis_label) for axis in figure.axis),
         ),
         data=[dict(each.data_source.data) for each in renderers],
         ranges=(_range(figure.x_range), _range(figure.y_range)),
