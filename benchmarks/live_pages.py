@@ -15,6 +15,7 @@ import argparse
 import asyncio
 import re
 import sqlite3
+import statistics
 import sys
 import tempfile
 import threading
@@ -82,20 +83,41 @@ def watch(folder: Path, tasks: int, pages: int, seconds: float) -> str:
         page.wait_for_function(IS_DRAWN, timeout=60_000)
         clients.wait()
         time.sleep(_SETTLED_S)
+        page.evaluate(_WATCH)
         process = psutil.Process(server.process.pid)
         before, at, rows, sent = process.cpu_times(), time.monotonic(), writer.tasks, clients.bytes
         time.sleep(seconds)
         after, elapsed = process.cpu_times(), time.monotonic() - at
         added, sent = writer.tasks - rows, clients.bytes - sent
-        shown = page.locator("#states [data-state=total] b").inner_text()
-        behind = writer.tasks - int(shown.replace(",", ""))
+        delays = _delays_s(writer.written, page.evaluate("window.seen"))
     used = (after.user + after.system - before.user - before.system) / elapsed
     return (
         f"{pages} pages on a run of {tasks:,} tasks: {100 * used:.0f} % of a core;"
-        f" {added / elapsed:.0f} tasks a second were added, the page in the browser was"
-        f" {behind} tasks behind at the end; {sent / elapsed / max(pages - 1, 1) / 1000:.0f} kB"
-        " a second went to each"
+        f" {added / elapsed:.0f} tasks a second were added, and shown by the browser"
+        f" {statistics.median(delays):.1f} s after that, {max(delays):.1f} s at most;"
+        f" {sent / elapsed / max(pages - 1, 1) / 1000:.0f} kB a second went to each page"
     )
+
+
+def _delays_s(written: list[tuple[float, int]], seen: list[tuple[float, int]]) -> list[float]:
+    """Return how long after each count of tasks was committed the page showed as many."""
+    return [
+        next(at_ms / 1000 - at_s for at_ms, shown in seen if shown >= tasks)
+        for at_s, tasks in written
+        if seen[0][1] < tasks <= seen[-1][1]
+    ]
+
+
+_WATCH = """
+() => {
+    const total = () => Number(document.querySelector("#states [data-state=total] b")
+        .innerText.replaceAll(",", ""));
+    window.seen = [[Date.now(), total()]];
+    new MutationObserver(() => {
+        if (total() !== window.seen.at(-1)[1]) window.seen.push([Date.now(), total()]);
+    }).observe(document.getElementById("f-states"), { childList: true, subtree: true });
+}
+"""
 
 
 class _Clients:
@@ -194,6 +216,8 @@ class _Writer(threading.Thread):
     def __init__(self, store: Store, run: SimulatedRun, tasks: int, began: np.datetime64) -> None:
         super().__init__(daemon=True)
         self.tasks = tasks
+        self.written: list[tuple[float, int]] = []
+        """When how many tasks were there."""
         self._store, self._began = store, began
         by_sample = run.returned[: len(run.returned) // SAMPLE * SAMPLE].reshape(-1, SAMPLE)
         self._ends = np.maximum.accumulate(by_sample.max(axis=1))
@@ -210,6 +234,7 @@ class _Writer(threading.Thread):
             if before:
                 self._store.report(before, now)
             self.tasks, before = end, now
+            self.written.append((time.time(), end))
 
     def stop(self) -> None:
         """Have it end, and wait for that."""

@@ -25,7 +25,7 @@ from otel_parsl_dashboards.pages.page import Facts, Plot, RunPage, View
 from otel_parsl_dashboards.pages.page_facts import page_facts
 from otel_parsl_dashboards.pages.run_header import header_facts
 from otel_parsl_dashboards.report.drawing import Packed, bokeh_script, figures, pack
-from otel_parsl_dashboards.shell.environment import STATIC, templates
+from otel_parsl_dashboards.shell.environment import templates
 
 MOST_BYTES = 5_000_000
 """A report is never larger: it is sent by mail, and kept."""
@@ -103,9 +103,6 @@ def _whole(view: View, script: str, packed: Packed, parts: list[Part]) -> str:
         is_run_page=True,
         run_root="",
         nonce=secrets.token_urlsafe(16),
-        style=_static("page.css"),
-        theme_script=_static("theme.js"),
-        draw_script=_static("report.js"),
         parts=parts,
         bokeh=script,
         packed=packed,
@@ -178,8 +175,3 @@ def _cut(facts: Facts, rows: int) -> tuple[Facts, list[str]]:
                 " visualize has them all."
             )
     return shown, said
-
-
-def _static(name: str) -> Markup:
-    # Style and scripts of ours: no data is ever in them.
-    return Markup((STATIC / name).read_text(encoding="utf-8"))

@@ -13,7 +13,7 @@ from urllib.parse import urlencode, urlsplit
 
 from bokeh.protocol.exceptions import ProtocolError
 from panel.io.server import DocHandler, WSHandler
-from tornado.web import RequestHandler, StaticFileHandler
+from tornado.web import RequestHandler
 
 from otel_parsl.query.errors import DatabaseUnusable, NoSuchRun
 from otel_parsl_dashboards.pages.opening import find_problem
@@ -152,14 +152,6 @@ class NotFoundHandler(Guard):
         await super().prepare()
         if not self._finished:
             self.answer(HTTPStatus.NOT_FOUND, "Not found", f"There is no page {self.request.path}.")
-
-
-class ShellHandler(StaticFileHandler):  # type: ignore[misc]  # Tornado's, untyped
-    """Our style sheet and script, which hold no data."""
-
-    def set_extra_headers(self, path: str) -> None:
-        """Let the browser keep them for a day; their address has their digest."""
-        self.set_header("Cache-Control", "public, max-age=86400")
 
 
 async def _maybe(result: Any) -> None:

@@ -26,11 +26,9 @@ from otel_parsl_dashboards.server.addresses import (
 from otel_parsl_dashboards.server.handlers import (
     NotFoundHandler,
     PageHandler,
-    ShellHandler,
     SocketHandler,
 )
 from otel_parsl_dashboards.server.tokens import TokenAuthProvider
-from otel_parsl_dashboards.shell.environment import STATIC
 
 _access = logging.getLogger("tornado.access")
 _KEEP_ALIVE_MS = 20_000
@@ -77,7 +75,6 @@ def serve(
         auth_provider=provider,
         cookie_secret=provider.cookie_secret,
         extra_patterns=[
-            (r"/shell/(.*)", ShellHandler, {"path": str(STATIC)}),
             (downloads.ROUTE, downloads.TaskCsvHandler),
         ],
         compress_response=True,

@@ -6,7 +6,7 @@ Everything is escaped: names, messages and paths come from whoever wrote the wor
 
 from __future__ import annotations
 
-import hashlib
+import functools
 import math
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,12 +16,12 @@ from urllib.parse import quote
 import jinja2
 import numpy as np
 import pandas as pd
+from bokeh.server.views.static_handler import StaticHandler
 from markupsafe import Markup
 
 from otel_parsl.cli import words
 
-HERE = Path(__file__).parent
-STATIC = HERE / "static"
+_HERE = Path(__file__).parent
 RUN_TEMPLATE = "run.html"
 DOCUMENTATION = "https://parsl.readthedocs.io/en/latest/userguide/monitoring.html"
 
@@ -102,15 +102,14 @@ def window_notice(window: tuple[Any, Any] | None, before: str, after: str = "") 
     ).format(before, start, end, after)
 
 
-def _digest() -> str:
-    digest = hashlib.sha256()
-    for file in sorted(STATIC.iterdir()):
-        digest.update(file.read_bytes())
-    return digest.hexdigest()[:12]
+@functools.cache
+def static(name: str) -> Markup:
+    """Return a style sheet or script of ours, to stand in a page: no data is ever in them."""
+    return Markup((_HERE / "static" / name).read_text(encoding="utf-8"))
 
 
 templates = jinja2.Environment(
-    loader=jinja2.FileSystemLoader(HERE / "templates"),
+    loader=jinja2.FileSystemLoader(_HERE / "templates"),
     autoescape=True,
     undefined=jinja2.StrictUndefined,
     trim_blocks=True,
@@ -120,7 +119,8 @@ templates.globals.update(
     help=help_mark,
     legend=legend,
     documentation=DOCUMENTATION,
-    static_version=_digest(),
+    bokeh_script=f"static/{StaticHandler.append_version('js/bokeh.min.js')}",
+    static=static,
     unknown=words.UNKNOWN,
     window_notice=window_notice,
 )
