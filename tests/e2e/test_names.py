@@ -75,6 +75,7 @@ CONDITIONAL = {
     semconv.EXECUTOR_MESSAGE: "where an executor is lost or given up",
     semconv.EVENT_EXECUTOR_STATE: "where an executor is lost or given up",
     semconv.EVENT_TRY_LOST: "where an executor is lost or given up",
+    semconv.MANAGER_LOST: "where the interchange sees a manager leave before it ends itself",
     semconv.TRANSPORT_ERROR: "where a worker cannot reach the agent directly",
     semconv.TRANSPORT_FAILURES: "where a worker cannot reach the agent directly",
     semconv.EXECUTOR_UNTRACED: "where an executor's workers lack otel_parsl",

@@ -37,9 +37,19 @@ def _delivered(database: Path) -> Any:
         return None
 
 
-@pytest.mark.parametrize("protocol", ["grpc", "http/protobuf"])
+@pytest.mark.parametrize(
+    ("protocol", "variables"),
+    [
+        ("grpc", {}),
+        # What is forwarded beside can be switched off; this is where the rows come from.
+        (
+            "http/protobuf",
+            {f"OTEL_{each}_EXPORTER": "none" for each in ("TRACES", "METRICS", "LOGS")},
+        ),
+    ],
+)
 def test_database_is_the_collectors_and_none_is_written_here(
-    tmp_path: Path, site: CollectorProcess, protocol: str
+    tmp_path: Path, site: CollectorProcess, protocol: str, variables: dict[str, str]
 ) -> None:
     """The run is in the site's database, seen from here by its printed address alone."""
     url = f"http://{site.grpc}" if protocol == "grpc" else site.http
@@ -50,6 +60,7 @@ def test_database_is_the_collectors_and_none_is_written_here(
         with parsl.load(Config(executors=[htex()], monitoring=hub)):
             [future.result() for future in [nothing() for _ in range(20)]]
         """,
+        **variables,
     )
     database = site.directory / "monitoring.db"
     until(lambda: _delivered(database))
