@@ -231,10 +231,10 @@ class _Writer(threading.Thread):
             end = max(int(np.searchsorted(self._ends, now)) * SAMPLE, self.tasks)
             if end > self.tasks:
                 self._store.write(self.tasks, end)
+                self.written.append((time.time(), end))
             if before:
                 self._store.report(before, now)
             self.tasks, before = end, now
-            self.written.append((time.time(), end))
 
     def stop(self) -> None:
         """Have it end, and wait for that."""
