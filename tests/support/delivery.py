@@ -108,6 +108,9 @@ def _in_one_scope(signal: int, before: bytes, payload: bytes) -> bytes:
     of_first, of_second = getattr(first, groups)[-1], getattr(second, groups)[0]
     if of_first.resource != of_second.resource:
         return before + payload
-    target = getattr(getattr(of_first, scopes)[0], items)
-    target.extend(getattr(getattr(of_second, scopes)[0], items))
+    of_scopes = getattr(of_second, scopes)
+    getattr(getattr(of_first, scopes)[0], items).extend(getattr(of_scopes[0], items))
+    # A request of metrics may be about several Resources.
+    getattr(of_first, scopes).extend(of_scopes[1:])
+    getattr(first, groups).extend(getattr(second, groups)[1:])
     return bytes(first.SerializeToString())

@@ -87,6 +87,7 @@ class Canvas:
     def _made(self, element: Any) -> Rendered:
         self._parts = _parts(element)
         self._pipe = Pipe(data=element)
+        self._document = Document()  # one holds all that were ever drawn in it
         dynamic = hv.DynamicMap(lambda data: data, streams=[self._pipe])
         # In this mode alone HoloViews takes the document that it is given.
         renderer = hv.renderer("bokeh").instance(mode="server")
