@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from urllib.parse import urlsplit
 
 from playwright.sync_api import Browser, Page, Request, sync_playwright
+from playwright.sync_api import TimeoutError as PlaywrightTimeout
 
 from tests.backends import catalogue
 
@@ -75,7 +76,11 @@ class Tab:
 
     def wait_drawn(self) -> None:
         """Wait until every plot that the page shows has a figure."""
-        self.page.wait_for_function(IS_DRAWN, timeout=_WAIT_MS)
+        try:
+            self.page.wait_for_function(IS_DRAWN, timeout=_WAIT_MS)
+        except PlaywrightTimeout as error:
+            said = self.page.evaluate("document.body.innerText.slice(0, 2000)")
+            raise AssertionError(f"{self.page.url}: {self.errors}\n{said}") from error
         # Bokeh paints in the frame after the one in which a view is there.
         self.page.evaluate(
             "() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))"

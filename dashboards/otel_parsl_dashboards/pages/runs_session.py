@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import panel as pn
+
 from otel_parsl.query.errors import QueryError
 from otel_parsl_dashboards.data.library import Library
 from otel_parsl_dashboards.pages import workflows
@@ -27,10 +29,14 @@ class RunsSession(Session):
         self._query = query
 
     def open(self) -> None:
-        """Fill the document and keep it current."""
+        """Fill the document, and keep it current once its session is there."""
         self.open_with(self._facts())
+        pn.state.onload(self._follow)
+
+    def _follow(self) -> None:
         unsubscribe = self._library.subscribe(self._tell)
         self.document.on_session_destroyed(lambda _context: unsubscribe())
+        self._tell()  # of what has changed since it was filled
 
     def _facts(self) -> dict[str, Any]:
         found = workflows.facts(self._library.runs(), self._query)
