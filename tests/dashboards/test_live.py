@@ -16,6 +16,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from bokeh.util.token import generate_jwt_token, generate_session_id
+from playwright.sync_api import WebSocketRoute
 
 from tests.support.browser_fixtures import Serve
 from tests.support.chromium import Tab
@@ -138,6 +140,74 @@ def test_lost_server_is_said(run: StoredRun, database: Path, tmp_path: Path, sho
 
     shown.page.wait_for_selector("#connection:not([hidden])", timeout=_DEADLINE_MS)
     assert "The connection is lost" in shown.text("#connection")
+
+
+def test_page_that_connects_too_late_loads_itself_again(
+    run: StoredRun, database: Path, serve: Serve, shown: Tab
+) -> None:
+    """Over a slow line a page's session may have ended: it says so, and is whole in the end."""
+    dashboard = serve(database)
+    shown.open(dashboard.address)
+    connections: list[WebSocketRoute] = []
+
+    def to_another_session(route: WebSocketRoute) -> None:
+        connections.append(route)
+        route.connect_to_server() if len(connections) > 1 else route.close()
+
+    shown.page.route_web_socket(re.compile("/ws$"), to_another_session)
+    shown.open(f"{dashboard.root}/workflow/{run.run_id}/")
+    shown.page.wait_for_selector("#connection:not([hidden])", timeout=_DEADLINE_MS)
+    shown.wait_drawn()
+
+    assert len(connections) == 2
+    assert not shown.page.locator("#connection").is_visible()
+
+
+def test_page_without_connections_keeps_its_numbers(
+    run: StoredRun, database: Path, serve: Serve, shown: Tab
+) -> None:
+    """Where a proxy lets no WebSocket through a page says so, and does not load for ever."""
+    dashboard = serve(database)
+    shown.open(dashboard.address)
+    connections: list[WebSocketRoute] = []
+
+    def refuse(route: WebSocketRoute) -> None:
+        connections.append(route)
+        route.close()
+
+    shown.page.route_web_socket(re.compile("/ws$"), refuse)
+    shown.open(f"{dashboard.root}/workflow/{run.run_id}/")
+    shown.page.get_by_text("A proxy between may not let WebSockets").wait_for(timeout=_DEADLINE_MS)
+
+    assert len(connections) == 2
+    assert shown.text("#states [data-state=executed] b") == "1"
+
+
+def test_page_of_no_session_is_not_connected(
+    run: StoredRun, database: Path, serve: Serve, shown: Tab
+) -> None:
+    """A connection for a session that has ended is closed: another's plots have no place there."""
+    dashboard = serve(database)
+    shown.open(dashboard.address)
+    shown.open(f"{dashboard.root}/workflow/{run.run_id}/")
+    shown.wait_drawn()
+
+    assert _first_message(shown, generate_jwt_token(generate_session_id())) == "closed"
+
+
+def _first_message(tab: Tab, token: str) -> object:
+    """Return what a page's connection is sent first."""
+    return tab.page.evaluate(
+        """
+        (token) => new Promise((done) => {
+          const path = location.pathname.replace(/[/]$/, "") + "/ws";
+          const socket = new WebSocket(`ws://${location.host}${path}`, ["bokeh", token]);
+          socket.onmessage = (event) => done(event.data);
+          socket.onclose = () => done("closed");
+        })
+        """,
+        token,
+    )
 
 
 def test_demo_shows_its_run_until_ctrl_c(tmp_path: Path, shown: Tab) -> None:

@@ -72,13 +72,15 @@ def forwarded(port: int, prefix: str = "") -> Iterator[int]:
         is_over.set()
 
 
-def test_three_lines_say_how_the_pages_are_reached(demo: Dashboard) -> None:
+def test_three_lines_say_how_the_pages_are_reached(demo_database: Path, tmp_path: Path) -> None:
     """What is printed: the address with its token, the ssh line, and the address to open then."""
-    local, tunnel, remote = demo.printed.splitlines()[:3]
+    with Dashboard(demo_database, tmp_path / "log.txt") as dashboard:
+        local, tunnel, remote = dashboard.printed.splitlines()
+        port, token = dashboard.port, dashboard.token
 
-    assert local == f"Open        http://127.0.0.1:{demo.port}/?token={demo.token}"
-    assert tunnel.startswith(f"From afar   ssh -L 50000:127.0.0.1:{demo.port} ")
-    assert remote == f"then open   http://127.0.0.1:50000/?token={demo.token}"
+    assert local == f"Open        http://127.0.0.1:{port}/?token={token}"
+    assert tunnel.startswith(f"From afar   ssh -L 50000:127.0.0.1:{port} ")
+    assert remote == f"then open   http://127.0.0.1:50000/?token={token}"
 
 
 def test_pages_open_through_a_tunnel(demo: Dashboard, demo_database: Path, shown: Tab) -> None:

@@ -120,7 +120,8 @@ class Library:
     def follow(self, run_id: str, told: Callable[[Resident], None]) -> Callable[[], None]:
         """Have a function called in another thread at each change of a run; as ``subscribe``."""
         unsubscribe = self.resident(run_id).subscribe(told)
-        self._is_watched.set()
+        with self._lock:  # or the thread, which has just seen nobody, would clear it
+            self._is_watched.set()
         return unsubscribe
 
     def close(self) -> None:

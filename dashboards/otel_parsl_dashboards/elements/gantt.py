@@ -126,10 +126,10 @@ def _rows_of(task: np.ndarray, ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]
     """Return the place of each task among ids, both ascending, and whether it is there."""
     if len(ids) and ids[0] == 0 and ids[-1] == len(ids) - 1:
         return task, task < len(ids)  # as Parsl numbers them
-    is_first = np.append(True, task[1:] != task[:-1])[: len(task)]
-    at = np.minimum(np.searchsorted(ids, task[is_first]), max(len(ids) - 1, 0))
-    row = at[np.cumsum(is_first) - 1] if len(task) else at
-    return row, ids[row] == task if len(ids) else np.zeros(len(task), dtype=bool)
+    row = np.searchsorted(ids, task)
+    is_known = row < len(ids)
+    is_known[is_known] = ids[row[is_known]] == task[is_known]
+    return row, is_known
 
 
 def summarise(tasks: pd.DataFrame, statuses: pd.DataFrame) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 
 import panel as pn
 from bokeh.models import CustomJS, Spacer
+from tornado.ioloop import IOLoop
 
 from otel_parsl_dashboards.pages.page import Facts
 from otel_parsl_dashboards.shell.environment import render_block, templates
@@ -28,12 +29,17 @@ class Session:
     def __init__(self, document: Any, template: str, fragments: tuple[str, ...]) -> None:
         self.document = document
         self._context = document.session_context
+        self._loop = IOLoop.current()
         self._template = template
         self._fragments = fragments
         self._sent: dict[str, str] = {}
         self._control = Spacer(name="control", visible=False)
         # Tags are free for any use, and travel like every property.
         self._control.js_on_change("tags", CustomJS(code="otelParsl.show(cb_obj.tags)"))
+        # The page says it, and loads itself again: a session that has ended cannot be gone on with.
+        document.config.update(
+            reconnect_session=False, notify_connection_status=False, notifications=None
+        )
         document.js_on_event("connection_lost", CustomJS(code="otelParsl.lost()"))
 
     def open_with(self, facts: Facts) -> None:
@@ -48,12 +54,12 @@ class Session:
 
     def later(self, callback: Callable[[], None]) -> None:
         """Have a function called with the document's lock, from any thread, if it is still open."""
-        try:
+        # Bokeh knows of one current document, whatever thread made it so: only one may touch it.
+        self._loop.add_callback(self._at_next_tick, callback)
+
+    def _at_next_tick(self, callback: Callable[[], None]) -> None:
+        if not self._context.destroyed:
             self.document.add_next_tick_callback(callback)
-        except AttributeError:
-            # Bokeh takes a document apart before it says that its browser has gone.
-            if not self._context.destroyed:
-                raise
 
     def fragments(self, facts: Facts) -> dict[str, str]:
         """Return the blocks that may change, as HTML."""

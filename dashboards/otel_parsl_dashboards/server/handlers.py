@@ -12,6 +12,7 @@ from typing import Any
 from urllib.parse import urlencode, urlsplit
 
 from bokeh.protocol.exceptions import ProtocolError
+from bokeh.util.token import get_session_id
 from panel.io.server import DocHandler, WSHandler
 from tornado.web import RequestHandler
 
@@ -130,10 +131,12 @@ class SocketHandler(WSHandler):  # type: ignore[misc]  # Panel's, untyped
         )
 
     def open(self, *args: Any, **kwargs: Any) -> None:
-        """Refuse a page whose session is too old, or was never ours, in a line of the log."""
+        """Refuse a page whose session has ended, or was never ours: it loads itself again."""
         try:
+            # Bokeh would make another session, whose plots have no place in that page.
+            self.application_context.get_session(get_session_id(self._token or ""))
             super().open(*args, **kwargs)
-        except (ProtocolError, ValueError) as error:  # the latter of what is no token at all
+        except (ProtocolError, ValueError, KeyError) as error:  # the latter two of no token
             _log.info("the connection of a page is refused: %s", error)
             self.close()
 

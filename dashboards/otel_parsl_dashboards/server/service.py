@@ -32,7 +32,8 @@ from otel_parsl_dashboards.server.tokens import TokenAuthProvider
 
 _access = logging.getLogger("tornado.access")
 _KEEP_ALIVE_MS = 20_000
-_UNUSED_SESSION_MS = 10_000
+_UNUSED_SESSION_MS = 30_000
+"""A page that takes longer to connect, over a slow line, has to be loaded again."""
 
 
 def serve(

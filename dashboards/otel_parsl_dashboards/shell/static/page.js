@@ -45,6 +45,17 @@
   };
   window.otelParsl.lost = lost;
 
+  // Draws what the server sends from now on. Loading the page again helps where its session has
+  // ended; where no connection is let through it does not, and is not tried for ever.
+  window.otelParsl.connect = async (item) => {
+    const views = window.Bokeh ? await Bokeh.embed.embed_items({}, [item]) : [];
+    if (views.length) return;
+    const [{ type }] = performance.getEntriesByType("navigation");
+    if (type !== "reload") lost();
+    else say("No connection to the server: plots are not drawn, and numbers are those of when the "
+      + "page was loaded. A proxy between may not let WebSockets through.");
+  };
+
   // Times of the brushed range, in milliseconds of the submit host's clock.
   window.otelParsl.range = (start, end) => {
     for (const page of Bokeh.documents) {
