@@ -4,7 +4,8 @@ News of tries that last: that they run, and samples at the interval asked for.
 Flow: worker -> **live** -> the executor's monitoring channel (relay), or direct -> the run's agent
 A helper process takes the samples, since no thread here runs while C code holds the GIL; what it
 took meanwhile is sent afterwards, each with its own time.
-A try shorter than ``LONG_S`` sends nothing here: all there is to say leaves with its result.
+A try shorter than ``LONG_S`` sends nothing here: all there is to say leaves with its result, or,
+should it end its process, in its last words.
 Parsl does not drain its channel at the end, so nothing that is promised may depend on it: the
 execution's span and the last sample travel with the result, and so do samples that were not sent.
 """
@@ -13,17 +14,16 @@ from __future__ import annotations
 
 import logging
 import os
-import pickle
-import sys
 import threading
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, NamedTuple
+from functools import partial
+from typing import TYPE_CHECKING, NamedTuple
 
-from otel_parsl import semconv, wire
+from otel_parsl import relay, semconv, wire
 from otel_parsl.direct import DirectSender, Receiver, Unreachable
 from otel_parsl.identity import span_id, task_trace_id
-from otel_parsl.rendezvous import MESSAGE_TAG
+from otel_parsl.last_words import LastWords
 from otel_parsl.sampling.sampler import Baseline, Sample
 from otel_parsl.sampling.sampler_client import SamplerProcess
 from otel_parsl.seldom import Seldom
@@ -87,6 +87,7 @@ class _Process:
         self.running: dict[OpenTry, _Running] = {}
         self.helper: SamplerProcess | None = None
         self.direct: DirectSender | None = None
+        self._last_words: dict[Writer, LastWords] = {}
         self._failures_told = 0
         self._lock = threading.Lock()
         """Held for ``running`` and what is unsent, which belong together; never while sending."""
@@ -94,12 +95,13 @@ class _Process:
         self._thread.start()
 
     def begin(self, of: Try, baseline: Baseline | None) -> None:
-        if of.is_sampled:
-            if self.helper is None:
-                self.helper = SamplerProcess()
-            self.helper.begin(of.token, of.writer.context.interval_s, baseline)
-        elif self.helper is not None and not of.open.has_process:
-            self.helper.end()  # the process it samples is no try's own any more
+        if self.helper is None:
+            self.helper = SamplerProcess()
+        if of.open.has_process:
+            interval_s = of.writer.context.interval_s if of.is_sampled else 0.0
+            self.helper.begin(of.token, interval_s, baseline, self._words(of))
+        else:
+            self.helper.end()  # the process beside it is no try's own any more
         with self._lock:
             self.running[of.open] = _Running(of)
 
@@ -108,14 +110,23 @@ class _Process:
         with self._lock:
             ended = self.running.pop(of.open, None)
         unsent = [] if ended is None else ended.unsent
-        if self.helper is None or not of.is_sampled:
+        if self.helper is None or not of.open.has_process:
             return unsent
         self.helper.end()
+        if not of.is_sampled:
+            return unsent
         # A short try has none, and is not to pay for looking.
         lasted_s = (time.time_ns() - of.start_ns) / 1e9
         if 0 <= lasted_s < of.writer.context.interval_s / 2:
             return unsent
         return unsent + [sample for token, sample in self.helper.read() if token == of.token]
+
+    def _words(self, of: Try) -> bytes:
+        """Return what is said if this process dies with the try: that it ran, and where."""
+        writer = of.writer
+        if writer not in self._last_words:
+            self._last_words[writer] = LastWords(writer.context.receiver)
+        return self._last_words[writer].of(writer.frame(LOGS, (running_event(of),)))
 
     def trouble(self) -> tuple[str, int] | None:
         """Return why news could not be sent directly, and how often since the last call."""
@@ -191,8 +202,8 @@ class _Process:
                 self._failures_told = 0
             if self.direct.is_due():
                 ways.append(self.direct.send)
-        relay = _relay()
-        return ways if relay is None else [*ways, relay]
+        queue = relay.queue_here()
+        return ways if queue is None else [*ways, partial(relay.put, queue)]
 
 
 def _is_sent(send: Send, frames: bytes) -> bool:
@@ -254,20 +265,3 @@ def trouble_event(of: Try) -> bytes | None:
     failure, times = found
     now_ns = time.time_ns()
     return _event(_UNREACHED, of, now_ns, now_ns, [_FAILURE.text(failure), _TIMES.integer(times)])
-
-
-def _relay() -> Send | None:
-    """
-    Return the way to the submit side while a try runs, if the executor has one.
-
-    HTEX's: ``parsl/monitoring/radios/htex.py``.
-    """
-    info = sys.modules.get("parsl.executors.high_throughput.monitoring_info")
-    queue: Any = getattr(info, "result_queue", None)
-    if queue is None:
-        return None
-
-    def send(frames: bytes) -> None:
-        queue.put(pickle.dumps({"type": "monitoring", "payload": (MESSAGE_TAG, frames)}))
-
-    return send

@@ -64,22 +64,29 @@ class SamplerProcess:
         """Whether there is a helper, as far as was noticed by ``read``."""
         return self._letter_box is not None
 
-    def begin(self, token: str, interval_s: float, baseline: Baseline | None = None) -> None:
+    def begin(
+        self,
+        token: str,
+        interval_s: float,
+        baseline: Baseline | None = None,
+        last_words: bytes = b"",
+    ) -> None:
         """
         Have a try sampled from now on, once every interval since it began.
 
         Args:
             token: What its samples come back with.
-            interval_s: Seconds between samples; with 0 or less no try is sampled.
+            interval_s: Seconds between samples; with 0 or less it is not sampled.
             baseline: What ``TrySampler.begin`` returned; by default a try begins now.
+            last_words: What is said if the worker ends before it; see ``otel_parsl.last_words``.
         """
         if not self._is_usable():
             return
         with self._lock:
             if interval_s <= 0:
-                self._post(END)
+                self._post(begin_line(Begun(0.0, 0.0, 0, last_words)))
                 return
-            self._post(self._begin_line(token, interval_s, baseline))
+            self._post(self._begin_line(token, interval_s, baseline, last_words))
 
     def end(self) -> None:
         """Say that the try has ended."""
@@ -143,7 +150,9 @@ class SamplerProcess:
     def _is_usable(self) -> bool:
         return self._letter_box is not None and self._owner_pid == os.getpid()
 
-    def _begin_line(self, token: str, interval_s: float, baseline: Baseline | None) -> bytes:
+    def _begin_line(
+        self, token: str, interval_s: float, baseline: Baseline | None, last_words: bytes
+    ) -> bytes:
         if baseline is None:
             self._own_sampler = self._own_sampler or TrySampler(self._worker_pid)
             baseline = self._own_sampler.begin()
@@ -151,7 +160,7 @@ class SamplerProcess:
         self._begun += 1
         self._tries[self._begun] = token, baseline
         self._tries.pop(self._begun - _KNOWN, None)
-        return begin_line(Begun(interval_s, baseline.began_s, self._begun))
+        return begin_line(Begun(interval_s, baseline.began_s, self._begun, last_words))
 
     def _post(self, line: bytes) -> None:
         if self._letter_box is None:

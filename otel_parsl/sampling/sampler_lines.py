@@ -27,27 +27,39 @@ _FIELDS = (
 
 
 class Begun:
-    """A try that runs: the interval, when it began (by ``boot_clock_s``) and its number."""
+    """
+    A try that runs.
 
-    __slots__ = ("began_s", "interval_s", "number")
+    Args:
+        interval_s: Between samples; 0 for none.
+        began_s: When it began, by ``boot_clock_s``.
+        number: What readings of it come back with.
+        last_words: What is to be said if the worker ends before it; see ``otel_parsl.last_words``.
+    """
 
-    def __init__(self, interval_s: float, began_s: float, number: int) -> None:
+    __slots__ = ("began_s", "interval_s", "last_words", "number")
+
+    def __init__(
+        self, interval_s: float, began_s: float, number: int, last_words: bytes = b""
+    ) -> None:
         self.interval_s = interval_s
         self.began_s = began_s
         self.number = number
+        self.last_words = last_words
 
 
 def begin_line(begun: Begun) -> bytes:
     """Return the line that says that a try runs."""
-    return f"begin {begun.interval_s!r} {begun.began_s!r} {begun.number}\n".encode()
+    words = begun.last_words.hex()
+    return f"begin {begun.interval_s!r} {begun.began_s!r} {begun.number} {words}\n".encode()
 
 
 def parse_state(line: bytes) -> Begun | None:
     """Return the try that runs, or None for the end of one."""
-    words = line.decode().split(" ", 3)
+    words = line.decode().split(" ")
     if words[0] != "begin":
         return None
-    return Begun(float(words[1]), float(words[2]), int(words[3]))
+    return Begun(float(words[1]), float(words[2]), int(words[3]), bytes.fromhex(words[4]))
 
 
 def reading_line(number: int, reading: Reading, dropped: int) -> bytes:

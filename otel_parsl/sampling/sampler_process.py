@@ -4,12 +4,15 @@ Sample a worker's tries from beside it: a process that no C code in the worker c
 Flow: worker -> sampler_client -> **sampler_process** -> sampler_client -> worker
 Run by path, ``python -I -S sampler_process.py PID START``: it loads four small files of ours and
 not the package, and holds 8 MB.
+Where the worker dies with a try that it has said nothing of, this process says that it ran
+(``otel_parsl.last_words``).
 What the worker says on stdin is a state, not a queue: only the newest line counts, and while a try
 runs it is looked at once a second, so that thousands of short tries cost this process nothing.
 """
 
 from __future__ import annotations
 
+import math
 import os
 import select
 import sys
@@ -59,6 +62,11 @@ class Sampler:
         except (ProcessLookupError, BrokenPipeError):
             return
 
+    def last_words(self) -> bytes:
+        """Return those of the try that the worker, which has ended, left running, if any."""
+        self._take_state()  # of a try that began since
+        return b"" if self._begun is None else self._begun.last_words
+
     def _wait(self) -> bool:
         """Wait for the next thing to do; return whether the worker lives."""
         readers = [] if self._pidfd is None else [self._pidfd]
@@ -81,7 +89,8 @@ class Sampler:
         if lines:
             self._begun = begun = self._parse_state(lines.splitlines()[-1])
             if begun is not None:
-                self._due_s = begun.began_s + begun.interval_s
+                is_sampled = begun.interval_s > 0
+                self._due_s = begun.began_s + begun.interval_s if is_sampled else math.inf
                 self._tree.restart(begun.began_s)
         return bool(lines)
 
@@ -133,8 +142,14 @@ def main(pid: int, start_ticks: int) -> None:
         pidfd = os.pidfd_open(pid)
     except (AttributeError, OSError):
         pidfd = None
+    sampler = Sampler(tree, pidfd)
     if tree.start_ticks() == start_ticks:
-        Sampler(tree, pidfd).run()
+        sampler.run()
+    if last_words := sampler.last_words():
+        # Loaded for this alone, which no try waits for.
+        from otel_parsl.last_words import say
+
+        say(last_words)
 
 
 if __name__ == "__main__":

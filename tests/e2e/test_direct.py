@@ -87,6 +87,34 @@ with parsl.load(Config(executors=[{executor}], monitoring=hub)):
     assert dict.fromkeys(ALL_FIVE, 1) == states_in(program.database)
 
 
+@pytest.mark.parametrize("hub", ["", "transport='direct'", "hub_address='198.51.100.7'"])
+@pytest.mark.parametrize("interval_s", [0, 10])
+def test_try_that_ends_its_worker_at_once_is_known_to_have_run(
+    tmp_path: Path, hub: str, interval_s: int
+) -> None:
+    """By any transport, sampled or not, its start, its node and its block are recorded."""
+    program = run(
+        tmp_path,
+        f"""
+@python_app
+def end_worker():
+    import os
+    os._exit(3)
+
+hub = OTelMonitoringHub(resource_monitoring_interval={interval_s}, {hub})
+with parsl.load(Config(executors=[htex(heartbeat_period=1)], monitoring=hub)):
+    print(repr(end_worker().exception()))
+""",
+    )
+
+    assert "WorkerLost(" in program.output
+    assert {"pending": 1, "launched": 1, "running": 1, "failed": 1} == states_in(program.database)
+    assert [(socket.gethostname(), "0", 1)] == query(
+        program.database,
+        "SELECT hostname, block_id, task_try_time_running IS NOT NULL FROM try",
+    )
+
+
 LAG = """
 import datetime
 

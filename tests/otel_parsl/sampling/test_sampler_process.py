@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
+import pickle
 import select
 import signal
 import subprocess
@@ -12,10 +14,12 @@ import time
 from collections.abc import Callable, Iterator
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
 
+from otel_parsl.rendezvous import MESSAGE_TAG
 from otel_parsl.sampling.proc_files import ProcFiles
 from otel_parsl.sampling.sampler import Sample, TrySampler
 from otel_parsl.sampling.sampler_client import SamplerProcess
@@ -259,12 +263,61 @@ def test_no_interval_no_samples(helper: SamplerProcess) -> None:
     """An interval of 0 ends the sampling of the try before."""
     helper.begin("sampled", 0.05)
     samples_of(helper, 1)
-    helper.begin("not sampled", 0)
-    wait_until_asleep(helper)
-    helper.read()
-    helper.begin("not sampled either", -1.0)
-    wait_until_asleep(helper)
-    assert helper.read() == []
+    for interval_s in (0, -1.0):
+        helper.begin("not sampled", interval_s)
+        wait_until_it_looked(helper)
+        helper.read()
+        wait_until_it_looked(helper)
+        assert helper.read() == []
+
+
+def wait_until_it_looked(helper: SamplerProcess) -> None:
+    """Wait until the helper has looked twice what it is to do."""
+    process = psutil.Process(helper.helper_pid)
+    before = process.num_ctx_switches().voluntary
+    wait_until(lambda: process.num_ctx_switches().voluntary >= before + 2)
+
+
+@pytest.fixture
+def channel() -> Iterator[Any]:
+    """A queue as HTEX's manager gives its workers: in a process of its own."""
+    with multiprocessing.get_context("spawn").Manager() as manager:
+        yield manager.Queue()
+
+
+def left(channel: Any, *frames: bytes) -> str:
+    """Return a worker's program that begins tries with such last words, sampled and not."""
+    address = bytes(multiprocessing.current_process().authkey), pickle.dumps(channel)
+    words = [pickle.dumps((frame, None, address)) for frame in frames]
+    return "".join(
+        f"helper.begin('{number}', {number % 2}, None, {said!r})\n"
+        for number, said in enumerate(words)
+    )
+
+
+@pytest.mark.parametrize("end", ["os._exit(3)", "os.kill(os.getpid(), signal.SIGKILL)"])
+@pytest.mark.parametrize("tries", [1, 2])
+def test_last_words_are_said_of_the_try_that_a_worker_died_with(
+    run_worker: Callable[[str], Worker], channel: Any, tries: int, end: str
+) -> None:
+    """A worker that dies at once has had said what it left, of its last try, sampled or not."""
+    frames = [b"of try %d" % number for number in range(tries)]
+    run_worker(left(channel, *frames) + end)
+
+    assert pickle.loads(channel.get(timeout=TIMEOUT_S)) == {
+        "type": "monitoring",
+        "payload": (MESSAGE_TAG, frames[-1]),
+    }
+
+
+def test_worker_that_ends_between_tries_has_no_last_words(
+    run_worker: Callable[[str], Worker], channel: Any
+) -> None:
+    """Of a try that has ended nothing is said: it left with its result."""
+    worker = run_worker(left(channel, b"of a try") + "helper.end()\nos._exit(3)\n")
+
+    wait_until(lambda: has_ended(worker.helper_pid))
+    assert channel.empty()
 
 
 def wait_until_asleep(helper: SamplerProcess) -> None:
@@ -427,6 +480,7 @@ def start_script(pid: int, start_ticks: int | None) -> tuple[subprocess.Popen[by
     program = (
         "import os, runpy, sys\n"
         "del os.pidfd_open\n"
+        "os.set_blocking(0, False)\n"
         "sys.argv = sys.argv[1:]\n"
         "runpy.run_path(sys.argv[0], run_name='__main__')\n"
     )
@@ -438,7 +492,6 @@ def start_script(pid: int, start_ticks: int | None) -> tuple[subprocess.Popen[by
     )
     assert starter.stdin is not None
     assert starter.stdout is not None
-    os.set_blocking(starter.stdin.fileno(), False)
     return starter, int(starter.stdout.readline())
 
 
