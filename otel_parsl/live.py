@@ -23,7 +23,8 @@ from typing import TYPE_CHECKING, NamedTuple
 from otel_parsl import relay, semconv, wire
 from otel_parsl.direct import DirectSender, Receiver, Unreachable
 from otel_parsl.identity import span_id, task_trace_id
-from otel_parsl.last_words import LastWords
+from otel_parsl.last_words import Will, words
+from otel_parsl.running_event import running_event
 from otel_parsl.sampling.sampler import Baseline, Sample
 from otel_parsl.sampling.sampler_client import SamplerProcess
 from otel_parsl.seldom import Seldom
@@ -40,9 +41,6 @@ LONG_S = 0.5
 _MOST_UNSENT = 10_000
 """Samples kept for the result while they cannot be sent; then the helper drops and counts them."""
 
-_RUNNING = Key(semconv.EXECUTION_TIME_RUNNING)
-_PID = Key(semconv.SAMPLE_PID)
-_NAME = wire.sized(semconv.EVENT_TRY_RUNNING.encode())
 _UNREACHED = wire.sized(semconv.EVENT_AGENT_UNREACHED.encode())
 _FAILURE = Key(semconv.TRANSPORT_ERROR)
 _TIMES = Key(semconv.TRANSPORT_FAILURES)
@@ -87,7 +85,7 @@ class _Process:
         self.running: dict[OpenTry, _Running] = {}
         self.helper: SamplerProcess | None = None
         self.direct: DirectSender | None = None
-        self._last_words: dict[Writer, LastWords] = {}
+        self._left_by: Writer | None = None
         self._failures_told = 0
         self._lock = threading.Lock()
         """Held for ``running`` and what is unsent, which belong together; never while sending."""
@@ -99,7 +97,10 @@ class _Process:
             self.helper = SamplerProcess()
         if of.open.has_process:
             interval_s = of.writer.context.interval_s if of.is_sampled else 0.0
-            self.helper.begin(of.token, interval_s, baseline, self._words(of))
+            if of.writer is not self._left_by:
+                self.helper.leave(will_of(of.writer).encoded())
+                self._left_by = of.writer
+            self.helper.begin(of.token, interval_s, baseline, words(of.which, of.start_ns))
         else:
             self.helper.end()  # the process beside it is no try's own any more
         with self._lock:
@@ -120,13 +121,6 @@ class _Process:
         if 0 <= lasted_s < of.writer.context.interval_s / 2:
             return unsent
         return unsent + [sample for token, sample in self.helper.read() if token == of.token]
-
-    def _words(self, of: Try) -> bytes:
-        """Return what is said if this process dies with the try: that it ran, and where."""
-        writer = of.writer
-        if writer not in self._last_words:
-            self._last_words[writer] = LastWords(writer.context.receiver)
-        return self._last_words[writer].of(writer.frame(LOGS, (running_event(of),)))
 
     def trouble(self) -> tuple[str, int] | None:
         """Return why news could not be sent directly, and how often since the last call."""
@@ -158,7 +152,7 @@ class _Process:
         frames = []
         of = running.of
         if not running.is_reported:
-            frames.append(of.writer.frame(LOGS, (running_event(of),)))
+            frames.append(of.writer.frame(LOGS, (event_of(of),)))
         samples = self._samples(running)
         frames += (of.writer.sample(of.which, sample) for sample in samples)
         if of_process := of.writer.process_frame(of.which):
@@ -234,22 +228,31 @@ def ended(of: Try) -> list[Sample]:
     return [] if _process is None else _process.end(of)
 
 
-def running_event(running: Try) -> bytes:
+def will_of(writer: Writer) -> Will:
+    """Return what the process leaves for its tries: see ``last_words``."""
+    return Will(
+        writer.run,
+        writer.context.scope,
+        writer.pid,
+        writer.resource,
+        writer.scope,
+        writer.place,
+        writer.context.receiver,
+        relay.address_here(),
+    )
+
+
+def event_of(of: Try) -> bytes:
     """Return the event that says that a try runs."""
-    start_ns = running.start_ns
-    said = [_RUNNING.integer(start_ns), _PID.integer(running.writer.pid)]
-    return _event(_NAME, running, start_ns, time.time_ns(), said)
-
-
-def _event(name: bytes, of: Try, time_ns: int, observed_ns: int, attributes: list[bytes]) -> bytes:
-    writer, which, *_ = of
-    return wire.log_record(
-        name,
-        time_ns,
-        observed_ns,
-        task_trace_id(writer.run, which.task_id, scope=writer.context.scope),
-        span_id(writer.run, "try", which.task_id, which.try_id),
-        [*writer.try_attributes(which), *attributes],
+    writer, which, start_ns, _ = of
+    return running_event(
+        writer.run,
+        which.task_id,
+        which.try_id,
+        start_ns,
+        scope=writer.context.scope,
+        pid=writer.pid,
+        attributes=writer.try_attributes(which),
     )
 
 
@@ -264,4 +267,12 @@ def trouble_event(of: Try) -> bytes | None:
         return None
     failure, times = found
     now_ns = time.time_ns()
-    return _event(_UNREACHED, of, now_ns, now_ns, [_FAILURE.text(failure), _TIMES.integer(times)])
+    writer, which, *_ = of
+    return wire.log_record(
+        _UNREACHED,
+        now_ns,
+        now_ns,
+        task_trace_id(writer.run, which.task_id, scope=writer.context.scope),
+        span_id(writer.run, "try", which.task_id, which.try_id),
+        [*writer.try_attributes(which), _FAILURE.text(failure), _TIMES.integer(times)],
+    )

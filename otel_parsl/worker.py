@@ -109,9 +109,9 @@ class Writer:
             iso_time(began_ns()),
         )
         self._head = self._origin.encoded()
-        self._scope = wire.scope(semconv.SCOPE, __version__)
-        self._resource = origin_resource(self._origin, context.resource)
-        self._place = place_attributes(self._origin)
+        self.scope = wire.scope(semconv.SCOPE, __version__)
+        self.resource = origin_resource(self._origin, context.resource)
+        self.place = place_attributes(self._origin)
         self.user_resource = {
             "service.name": context.service_name,
             semconv.RUN_ID: context.run_id,
@@ -123,7 +123,7 @@ class Writer:
 
     def frame(self, signal: int, items: Sequence[bytes]) -> bytes:
         """Return sized Spans, Metrics or LogRecords as one spool frame."""
-        request = wire.request(self._resource, self._scope, items, schema_url=semconv.SCHEMA_URL)
+        request = wire.request(self.resource, self.scope, items, schema_url=semconv.SCHEMA_URL)
         return spool.frame(signal, request)
 
     def execution(
@@ -185,7 +185,7 @@ class Writer:
 
     def try_attributes(self, which: TryContext) -> list[bytes]:
         """Return the attributes that say which try it is, and where it runs."""
-        return try_attributes(which.task_id, which.try_id, which.app, which.executor, self._place)
+        return try_attributes(which.task_id, which.try_id, which.app, which.executor, self.place)
 
 
 def _place() -> list[tuple[str, str]]:
@@ -373,7 +373,7 @@ class _Observed:
 
     def running(self) -> bytes:
         """Return the news that the try runs."""
-        return self._writer.frame(LOGS, (live.running_event(self._try),))
+        return self._writer.frame(LOGS, (live.event_of(self._try),))
 
     def end(self) -> None:
         """Take what the try has used and made."""

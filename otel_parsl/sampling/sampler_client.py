@@ -53,10 +53,10 @@ class SamplerProcess:
         self._begun = 0
         self._tries: dict[int, tuple[str, Baseline]] = {}
         self._letter_box: tuple[int, int] | None = None
-        self._readings = -1
+        self._readings = self._will = -1
         try:
             self._start()
-        except (OSError, ValueError, subprocess.SubprocessError) as error:
+        except (AttributeError, OSError, ValueError, subprocess.SubprocessError) as error:
             self._fail(f"could not be started: {error}")
 
     @property
@@ -87,6 +87,25 @@ class SamplerProcess:
                 self._post(begin_line(Begun(0.0, 0.0, 0, last_words)))
                 return
             self._post(self._begin_line(token, interval_s, baseline, last_words))
+
+    def leave(self, will: bytes) -> None:
+        """
+        Leave what last words are said with, in place of what was left before.
+
+        Args:
+            will: See ``otel_parsl.last_words``.
+        """
+        if not self._is_usable():
+            return
+        with self._lock:
+            self._post(END)  # what is left now is not for the try before
+            if not self._is_usable():
+                return
+            try:
+                os.ftruncate(self._will, 0)
+                os.pwrite(self._will, will, 0)
+            except OSError as error:
+                self._fail(f"cannot be told: {error}")
 
     def end(self) -> None:
         """Say that the try has ended."""
@@ -126,9 +145,11 @@ class SamplerProcess:
         for fd in (box_read, box_write, readings_read, readings_write):
             os.set_blocking(fd, False)
         self._letter_box, self._readings = (box_read, box_write), readings_read
+        self._will = os.memfd_create("otel-parsl")  # in memory alone: it holds the run's token
         try:
             starter = subprocess.Popen(
-                [*command, str(self._worker_pid), str(worker.start_ticks)],
+                [*command, str(self._worker_pid), str(worker.start_ticks), str(self._will)],
+                pass_fds=(self._will,),
                 stdin=box_read,
                 stdout=readings_write,
                 stderr=subprocess.DEVNULL,
@@ -204,10 +225,10 @@ class SamplerProcess:
 
     def _close(self) -> None:
         if self._letter_box is not None:
-            for fd in (*self._letter_box, self._readings):
+            for fd in (*self._letter_box, self._readings, self._will):
                 with contextlib.suppress(OSError):
                     os.close(fd)
-        self._letter_box, self._readings = None, -1
+        self._letter_box, self._readings, self._will = None, -1, -1
 
 
 def _empty(fd: int) -> None:

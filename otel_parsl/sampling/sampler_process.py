@@ -2,8 +2,8 @@
 Sample a worker's tries from beside it: a process that no C code in the worker can stop.
 
 Flow: worker -> sampler_client -> **sampler_process** -> sampler_client -> worker
-Run by path, ``python -I -S sampler_process.py PID START``: it loads four small files of ours and
-not the package, and holds 8 MB.
+Run by path, ``python -I -S sampler_process.py PID START WILL``: it loads four small files of ours
+and not the package, and holds 8 MB.
 Where the worker dies with a try that it has said nothing of, this process says that it ran
 (``otel_parsl.last_words``).
 What the worker says on stdin is a state, not a queue: only the newest line counts, and while a try
@@ -117,7 +117,7 @@ class Sampler:
             del self._unread[0]
 
 
-def main(pid: int, start_ticks: int) -> None:
+def main(pid: int, start_ticks: int, will: int) -> None:
     """
     Leave the worker's children, then sample it.
 
@@ -127,6 +127,7 @@ def main(pid: int, start_ticks: int) -> None:
     Args:
         pid: The worker.
         start_ticks: When it began: by now another process may have its id.
+        will: The descriptor of what it leaves: see ``otel_parsl.last_words``.
     """
     if child := os.fork():
         os.write(_STDOUT, b"%d\n" % child)
@@ -146,11 +147,13 @@ def main(pid: int, start_ticks: int) -> None:
     if tree.start_ticks() == start_ticks:
         sampler.run()
     if last_words := sampler.last_words():
-        # Loaded for this alone, which no try waits for.
+        # The package itself now, for this alone: no try waits for it.
+        del sys.modules["otel_parsl"]
+        sys.path.insert(0, os.path.dirname(package.__path__[0]))
         from otel_parsl.last_words import say
 
-        say(last_words)
+        say(os.pread(will, os.fstat(will).st_size, 0), last_words)
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]), int(sys.argv[2]))
+    main(*map(int, sys.argv[1:]))

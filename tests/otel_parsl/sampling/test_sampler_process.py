@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import pickle
+import platform
 import select
 import signal
 import subprocess
@@ -18,11 +19,17 @@ from typing import Any
 
 import psutil
 import pytest
+from otel_parsl_collector.signals import BY_NAME
 
+from otel_parsl import live, semconv
+from otel_parsl.last_words import words
 from otel_parsl.rendezvous import MESSAGE_TAG
 from otel_parsl.sampling.proc_files import ProcFiles
 from otel_parsl.sampling.sampler import Sample, TrySampler
 from otel_parsl.sampling.sampler_client import SamplerProcess
+from otel_parsl.spool import payloads
+from otel_parsl.wire import LOGS
+from otel_parsl.worker import RunContext, TryContext, Writer
 
 ROOT = Path(__file__).parents[3]
 TIMEOUT_S = 30.0
@@ -133,9 +140,9 @@ def test_samples_go_on_while_c_code_holds_the_gil(helper: SamplerProcess) -> Non
     start_ns = time.time_ns()
     helper.begin("7/0", 0.2, sampler.begin())
     hold_the_gil(2.0)
-    end_ns = time.time_ns()
-    final = sampler.sample()
     helper.end()
+    final = sampler.sample()
+    end_ns = time.time_ns()
     stop.set()
     thread.join()
     found = helper.read()
@@ -285,36 +292,54 @@ def channel() -> Iterator[Any]:
         yield manager.Queue()
 
 
-def left(channel: Any, *frames: bytes) -> str:
-    """Return a worker's program that begins tries with such last words, sampled and not."""
+def left(channel: Any, *tries: TryContext) -> str:
+    """Return a worker's program that begins tries, each with its last words, sampled and not."""
+    writer = Writer(RunContext("run", (), "run", 0.0, "service"))
     address = bytes(multiprocessing.current_process().authkey), pickle.dumps(channel)
-    words = [pickle.dumps((frame, None, address)) for frame in frames]
-    return "".join(
-        f"helper.begin('{number}', {number % 2}, None, {said!r})\n"
-        for number, said in enumerate(words)
+    will = live.will_of(writer)._replace(channel=address).encoded()
+    return f"helper.leave({will!r})\n" + "".join(
+        f"helper.begin('{number}', {number % 2}, None, {words(which, START_NS)!r})\n"
+        for number, which in enumerate(tries)
     )
 
 
-@pytest.mark.parametrize("end", ["os._exit(3)", "os.kill(os.getpid(), signal.SIGKILL)"])
-@pytest.mark.parametrize("tries", [1, 2])
-def test_last_words_are_said_of_the_try_that_a_worker_died_with(
-    run_worker: Callable[[str], Worker], channel: Any, tries: int, end: str
-) -> None:
-    """A worker that dies at once has had said what it left, of its last try, sampled or not."""
-    frames = [b"of try %d" % number for number in range(tries)]
-    run_worker(left(channel, *frames) + end)
+START_NS = 1_700_000_000_000_000_000
+TRIES = [TryContext(7, 1, "größe", "htex", True), TryContext(8, 0, "model", "htex", True)]
 
-    assert pickle.loads(channel.get(timeout=TIMEOUT_S)) == {
-        "type": "monitoring",
-        "payload": (MESSAGE_TAG, frames[-1]),
-    }
+
+@pytest.mark.parametrize("end", ["os._exit(3)", "os.kill(os.getpid(), signal.SIGKILL)"])
+@pytest.mark.parametrize("tries", [TRIES, TRIES[:1]])
+def test_last_words_are_said_of_the_try_that_a_worker_died_with(
+    run_worker: Callable[[str], Worker], channel: Any, tries: list[TryContext], end: str
+) -> None:
+    """A worker that dies at once has had said that its last try ran, sampled or not."""
+    run_worker(left(channel, *tries) + end)
+
+    message = pickle.loads(channel.get(timeout=TIMEOUT_S))
+    tag, frames = message["payload"]
+    assert (message["type"], tag) == ("monitoring", MESSAGE_TAG)
+    ((signal_, payload),) = payloads(frames)
+    (record,) = (
+        record
+        for group in BY_NAME["logs"].request.FromString(payload).resource_logs
+        for scope in group.scope_logs
+        for record in scope.log_records
+    )
+    said = {pair.key: pair.value for pair in record.attributes}
+    which = tries[-1]
+    assert (signal_, record.event_name) == (LOGS, semconv.EVENT_TRY_RUNNING)
+    assert record.time_unix_nano == START_NS
+    assert said[semconv.TASK_ID].int_value == which.task_id
+    assert said[semconv.TRY_ID].int_value == which.try_id
+    assert said[semconv.APP_NAME].string_value == which.app
+    assert said[semconv.HOST_NAME].string_value == platform.node()
 
 
 def test_worker_that_ends_between_tries_has_no_last_words(
     run_worker: Callable[[str], Worker], channel: Any
 ) -> None:
     """Of a try that has ended nothing is said: it left with its result."""
-    worker = run_worker(left(channel, b"of a try") + "helper.end()\nos._exit(3)\n")
+    worker = run_worker(left(channel, *TRIES) + "helper.end()\nos._exit(3)\n")
 
     wait_until(lambda: has_ended(worker.helper_pid))
     assert channel.empty()
@@ -486,7 +511,7 @@ def start_script(pid: int, start_ticks: int | None) -> tuple[subprocess.Popen[by
     )
     script = str(ROOT / "otel_parsl" / "sampling" / "sampler_process.py")
     starter = subprocess.Popen(
-        [sys.executable, "-I", "-S", "-c", program, script, str(pid), str(start_ticks)],
+        [sys.executable, "-I", "-S", "-c", program, script, str(pid), str(start_ticks), "-1"],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
     )
