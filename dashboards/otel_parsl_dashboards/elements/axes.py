@@ -12,6 +12,14 @@ TIME_TOOLS: Final = ("xbox_zoom", "xpan", "box_zoom", "xwheel_zoom", "ywheel_zoo
 """Of plots of time, by HoloViews' names; the first one takes a drag: it brushes a stretch."""
 TOOLS: Final = ("xbox_zoom", "reset", "save")
 """Of other plots."""
+_UNITS: Final = (("h", 3600.0), ("min", 60.0), ("s", 1.0), ("ms", 1e-3), ("µs", 1e-6))
+
+
+def time_unit(longest_s: float) -> tuple[str, float]:
+    """Return the unit that an axis up to so many seconds is read in best, and its seconds."""
+    if not longest_s > 0:
+        return "s", 1.0
+    return next((each for each in _UNITS if longest_s >= 2 * each[1]), _UNITS[-1])
 
 
 def count_axis(plot: Any, _element: object) -> None:

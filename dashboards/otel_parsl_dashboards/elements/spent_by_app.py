@@ -10,7 +10,7 @@ import pandas as pd
 
 from otel_parsl.cli import words
 from otel_parsl_dashboards.data.phases import IDLE, PHASES
-from otel_parsl_dashboards.elements.axes import TOOLS
+from otel_parsl_dashboards.elements.axes import TOOLS, time_unit
 from otel_parsl_dashboards.elements.colours import OF_PHASE
 from otel_parsl_dashboards.elements.span import Span
 from otel_parsl_dashboards.elements.spent import ALL, Spent
@@ -21,7 +21,6 @@ _FEW: Final = 6
 """So many bars have room, were there fewer."""
 _WIDE: Final = 22
 """Characters of a name beside its bar."""
-_UNITS: Final = (("h", 3600.0), ("min", 60.0), ("s", 1.0), ("ms", 0.001))
 
 
 def by_app(spent: Spent, span: Span) -> pd.DataFrame:
@@ -43,7 +42,7 @@ def spent_by_app(spent: Spent, *, span: Span) -> hv.Rectangles:
     """
     rows = _rows(spent, span)
     longest = max((sum(row.values()) for _, row in rows), default=0.0)
-    unit, size = next((each for each in _UNITS if longest >= 2 * each[1]), _UNITS[-1])
+    unit, size = time_unit(longest)
     bars = []
     for number, (name, row) in enumerate(rows):
         left, whole = 0.0, sum(row.values())

@@ -3,34 +3,45 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from typing import NamedTuple
 
 import holoviews as hv
 import numpy as np
 import pandas as pd
 
 from otel_parsl.cli import words
-from otel_parsl_dashboards.elements.axes import TOOLS
+from otel_parsl_dashboards.elements.axes import TOOLS, time_unit
 from otel_parsl_dashboards.elements.colours import APPS
 
 NOT_SAMPLED = "Not sampled."
-_SINCE = "seconds since the try began"
 _MIB = 2**20
+
+
+class _Line(NamedTuple):
+    """The samples of a try: when each was taken, and what it says."""
+
+    try_id: int
+    since_s: np.ndarray
+    value: np.ndarray
 
 
 def cpu_time(samples: pd.DataFrame, tries: pd.DataFrame) -> hv.Overlay:
     """
-    Return the CPU seconds that each try had used at each sample, user and system together.
+    Return the CPU time that each try had used at each sample, user and system together.
 
     Args:
         samples: The frame of samples, those of one task.
         tries: The frame of tries, those of the same task.
     """
-    return _lines(samples, tries, "CPU time (s)", _cpu_s)
+    lines = _lines_of(samples, tries, _cpu_s)
+    most = max(float(np.nanmax(line.value, initial=0.0)) for line in lines)
+    return _lines(lines, "CPU time", *time_unit(most))
 
 
 def memory(samples: pd.DataFrame, tries: pd.DataFrame) -> hv.Overlay:
     """Return the resident memory of each try at each sample; arguments as of ``cpu_time``."""
-    return _lines(samples, tries, "memory (MiB)", lambda of_try: of_try["memory_bytes"] / _MIB)
+    lines = _lines_of(samples, tries, lambda of_try: of_try["memory_bytes"])
+    return _lines(lines, "memory", "MiB", _MIB)
 
 
 def legend(samples: pd.DataFrame) -> list[tuple[str, str]]:
@@ -50,37 +61,40 @@ def summarise_memory(samples: pd.DataFrame) -> str:
     )
 
 
-def _lines(
-    samples: pd.DataFrame,
-    tries: pd.DataFrame,
-    label: str,
-    value: Callable[[pd.DataFrame], pd.Series],
-) -> hv.Overlay:
-    began = tries.set_index("try_id")["running"]
-    found = list(_by_try(samples)) or [(0, samples)]
+def _lines(of: list[_Line], label: str, unit: str, size: float) -> hv.Overlay:
+    longest = max((float(line.since_s.max(initial=0.0)) for line in of), default=0.0)
+    most = max((float(np.nanmax(line.value, initial=0.0)) for line in of), default=0.0) / size
+    time_name, second = time_unit(longest)
+    since, used = f"time since the try began ({time_name})", f"{label} ({unit})"
     lines: list[hv.Element] = []
-    most = longest = 0.0
-    for try_id, of_try in found:
-        start = began.get(try_id, pd.NaT)
-        first = of_try["time"].min() if pd.isna(start) else start
-        since = np.maximum((of_try["time"] - first).dt.total_seconds().to_numpy(), 0.0)
-        height = value(of_try).to_numpy()
-        most = max(most, float(np.nanmax(height, initial=0.0)))
-        longest = max(longest, float(since.max(initial=0.0)))
+    for line in of:
+        points = line.since_s / second, line.value / size
+        colour = _colour(line.try_id)
         lines += [
-            hv.Curve((since, height), _SINCE, label).opts(color=_colour(try_id), line_width=1.5),
-            hv.Scatter((since, height), _SINCE, label).opts(
-                color=_colour(try_id), size=5, tools=["hover"]
-            ),
+            hv.Curve(points, since, used).opts(color=colour, line_width=1.5),
+            hv.Scatter(points, since, used).opts(color=colour, size=5, tools=["hover"]),
         ]
     return hv.Overlay(lines).opts(
         hv.opts.Overlay(
             show_legend=False,
-            xlim=(0, max(longest * 1.03, 1e-3)),
-            ylim=(0, max(most * 1.08, 1e-6)),
+            xlim=(0, max(longest / second * 1.03, 1.0)),
+            ylim=(0, most * 1.08 or 1.0),
             default_tools=list(TOOLS),
         )
     )
+
+
+def _lines_of(
+    samples: pd.DataFrame, tries: pd.DataFrame, value: Callable[[pd.DataFrame], pd.Series]
+) -> list[_Line]:
+    began = tries.set_index("try_id")["running"]
+    found = []
+    for try_id, of_try in list(_by_try(samples)) or [(0, samples)]:
+        start = began.get(try_id, pd.NaT)
+        first = of_try["time"].min() if pd.isna(start) else start
+        since = np.maximum((of_try["time"] - first).dt.total_seconds().to_numpy(), 0.0)
+        found.append(_Line(try_id, since, value(of_try).to_numpy()))
+    return found
 
 
 def _cpu_s(of_try: pd.DataFrame) -> pd.Series:

@@ -1,0 +1,60 @@
+"""What a task used over time is drawn in units that its axes can be read in."""
+
+from __future__ import annotations
+
+import holoviews as hv
+import numpy as np
+import pandas as pd
+import pytest
+from otel_parsl_dashboards.elements.task_usage import cpu_time
+
+hv.extension("bokeh", logo=False)  # elements have no options before
+
+BEGAN = np.datetime64("2026-01-01T00:00:00", "us")
+
+
+@pytest.mark.parametrize(
+    ("lasted_us", "time_unit", "last"),
+    [(500, "µs", 500.0), (90_000, "ms", 90.0), (90_000_000, "s", 90.0), (7_200_000_000, "h", 2.0)],
+)
+def test_axes_are_in_the_unit_of_what_they_show(
+    lasted_us: int, time_unit: str, last: float
+) -> None:
+    """Half a millisecond is 500 µs, and no power of ten of a second."""
+    samples = pd.DataFrame(
+        {
+            "try_id": [0, 0],
+            "time": BEGAN + np.array([lasted_us // 2, lasted_us], "timedelta64[us]"),
+            "cpu_user_s": [lasted_us / 4e6, lasted_us / 2e6],
+            "cpu_system_s": [np.nan, lasted_us / 2e6],
+        }
+    )
+    tries = pd.DataFrame({"try_id": [0], "running": [BEGAN]})
+
+    curve, _ = cpu_time(samples, tries)
+    since, used = curve.dimensions()
+
+    assert (str(since), str(used)) == (
+        f"time since the try began ({time_unit})",
+        f"CPU time ({time_unit})",
+    )
+    assert list(curve.dimension_values(0)) == pytest.approx([last / 2, last])
+    assert list(curve.dimension_values(1)) == pytest.approx([last / 4, last])
+
+
+def test_try_without_samples_has_axes() -> None:
+    """Nothing to draw is no error, and counts in seconds."""
+    samples = pd.DataFrame(
+        {
+            "try_id": pd.Series(dtype="int64"),
+            "time": pd.Series(dtype="datetime64[us]"),
+            "cpu_user_s": pd.Series(dtype="float64"),
+            "cpu_system_s": pd.Series(dtype="float64"),
+        }
+    )
+    curve, _ = cpu_time(samples, pd.DataFrame({"try_id": [0], "running": [BEGAN]}))
+
+    assert [str(each) for each in curve.dimensions()] == [
+        "time since the try began (s)",
+        "CPU time (s)",
+    ]
