@@ -69,7 +69,7 @@ def spans(program: Program, jaeger: Jaeger) -> dict[str, dict[str, Any]]:
     ((tries,),) = query(program.database, "select count(*) from try")
     ((tasks,),) = query(program.database, "select count(*) from task")
     ((executions,),) = query(
-        program.database, "select count(*) from status where task_status_name = 'running_ended'"
+        program.database, "select count(*) from status where task_status_name = 'running'"
     )
     expected = (
         tasks + tries + executions + 3 + 3
@@ -103,6 +103,7 @@ def test_trace_has_a_span_for_the_run_and_every_task_try_and_execution(
         ("broken", "producer"): 3,
         ("broken", "consumer"): 2,
         ("dies", "producer"): 3,
+        ("dies", "consumer"): 2,
     } == found
 
 

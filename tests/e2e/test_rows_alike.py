@@ -165,14 +165,15 @@ def _recorded(run: SiteRun) -> Iterator[Request]:
         yield signal.number, request.SerializeToString()
 
 
+_OF_A_SAMPLE = 5000
+"""Bytes that hold the points of one sample, or of one report, with their Resource."""
+
+
 def _cut_small(requests: Iterable[Request]) -> Iterator[Request]:
-    """Cut spans and events from one another; the points of a sample travel together."""
+    """Cut spans, events and samples from one another; the points of a sample travel together."""
     for signal, payload in requests:
-        if signal == METRICS:
-            yield signal, payload
-        else:
-            pieces = split(signal, payload, limit_bytes=1)
-            yield from ((signal, piece) for piece in (*pieces.fitting, *pieces.too_large))
+        pieces = split(signal, payload, limit_bytes=_OF_A_SAMPLE if signal == METRICS else 1)
+        yield from ((signal, piece) for piece in (*pieces.fitting, *pieces.too_large))
 
 
 def _ended_runs(url: str) -> int:

@@ -1,4 +1,9 @@
-"""Split a request into ones that every receiver takes."""
+"""
+Split a request into ones that every receiver takes.
+
+The points of one resource sample, or of one report of a manager, have one time and make one row:
+so metrics are split by time, as long as that can be done.
+"""
 
 from __future__ import annotations
 
@@ -76,6 +81,8 @@ def _halves(message: Any, levels: tuple[str, ...]) -> tuple[Any, Any] | None:
     name, *rest = levels
     if name == "data":
         return _halves_of_data(message, tuple(rest))
+    if name == "metrics" and (found := _halves_by_time(message)) is not None:
+        return found
     children = getattr(message, name)
     if not children:
         return None
@@ -91,6 +98,35 @@ def _halves(message: Any, levels: tuple[str, ...]) -> tuple[Any, Any] | None:
     getattr(left, name)[0].CopyFrom(inner[0])
     getattr(right, name)[0].CopyFrom(inner[1])
     return left, right
+
+
+def _halves_by_time(scope: Any) -> tuple[Any, Any] | None:
+    """Return a ScopeMetrics as two, with the earlier and the later points; None of one time."""
+    times = sorted({point.time_unix_nano for metric in scope.metrics for point in _points(metric)})
+    if len(times) < 2:
+        return None
+    middle_ns = times[len(times) // 2]
+    left, right = copy.deepcopy(scope), copy.deepcopy(scope)
+    for half, is_left in ((left, True), (right, False)):
+        del half.metrics[:]
+        for metric in scope.metrics:
+            points = [
+                each for each in _points(metric) if (each.time_unix_nano < middle_ns) is is_left
+            ]
+            # A metric without points is said once.
+            if points or (is_left and not _points(metric)):
+                kept = half.metrics.add()
+                kept.CopyFrom(metric)
+                if points:
+                    data = _points(kept)
+                    del data[:]
+                    data.extend(points)
+    return left, right
+
+
+def _points(metric: Any) -> Any:
+    kind = metric.WhichOneof("data")
+    return () if kind is None else getattr(metric, kind).data_points
 
 
 def _halves_of_data(metric: Any, levels: tuple[str, ...]) -> tuple[Any, Any] | None:

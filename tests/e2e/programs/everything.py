@@ -150,6 +150,15 @@ def take_anything(thing):
 @python_app(executors=[HTEX])
 def exit_worker():
     import os
+    import time
+
+    time.sleep(1.6)
+    os._exit(3)
+
+
+@python_app(executors=[HTEX])
+def exit_worker_at_once():
+    import os
 
     os._exit(3)
 
@@ -457,6 +466,7 @@ def fail_oddly() -> None:
     wait(prefer(parsl_resource_specification={"cores": 1}))
     wait(run_nowhere())
     wait(exit_worker())
+    wait(exit_worker_at_once())
 
 
 def run_everything(program: Program) -> None:
