@@ -65,6 +65,8 @@ class RunContext(NamedTuple):
     """Of tasks whose context says that it is sampled: see ``trace_sampling``."""
     carrier_version: int = 1
     """The newest form of a blob that the submit side understands: see ``carrier``."""
+    attributes: tuple[tuple[str, str | int | float | bool], ...] = ()
+    """What the user says of the run, for the spans that their code makes."""
 
     def __repr__(self) -> str:
         return f"RunContext({self.run_id!r})"  # the token is nobody's business
@@ -113,6 +115,7 @@ class Writer:
         self.resource = origin_resource(self._origin, context.resource)
         self.place = place_attributes(self._origin)
         self.user_resource = {
+            **dict(context.attributes),
             "service.name": context.service_name,
             semconv.RUN_ID: context.run_id,
             semconv.SERVICE_INSTANCE_ID: f"{self.host}:{self.pid}",

@@ -302,6 +302,7 @@ class MonitoredRun:
             baggage=self._baggage,
             sampled_share=self._recorded_share(),
             carrier_version=carrier.VERSION,
+            attributes=tuple(given.items()),
         )
         own = (
             Key(semconv.SERVICE_INSTANCE_ID).text(f"{message['host']}:{os.getpid()}"),

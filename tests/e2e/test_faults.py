@@ -76,6 +76,12 @@ def test_agent_killed_ten_times_loses_nothing_and_writes_nothing_twice(tmp_path:
     assert query(program.database, "select count(*) from try where hostname is not null") == [
         (count,)
     ]
+    assert query(
+        program.database, "select count(*) from otel_try where memory_peak_bytes is not null"
+    ) == [(count,)]
+    assert query(
+        program.database, "select count(distinct task_id) from resource where try_id = 0"
+    ) == [(count,)]
     assert query(program.database, "select sum(ended) from otel_bucket") == [(count,)]
     assert query(
         program.database, "select state, sum(tasks) from otel_count where tasks != 0 group by 1"

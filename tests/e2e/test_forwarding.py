@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from pathlib import Path
 
+import pytest
 from otel_parsl_collector.signals import BY_NAME
 
 from tests.support.otlp_sink import Sink, grpc_sink
@@ -88,3 +89,51 @@ def test_disabled_sdk_forwards_nothing_and_keeps_the_tables(tmp_path: Path) -> N
     assert "recording: {False}" in program.output
     rows = query(program.database, "select count(*) from status where task_status_name = 'running'")
     assert rows == [(4,)]
+
+
+def test_names_and_attributes_of_the_variables_are_on_all_that_leaves(tmp_path: Path) -> None:
+    """The environment says what the run is called and how it is marked; arguments win over it."""
+    with grpc_sink() as sink:
+        arguments = f"endpoint={sink.url!r}, resource_attributes={{'team': 'sky'}}"
+        run(
+            tmp_path,
+            TASKS.format(arguments=arguments),
+            OTEL_SERVICE_NAME="survey",
+            OTEL_RESOURCE_ATTRIBUTES="team=sea,deployment.environment.name=night",
+        )
+    for signal, body in sink.received:
+        groups = BY_NAME[signal].request.FromString(body)
+        for group in getattr(groups, groups.DESCRIPTOR.fields[0].name):
+            said = {pair.key: pair.value.string_value for pair in group.resource.attributes}
+            assert said["service.name"] == "survey"
+            assert said["team"] == "sky"
+            assert said["deployment.environment.name"] == "night"
+    assert _signals(sink) == {"traces", "metrics", "logs"}
+
+
+@pytest.mark.parametrize(
+    ("propagators", "carried"), [("tracecontext", "True False"), ("baggage", "False True")]
+)
+def test_context_is_carried_on_as_the_propagators_say(
+    tmp_path: Path, propagators: str, carried: str
+) -> None:
+    """A worker's app is given what OTEL_PROPAGATORS names, and nothing else."""
+    program = run(
+        tmp_path,
+        """
+@bash_app(executors=["htex"])
+def context(stdout="context.txt"):
+    return "echo TRACEPARENT=$TRACEPARENT BAGGAGE=$BAGGAGE"
+
+# Else its workers have them from here, by themselves.
+local = LocalProvider(init_blocks=1, max_blocks=1, worker_init="unset TRACEPARENT BAGGAGE")
+with parsl.load(Config(executors=[htex(provider=local)], monitoring=OTelMonitoringHub())):
+    context().result()
+said = open("context.txt").read()
+print("carried:", "TRACEPARENT=00-" in said, "BAGGAGE=team=sky" in said)
+""",
+        OTEL_PROPAGATORS=propagators,
+        TRACEPARENT=f"00-{'1f' * 16}-{'2e' * 8}-01",
+        BAGGAGE="team=sky",
+    )
+    assert f"carried: {carried}" in program.output

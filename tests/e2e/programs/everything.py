@@ -496,7 +496,7 @@ def run_everything(program: Program) -> None:
     until(lambda: bursty.status_facade["0"].state == JobState.SCALED_IN, "the first block's end")
     wait(burst(2))
     until(lambda: bursty.status_facade["1"].state == JobState.RUNNING, "the second block's start")
-    program.settle(dfk, unended=1)
+    program.settle(dfk, unended=2)
     dfk.cleanup()
 
 
