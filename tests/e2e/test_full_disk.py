@@ -90,7 +90,7 @@ def _is_whole(names: Counter[str]) -> bool:
 
 
 def test_quota_of_the_submit_process_loses_nothing(tmp_path: Path) -> None:
-    """A file that may not grow for a while, as under a quota, costs no row."""
+    """A file that may not grow for a while, as under a quota, costs no row, and is said."""
     program = run(
         tmp_path,
         """
@@ -109,7 +109,9 @@ def test_quota_of_the_submit_process_loses_nothing(tmp_path: Path) -> None:
             resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY,) * 2)
         """,
     )
-    assert states_in(program.database)["exec_done"] == 220
+    states = ("pending", "launched", "running", "running_ended", "exec_done")
+    assert states_in(program.database) == dict.fromkeys(states, 220)
+    assert "the spool cannot be written: [Errno 27] File too large" in program.output
 
 
 def test_dead_destination_costs_the_store_nothing(tmp_path: Path) -> None:

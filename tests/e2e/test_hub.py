@@ -59,6 +59,61 @@ def test_runs_one_after_another_and_two_at_once_keep_apart(tmp_path: Path) -> No
     assert 4 == len({rundir for rundir, _, _ in found})
 
 
+def test_two_at_once_on_workers_keep_apart(tmp_path: Path) -> None:
+    """Each of two HighThroughputExecutors of one process has its tries in its own run."""
+    program = run(
+        tmp_path,
+        """
+        from parsl.dataflow.dflow import DataFlowKernel
+        kernels = [
+            DataFlowKernel(Config(executors=[htex()], run_dir=name,
+                                  monitoring=OTelMonitoringHub(resource_monitoring_interval=1)))
+            for name in ("one", "two")
+        ]
+        apps = [python_app(len, data_flow_kernel=kernel) for kernel in kernels]
+        futures = [app("abc") for _ in range(20) for app in apps]
+        [future.result() for future in futures]
+        [kernel.cleanup() for kernel in kernels]
+        """,
+    )
+
+    for name in ("one", "two"):
+        database = program.directory / name / "monitoring.db"
+        assert dict.fromkeys(ALL_FIVE, 20) == states_in(database)
+        assert query(database, "select count(distinct task_id) from resource") == [(20,)]
+        assert query(database, "select count(distinct run_id), count(distinct uid) from node") == [
+            (1, 1)
+        ]
+
+
+def test_database_of_parsls_own_hub_is_continued(tmp_path: Path) -> None:
+    """A file that Parsl's hub wrote gains our tables and our run; what stood there stays."""
+    program = run(
+        tmp_path,
+        """
+        if __name__ == "__main__":
+            import shutil
+            for hub in (MonitoringHub(hub_address="127.0.0.1"), OTelMonitoringHub()):
+                with parsl.load(Config(executors=[htex()], monitoring=hub)):
+                    [nothing().result() for _ in range(3)]
+                if not os.path.exists("before.db"):
+                    shutil.copy("runinfo/monitoring.db", "before.db")
+        """,
+    )
+
+    before = program.directory / "before.db"
+    ((theirs,),) = query(before, "select run_id from workflow")
+    for table in ("workflow", "task", "try", "status", "resource", "block", "node"):
+        of_run = f'select * from "{table}" where run_id'
+        stood = query(before, f"{of_run} = ?", theirs)
+        assert sorted(map(repr, stood)) == sorted(
+            map(repr, query(program.database, f"{of_run} = ?", theirs))
+        ), table
+        assert query(program.database, f"{of_run} != ?", theirs), table
+    assert query(program.database, "select outcome from otel_run") == [("completed",)]
+    assert query(program.database, "select count(*) from otel_try") == [(3,)]
+
+
 def test_beside_a_kernel_with_parsls_own_hub_each_keeps_its_own(tmp_path: Path) -> None:
     """A DataFlowKernel with Parsl's MonitoringHub in the same process is left alone."""
     program = run(

@@ -16,7 +16,7 @@ import psutil
 from otel_parsl.leftovers import find_leftovers
 from tests.support.command_line import otel_parsl
 from tests.support.otlp_sink import grpc_sink
-from tests.support.programs import Program, run, until
+from tests.support.programs import Program, query, run, until
 
 LEAVES = """
 with parsl.load(Config(executors=[ThreadPoolExecutor()],
@@ -108,3 +108,16 @@ def test_what_a_destination_lacks_is_dropped_when_it_is_too_old(tmp_path: Path) 
     assert f"items are dropped for http://127.0.0.1:{port}: they were too old" in flush.output
     assert "is too old" in (directory.parent / "database_manager.log").read_text()
     assert find_leftovers(tmp_path / "runinfo") == []
+
+
+def test_agent_ends_by_itself_though_a_destination_is_dead(tmp_path: Path) -> None:
+    """A minute after the store is complete it gives the destination up, and keeps what is left."""
+    program = run(tmp_path, LEAVES.format(port=_free_port()))
+    pid = json.loads((program.spool / "status.json").read_text())["pid"]
+    agent = psutil.Process(pid)
+    assert str(program.spool) in agent.cmdline()
+
+    agent.wait(120)
+
+    assert find_leftovers(tmp_path / "runinfo") == [program.spool]
+    assert query(program.database, "select outcome from otel_run") == [("completed",)]
