@@ -209,11 +209,19 @@ def wait():
     import time
     time.sleep(1000)
 
+def is_running(future):
+    import sqlite3
+    from contextlib import closing
+    with closing(sqlite3.connect("runinfo/monitoring.db", timeout=30)) as database:
+        sql = "SELECT 1 FROM status WHERE task_status_name = 'running' AND task_id = ?"
+        return database.execute(sql, (future.tid,)).fetchone() is not None
+
 one = dict(init_blocks=1, min_blocks=0, max_blocks=1)
 watched = htex(heartbeat_period=1, heartbeat_threshold=4, block_error_handler=False)
 dies = htex("dies", provider=Local(**one))
 with parsl.load(Config(executors=[watched, dies, Wordless(label="wordless")], strategy="none",
-                       strategy_period=1, monitoring=OTelMonitoringHub())):
+                       strategy_period=1,
+                       monitoring=OTelMonitoringHub(endpoint=os.environ["ENDPOINT"]))):
     managers = [python_app(manager, executors=[e.label])() for e in (watched, dies)]
     failed = app_exception()
     futures = [failed, bash_exit_code(), walltime(), killed(), out_of_memory(), dependency(failed),
@@ -223,8 +231,8 @@ with parsl.load(Config(executors=[watched, dies, Wordless(label="wordless")], st
     assert type(worker_lost().exception()).__name__ == "WorkerLost"
     lost = python_app(wait, executors=["htex"])()
     stopped = python_app(wait, executors=["dies"])()
-    for executor, pid in zip((watched, dies), managers):
-        while not any(m["tasks"] for m in executor.connected_managers()):
+    for future, pid in zip((lost, stopped), managers):
+        while not is_running(future):
             time.sleep(0.1)
         os.kill(pid.result(), signal.SIGKILL)
     print(type(lost.exception()).__name__, type(stopped.exception()).__name__)
@@ -265,8 +273,11 @@ def test_execution_of_a_killed_worker_has_a_span(tmp_path: Path) -> None:
 
 def test_every_fate_is_told_of_what_really_happened(tmp_path: Path) -> None:
     """Each way to fail has its fate, in the table and in ``otel-parsl failures``, and a killed
-    manager is marked as lost."""
-    program = run(tmp_path, EVERY_FATE, timeout_s=240)  # two executors start in it
+    manager is marked as lost, and the executions that it had."""
+    with grpc_sink() as sink:
+        # Two executors start in it.
+        program = run(tmp_path, EVERY_FATE, timeout_s=240, ENDPOINT=sink.url)
+        spans = _spans(sink)
 
     assert "ManagerLost BadStateException" in program.output
     fates = query(
@@ -291,6 +302,17 @@ def test_every_fate_is_told_of_what_really_happened(tmp_path: Path) -> None:
         program.database,
         "select executor_label, state, active from otel_manager where executor_label = 'htex'",
     ) == [("htex", "lost", 0)]
+    closed = {
+        (span.name, found["parsl.fate"])
+        for span in spans.values()
+        if span.kind == Span.SPAN_KIND_CONSUMER
+        and (found := _attributes(span)).get("parsl.outcome") == "lost"
+    }
+    assert closed == {
+        ("worker_lost", "worker_lost"),
+        ("wait", "manager_lost"),
+        ("wait", "block_failed"),
+    }
     tasks = _json("status", program)["tasks"]
     assert {state: tasks[state] for state in ("failed", "dep_failed", "running", "lost")} == {
         "failed": 13,
