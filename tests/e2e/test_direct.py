@@ -92,8 +92,11 @@ with parsl.load(Config(executors=[{executor}], monitoring=hub)):
     assert dict.fromkeys(ALL_FIVE, 1) == states_in(program.database)
 
 
-@pytest.mark.parametrize("hub", ["", "transport='direct'", "hub_address='198.51.100.7'"])
-@pytest.mark.parametrize("interval_s", [0, 10])
+@pytest.mark.parametrize(
+    ("hub", "interval_s"),
+    [("", 10), ("transport='direct'", 0), ("transport='direct', hub_address='198.51.100.7'", 10)],
+    ids=["relay", "direct", "out-of-reach"],
+)
 def test_try_that_ends_its_worker_at_once_is_known_to_have_run(
     tmp_path: Path, hub: str, interval_s: int
 ) -> None:
