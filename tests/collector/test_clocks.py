@@ -5,10 +5,9 @@ from __future__ import annotations
 import random
 from pathlib import Path
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from otel_parsl_collector.clock_bounds import UNMATCHED, ClockBounds
+from otel_parsl_collector.connectors.clocks import UNMATCHED, Clocks
 from otel_parsl_collector.connectors.lifecycle import Lifecycle
 from otel_parsl_collector.materialise.facts import Facts
 from otel_parsl_collector.materialise.otlp import materialise
@@ -47,20 +46,20 @@ def test_bounds_hold_the_true_difference(
         known = expected.get(host, (low, high))
         expected[host] = max(low, known[0]), min(high, known[1])
     choose.shuffle(halves)
-    clocks = ClockBounds()
+    clocks = Clocks()
     for name, half in halves:
         getattr(clocks, name)(*half)
         if choose.random() < 0.1:
-            clocks = ClockBounds(clocks.state())
+            clocks = Clocks(clocks.state())
 
-    found = {host: tuple(bounds) for host, bounds in clocks.by_host.items()}
+    found = {host: tuple(bounds) for host, bounds in clocks._bounds.items()}
     assert found == expected
     assert all(low <= ahead_ns[host] <= high for host, (low, high) in found.items())
 
 
 def test_tries_whose_other_half_never_comes_are_not_kept_for_ever() -> None:
     """Of a run in which all workers die no more is kept than of the last thousand tries."""
-    clocks = ClockBounds()
+    clocks = Clocks()
     for number in range(3 * UNMATCHED):
         clocks.submitted(number, 0, 1, 2)
         clocks.executed(number + 10 * UNMATCHED, 0, "node1", 1, 2)
@@ -91,33 +90,6 @@ def test_difference_of_a_host_is_in_the_database(tmp_path: Path) -> None:
     metrics = [request for request in requests_of(made) if request[0] == METRICS]
     writer = StoreWriter(open_store(f"sqlite:///{tmp_path / 'store.db'}"), "spool")
     for signal, payload in [*reversed(metrics), *metrics]:
-        facts = Facts()
-        materialise(signal, payload, facts)
-        writer.write(facts, {})
-    writer.close()
-
-    rows = query(tmp_path / "store.db", "select * from otel_clock")
-    assert rows == [(run.run_id, run.worker.host, -0.251003, 0.1)]
-
-
-@pytest.mark.parametrize("seed", range(4))
-def test_store_finds_the_difference_in_the_tries_themselves(tmp_path: Path, seed: int) -> None:
-    """A run's own database has the row too, where no metrics are derived, in any order."""
-    run = RecordedRun("skewed.py")
-    run.start()
-    for task_id, waited_s in enumerate((0.0, 2.0, 1.0)):
-        task = RecordedTask(run, task_id, 8.0 * task_id)
-        task.becomes("pending")
-        task.launch()
-        task.seconds += waited_s
-        task.execute()
-        task.becomes("exec_done")
-    run.end()
-    requests = [*run.requests, *run.requests[::2]]
-    if seed:
-        random.Random(seed).shuffle(requests)
-    writer = StoreWriter(open_store(f"sqlite:///{tmp_path / 'store.db'}"), "spool")
-    for signal, payload in requests:
         facts = Facts()
         materialise(signal, payload, facts)
         writer.write(facts, {})

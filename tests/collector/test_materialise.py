@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import platform
 import random
 from collections import defaultdict
 from contextlib import suppress
@@ -95,7 +94,6 @@ def test_what_stands_beside_parsls_tables(tmp_path: Path) -> None:
         launched += 1.5 + 3 * 0.251003
     del rows["otel_try"], rows["otel_failure"]
     assert rows == {
-        "otel_clock": [(platform.node(), -0.251003, 0.1)],
         "otel_run": [
             (_ns(0), _ns(60), "completed", _ns(60), rows["otel_run"][0][4], "2026.10.26", 11, None)
         ],

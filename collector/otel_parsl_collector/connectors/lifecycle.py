@@ -30,8 +30,7 @@ from otel_parsl.semconv import FINAL_STATES
 from otel_parsl.spans import OUTCOMES, Event, RunSpans, names_execution
 from otel_parsl.spool import Frame, Place, frame
 from otel_parsl.wire import LOGS, METRICS, TRACES
-from otel_parsl_collector.clock_bounds import ClockBounds
-from otel_parsl_collector.connectors.clocks import clock_metrics
+from otel_parsl_collector.connectors.clocks import Clocks
 from otel_parsl_collector.connectors.managers import Managers
 from otel_parsl_collector.connectors.own_events import OwnEvents
 from otel_parsl_collector.connectors.run_metrics import RunMetrics
@@ -97,7 +96,7 @@ class Lifecycle:
         self._managers = Managers(said.get("managers"))
         chunks = dict(self._database.execute("SELECT chunk, states FROM task_states"))
         self._metrics = RunMetrics(said.get("metrics"), chunks)
-        self._clocks = ClockBounds(said.get("clocks"))
+        self._clocks = Clocks(said.get("clocks"))
         self._untold = Untold(self._database)
         self._executed: list[Execution] = []
         """What the spans say was executed that came with the frames at hand."""
@@ -183,7 +182,7 @@ class Lifecycle:
         if self._managers_ended:
             workers = dict.fromkeys(workers, 0)
         metrics = self._metrics.metrics(min(self._began_ns, now_ns), now_ns, workers)
-        metrics += clock_metrics(self._clocks, now_ns)
+        metrics += self._clocks.metrics(now_ns)
         if metrics:
             self._emit([self._frame(METRICS, metrics)])
 

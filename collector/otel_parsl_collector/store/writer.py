@@ -14,7 +14,7 @@ from sqlalchemy import Engine, select
 from otel_parsl.schema import otel_place
 from otel_parsl.spool import Place
 from otel_parsl_collector.materialise.facts import Facts
-from otel_parsl_collector.store.clocks import Clocks
+from otel_parsl_collector.store.clocks import write_clocks
 from otel_parsl_collector.store.executors import write_executors
 from otel_parsl_collector.store.failures import write_failures
 from otel_parsl_collector.store.received import write_received
@@ -37,7 +37,6 @@ class StoreWriter:
     def __init__(self, engine: Engine, spool: str) -> None:
         self._engine = engine
         self._spool = spool
-        self._clocks = Clocks()
 
     def places(self) -> dict[str, Place]:
         """Return how far each stream has been stored."""
@@ -58,28 +57,24 @@ class StoreWriter:
             sqlalchemy.exc.OperationalError: The database is locked, full or away; nothing of it
                 was written, and writing it again may succeed.
         """
-        try:
-            with self._engine.begin() as connection:
-                session = Session(connection, facts.runs)
-                write_runs(facts, session)
-                write_tasks(facts, session)
-                write_failures(facts, session)
-                write_tries(facts, session)
-                write_samples(facts, session)
-                write_managers(facts, session)
-                write_blocks(facts, session)
-                write_executors(facts, session)
-                self._clocks.write(facts, session)
-                write_received(facts, session, now_ns=time.time_ns())
-                session.upsert(
-                    otel_place,
-                    "spool stream segment position",
-                    [(self._spool, stream, *place) for stream, place in places.items()],
-                    update="segment position",
-                )
-        except BaseException:
-            self._clocks = Clocks()  # what it has written is not there
-            raise
+        with self._engine.begin() as connection:
+            session = Session(connection, facts.runs)
+            write_runs(facts, session)
+            write_tasks(facts, session)
+            write_failures(facts, session)
+            write_tries(facts, session)
+            write_samples(facts, session)
+            write_managers(facts, session)
+            write_blocks(facts, session)
+            write_executors(facts, session)
+            write_clocks(facts, session)
+            write_received(facts, session, now_ns=time.time_ns())
+            session.upsert(
+                otel_place,
+                "spool stream segment position",
+                [(self._spool, stream, *place) for stream, place in places.items()],
+                update="segment position",
+            )
 
     def close(self) -> None:
         """
