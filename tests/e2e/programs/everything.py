@@ -157,13 +157,6 @@ def exit_worker():
 
 
 @python_app(executors=[HTEX])
-def exit_worker_at_once():
-    import os
-
-    os._exit(3)
-
-
-@python_app(executors=[HTEX])
 def work(seconds, megabytes):
     import time
 
@@ -466,7 +459,6 @@ def fail_oddly() -> None:
     wait(prefer(parsl_resource_specification={"cores": 1}))
     wait(run_nowhere())
     wait(exit_worker())
-    wait(exit_worker_at_once())
 
 
 def run_everything(program: Program) -> None:
@@ -496,7 +488,7 @@ def run_everything(program: Program) -> None:
     until(lambda: bursty.status_facade["0"].state == JobState.SCALED_IN, "the first block's end")
     wait(burst(2))
     until(lambda: bursty.status_facade["1"].state == JobState.RUNNING, "the second block's start")
-    program.settle(dfk, unended=2)
+    program.settle(dfk, unended=1)
     dfk.cleanup()
 
 
