@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from otel_parsl import relay, semconv, spool, wire
 from otel_parsl.direct import DirectSender, Receiver, Unreachable
 from otel_parsl.execution_record import try_attributes
-from otel_parsl.running_event import running_event
+from otel_parsl.try_events import running_event
 from otel_parsl.wire import LOGS
 
 if TYPE_CHECKING:

@@ -22,12 +22,11 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from otel_parsl import relay, semconv, wire
 from otel_parsl.direct import DirectSender, Receiver, Unreachable
-from otel_parsl.identity import span_id, task_trace_id
 from otel_parsl.last_words import Will, words
-from otel_parsl.running_event import running_event
 from otel_parsl.sampling.sampler import Baseline, Sample
 from otel_parsl.sampling.sampler_client import SamplerProcess
 from otel_parsl.seldom import Seldom
+from otel_parsl.try_events import running_event, try_event
 from otel_parsl.wire import LOGS, Key
 
 if TYPE_CHECKING:
@@ -268,11 +267,14 @@ def trouble_event(of: Try) -> bytes | None:
     failure, times = found
     now_ns = time.time_ns()
     writer, which, *_ = of
-    return wire.log_record(
+    told = [_FAILURE.text(failure), _TIMES.integer(times)]
+    return try_event(
         _UNREACHED,
+        writer.run,
+        which.task_id,
+        which.try_id,
         now_ns,
         now_ns,
-        task_trace_id(writer.run, which.task_id, scope=writer.context.scope),
-        span_id(writer.run, "try", which.task_id, which.try_id),
-        [*writer.try_attributes(which), _FAILURE.text(failure), _TIMES.integer(times)],
+        scope=writer.context.scope,
+        attributes=[*writer.try_attributes(which), *told],
     )

@@ -46,7 +46,7 @@ def queue_at(address: Address) -> Any:
     """
     key, proxy = address
     multiprocessing.current_process().authkey = key
-    return pickle.loads(proxy)  # noqa: S301 - from the worker, by a pipe of its own
+    return pickle.loads(proxy)  # noqa: S301 - the worker's own
 
 
 def put(queue: Any, frames: bytes) -> None:

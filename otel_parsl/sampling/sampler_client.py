@@ -145,8 +145,9 @@ class SamplerProcess:
         for fd in (box_read, box_write, readings_read, readings_write):
             os.set_blocking(fd, False)
         self._letter_box, self._readings = (box_read, box_write), readings_read
-        self._will = os.memfd_create("otel-parsl")  # in memory alone: it holds the run's token
         try:
+            # In memory alone: it holds the run's token.
+            self._will = os.memfd_create("otel-parsl")
             starter = subprocess.Popen(
                 [*command, str(self._worker_pid), str(worker.start_ticks), str(self._will)],
                 pass_fds=(self._will,),

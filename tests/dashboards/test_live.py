@@ -12,7 +12,7 @@ import sys
 import threading
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -148,13 +148,7 @@ def test_page_that_connects_too_late_loads_itself_again(
     """Over a slow line a page's session may have ended: it says so, and is whole in the end."""
     dashboard = serve(database)
     shown.open(dashboard.address)
-    connections: list[WebSocketRoute] = []
-
-    def to_another_session(route: WebSocketRoute) -> None:
-        connections.append(route)
-        route.connect_to_server() if len(connections) > 1 else route.close()
-
-    shown.page.route_web_socket(re.compile("/ws$"), to_another_session)
+    connections = _connections(shown, lambda number: number > 1)
     shown.open(f"{dashboard.root}/workflow/{run.run_id}/")
     shown.page.wait_for_selector("#connection:not([hidden])", timeout=_DEADLINE_MS)
     shown.wait_drawn()
@@ -169,13 +163,7 @@ def test_page_without_connections_keeps_its_numbers(
     """Where a proxy lets no WebSocket through a page says so, and does not load for ever."""
     dashboard = serve(database)
     shown.open(dashboard.address)
-    connections: list[WebSocketRoute] = []
-
-    def refuse(route: WebSocketRoute) -> None:
-        connections.append(route)
-        route.close()
-
-    shown.page.route_web_socket(re.compile("/ws$"), refuse)
+    connections = _connections(shown, lambda _number: False)
     shown.open(f"{dashboard.root}/workflow/{run.run_id}/")
     shown.page.get_by_text("A proxy between may not let WebSockets").wait_for(timeout=_DEADLINE_MS)
 
@@ -193,6 +181,21 @@ def test_page_of_no_session_is_not_connected(
     shown.wait_drawn()
 
     assert _first_message(shown, generate_jwt_token(generate_session_id())) == "closed"
+
+
+def _connections(tab: Tab, passes: Callable[[int], bool]) -> list[WebSocketRoute]:
+    """Return a page's connections, as they come; those that do not pass, by number, are closed."""
+    found: list[WebSocketRoute] = []
+
+    def take(route: WebSocketRoute) -> None:
+        found.append(route)
+        if passes(len(found)):
+            route.connect_to_server()
+        else:
+            route.close()
+
+    tab.page.route_web_socket(re.compile("/ws$"), take)
+    return found
 
 
 def _first_message(tab: Tab, token: str) -> object:

@@ -34,8 +34,7 @@ def cpu_time(samples: pd.DataFrame, tries: pd.DataFrame) -> hv.Overlay:
         tries: The frame of tries, those of the same task.
     """
     lines = _lines_of(samples, tries, _cpu_s)
-    most = max(float(np.nanmax(line.value, initial=0.0)) for line in lines)
-    return _lines(lines, "CPU time", *time_unit(most))
+    return _lines(lines, "CPU time", *time_unit(_most(lines)))
 
 
 def memory(samples: pd.DataFrame, tries: pd.DataFrame) -> hv.Overlay:
@@ -62,8 +61,8 @@ def summarise_memory(samples: pd.DataFrame) -> str:
 
 
 def _lines(of: list[_Line], label: str, unit: str, size: float) -> hv.Overlay:
-    longest = max((float(line.since_s.max(initial=0.0)) for line in of), default=0.0)
-    most = max((float(np.nanmax(line.value, initial=0.0)) for line in of), default=0.0) / size
+    longest = max(float(line.since_s.max(initial=0.0)) for line in of)
+    most = _most(of) / size
     time_name, second = time_unit(longest)
     since, used = f"time since the try began ({time_name})", f"{label} ({unit})"
     lines: list[hv.Element] = []
@@ -82,6 +81,10 @@ def _lines(of: list[_Line], label: str, unit: str, size: float) -> hv.Overlay:
             default_tools=list(TOOLS),
         )
     )
+
+
+def _most(of: list[_Line]) -> float:
+    return max(float(np.nanmax(line.value, initial=0.0)) for line in of)
 
 
 def _lines_of(

@@ -1,7 +1,7 @@
 """
-The event that says that a try runs.
+What is said of a try that runs, as events.
 
-Flow: live, last_words -> **running_event** -> agent
+Flow: live, last_words -> **try_events** -> agent
 Workers import this module: nothing here may load more than the standard library.
 """
 
@@ -30,7 +30,7 @@ def running_event(
     attributes: Iterable[bytes],
 ) -> bytes:
     """
-    Return a sized LogRecord.
+    Return the event that a try runs, as a sized LogRecord.
 
     Args:
         run: The run's key: see ``identity.run_key``.
@@ -41,11 +41,29 @@ def running_event(
         pid: The process that it runs in.
         attributes: Those that say which try it is, and where it runs.
     """
+    said = [*attributes, _RUNNING.integer(start_ns), _PID.integer(pid)]
+    return try_event(
+        _NAME, run, task_id, try_id, start_ns, time.time_ns(), scope=scope, attributes=said
+    )
+
+
+def try_event(
+    name: bytes,
+    run: bytes,
+    task_id: int,
+    try_id: int,
+    time_ns: int,
+    observed_ns: int,
+    *,
+    scope: str,
+    attributes: Iterable[bytes],
+) -> bytes:
+    """Return a sized LogRecord on a try's span; ``name`` is sized, else as ``running_event``."""
     return wire.log_record(
-        _NAME,
-        start_ns,
-        time.time_ns(),
+        name,
+        time_ns,
+        observed_ns,
         task_trace_id(run, task_id, scope=scope),
         span_id(run, "try", task_id, try_id),
-        [*attributes, _RUNNING.integer(start_ns), _PID.integer(pid)],
+        attributes,
     )
