@@ -15,7 +15,9 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
+from otel_parsl_dashboards.data.source import Source
 
+from otel_parsl.query.errors import DatabaseUnusable
 from tests.support.chromium import Tab
 from tests.support.command_line import otel_parsl_by_path
 from tests.support.dashboard import PROGRAM, Dashboard
@@ -288,6 +290,25 @@ def test_page_says_what_is_wrong_with_the_database(
         shutil.copy(demo_database, path)
         assert shown.open(f"{dashboard.root}/workflow/{run_id}/") == 200
         assert urlsplit(shown.page.url).path == f"/workflow/{run_id}/"
+
+
+def test_database_written_over_is_not_taken_for_the_one_before(
+    demo_database: Path, tmp_path: Path
+) -> None:
+    """A copy in a database's place may have its inode: what it is made of is looked at again."""
+    path = tmp_path / "served.db"
+    shutil.copy(demo_database, path)
+    source = Source(str(path))
+    source.open()
+    for how in ("newer", "foreign", "empty", "corrupt"):
+        folder = tmp_path / how
+        folder.mkdir()
+        path.write_bytes(damaged(demo_database, folder, how).read_bytes())
+        with pytest.raises(DatabaseUnusable) as caught:
+            source.open()
+        assert DAMAGES[how] in str(caught.value)
+    path.write_bytes(demo_database.read_bytes())
+    assert source.open()[0].has_otel
 
 
 def test_locked_database_is_said_to_be_locked(demo_database: Path, tmp_path: Path) -> None:

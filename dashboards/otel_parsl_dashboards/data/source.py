@@ -13,17 +13,26 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, select, text
 
 from otel_parsl.query.engine import Database, find_database, open_database
 from otel_parsl.query.errors import DatabaseUnusable
+from otel_parsl.schema import otel_schema
 from otel_parsl_dashboards.data.generations import Gaps, bridge_gaps, find_gaps
 
 _SETTLED_S = 0.1
 """A file changed this short a time ago may change again without its time stamp telling."""
 
 Signature = tuple[object, ...]
+
+
+class _Opened(NamedTuple):
+    signature: Signature
+    shape: object
+    database: Database
+    gaps: Gaps
 
 
 class Source:
@@ -45,7 +54,7 @@ class Source:
         self.name = str(self.path) if self.path else url.render_as_string()
         """A path or a URL without its password, for people."""
         self._lock = threading.Lock()
-        self._opened: tuple[object, Database, Gaps] | None = None
+        self._opened: _Opened | None = None
 
     @property
     def has_row_ids(self) -> bool:
@@ -60,15 +69,22 @@ class Source:
             DatabaseUnusable: It cannot be read; the message says what to do.
         """
         with self._lock:
-            identity = self.identity()
-            if self._opened is None or self._opened[0] != identity:
-                database = open_database(self._url)
-                with database.read() as connection:
-                    gaps = find_gaps(connection)
-                if gaps and self.path is not None:
-                    bridge_gaps(database.engine, gaps)
-                self._opened = (identity, database, gaps)
-            return self._opened[1], self._opened[2]
+            opened = self._opened
+            seen = self.signature() if self.path is not None else ()
+            if opened is None or opened.signature != seen:
+                opened = self._opened = self._open(seen, opened)
+            return opened.database, opened.gaps
+
+    def _open(self, seen: Signature, before: _Opened | None) -> _Opened:
+        """Open the database; where it is what it was before, but for its rows, nothing is new."""
+        if before is not None and before.shape == _shape(before.database):
+            return before._replace(signature=seen)
+        database = open_database(self._url)
+        with database.read() as connection:
+            gaps = find_gaps(connection)
+        if gaps and self.path is not None:
+            bridge_gaps(database.engine, gaps)
+        return _Opened(seen, _shape(database), database, gaps)
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
@@ -108,6 +124,21 @@ class Source:
                 text("SELECT pg_snapshot_xmax(pg_current_snapshot())::text")
             )
             return (snapshot.scalar(),)
+
+
+def _shape(database: Database) -> object:
+    """
+    Return what an SQLite file is made of: its tables with their columns, and the version of ours.
+
+    It tells a file that was put in the place of another one, whose inode it may have been given.
+    """
+    if database.engine.dialect.name != "sqlite":
+        return None
+    with database.read() as connection:
+        made = connection.execute(text("SELECT name, sql FROM main.sqlite_master")).all()
+        if all(name != otel_schema.name for name, _ in made):
+            return made
+        return made, connection.execute(select(otel_schema.c.version)).all()
 
 
 def _file_signature(path: Path) -> Iterator[object]:
