@@ -14,6 +14,7 @@ demo: $(VENV)/.installed  ## Run a small monitored workflow and show what was re
 
 .PHONY: test
 test: $(VENV)/.installed-dev lint types docs  ## Provision what the tests need, and run everything
+	CI=true $(MAKE) demo
 	$(MAKE) --keep-going parsl-tests-timed side-by-side
 	$(MAKE) missing
 

@@ -32,6 +32,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import psutil
+from destination import counting_destination
 from recorded_run import ROWS, derive, parsl_messages, spooled_frames
 
 _SPAWN = multiprocessing.get_context("spawn")
@@ -93,13 +94,9 @@ def through_ours(tasks: int, directory: Path, *, is_forwarding: bool) -> Figures
     database = directory / f"{name}.db"
     with contextlib.ExitStack() as stack:
         exporters: dict[str, Any] = {"parsl_sql": {"url": f"sqlite:///{database}"}}
-        counted = _SPAWN.Value("q", 0)
         if is_forwarding:
-            port = stack.enter_context(_sink(counted))
-            exporters["otlp_grpc"] = {
-                "endpoint": f"http://127.0.0.1:{port}",
-                "compression": "none",
-            }
+            destination = stack.enter_context(counting_destination())
+            exporters["otlp_grpc"] = {"endpoint": destination.endpoint, "compression": "none"}
         process, port = stack.enter_context(_collector(directory / name, exporters))
         go = _SPAWN.Event()
         ready = _SPAWN.Event()
@@ -111,9 +108,10 @@ def through_ours(tasks: int, directory: Path, *, is_forwarding: bool) -> Figures
 
         def is_complete() -> bool:
             meter.read()
-            return _has_rows(database, tasks) and counted.value >= expected
+            is_forwarded = not is_forwarding or destination.received.value >= expected
+            return _has_rows(database, tasks) and is_forwarded
 
-        expected = _bytes_in(stream) if is_forwarding else 0
+        expected = _bytes_in(stream)
         _wait(is_complete, "all rows")
         figures = meter.figures(time.time() - meter.began_at)
         sender.join()
@@ -257,44 +255,6 @@ def _collector(directory: Path, exporters: dict[str, Any]) -> Iterator[tuple[Any
             process.wait()
             if os.environ.get("SHOW_LOG"):
                 print(log.read_text())
-
-
-@contextlib.contextmanager
-def _sink(counted: Any) -> Iterator[int]:
-    """Run a destination that counts bytes, and give its port."""
-    port = _SPAWN.Value("i", 0)
-    process = _SPAWN.Process(target=_serve, args=(port, counted), daemon=True)
-    process.start()
-    _wait(lambda: port.value != 0, "the destination")
-    try:
-        yield port.value
-    finally:
-        process.terminate()
-        process.join()
-
-
-def _serve(port: Any, counted: Any) -> None:
-    from concurrent.futures import ThreadPoolExecutor
-
-    import grpc
-
-    class Handler:
-        def service(self, _call: Any) -> Any:
-            def export(body: bytes, _context: Any) -> bytes:
-                with counted.get_lock():
-                    counted.value += len(body)
-                return b""
-
-            return grpc.unary_unary_rpc_method_handler(export)
-
-    server = grpc.server(
-        ThreadPoolExecutor(2),
-        handlers=[Handler()],
-        options=[("grpc.max_receive_message_length", -1)],
-    )
-    port.value = server.add_insecure_port("127.0.0.1:0")
-    server.start()
-    server.wait_for_termination()
 
 
 def _has_rows(database: Path, tasks: int) -> bool:

@@ -28,7 +28,11 @@ import tempfile
 import time
 from typing import Any
 
-SETTINGS = ("none", "otel", "otel-direct", "parsl-0", "parsl-30", "otel-forward")
+from destination import counting_destination
+
+SETTINGS = ("none", "otel", "otel-direct", "otel-forward", "parsl-0", "parsl-30")
+"""Ours write the database by relay, directly, and with a destination beside it."""
+ENDPOINT = "BENCHMARK_ENDPOINT"
 SLOW = {"parsl-30": 15, "parsl-0": 2}
 """Parsl's own hub forks for each task at an interval: fewer tasks say enough."""
 WARM_UP_TASKS = 100
@@ -61,7 +65,7 @@ def hub_of(setting: str) -> Any:
         return None
     if setting.startswith("parsl"):
         return MonitoringHub(resource_monitoring_interval=int(setting.rpartition("-")[2]))
-    endpoint = os.environ["BENCHMARK_ENDPOINT"] if setting == "otel-forward" else None
+    endpoint = os.environ[ENDPOINT] if setting == "otel-forward" else None
     transport = "direct" if setting == "otel-direct" else "relay"
     return OTelMonitoringHub(
         resource_monitoring_interval=30, endpoint=endpoint, transport=transport
@@ -250,7 +254,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="1,500 tasks, one round, ours alone")
     parser.add_argument("--tasks", type=int, default=4000)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--only", nargs="*", default=list(SETTINGS[:-1]))
+    parser.add_argument("--only", nargs="*", default=list(SETTINGS), choices=SETTINGS)
     parser.add_argument("--idle-s", type=float, default=20.0, help="0 leaves these out")
     parser.add_argument("--run", nargs="+", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
@@ -273,7 +277,11 @@ def main() -> None:
         f" load before (1, 5, 15 minutes): {load}"
     )
     if arguments.only:
-        compare_throughput(arguments.only, arguments.tasks, arguments.rounds)
+        with counting_destination() as destination:
+            os.environ[ENDPOINT] = destination.endpoint
+            compare_throughput(arguments.only, arguments.tasks, arguments.rounds)
+            if "otel-forward" in arguments.only:
+                print(f"the destination got {destination.received.value / 1e6:.1f} MB")
     worker = elsewhere("worker", 5000)
     print(
         f"a no-op in a worker: {worker['plain']:.0f} us, traced {worker['traced']:.0f} us:"

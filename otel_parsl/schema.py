@@ -28,7 +28,7 @@ from sqlalchemy import (
     Text,
 )
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 """
 Of our tables; Parsl's have no version.
 
@@ -241,6 +241,8 @@ otel_try = Table(
     _integer("exit_code", nullable=True),
     _text("executor_task_id"),
     _text("resource_specification"),
+    _ns("launched_ns", info={"since": 4}),
+    _ns("returned_ns", info={"since": 4}),
     PrimaryKeyConstraint("run_id", "task_id", "try_id"),
     comment="What Parsl's try has no column for: totals, peaks, and where it ran.",
 )
@@ -394,6 +396,21 @@ otel_pending = Table(
     _text("block_id"),
     PrimaryKeyConstraint("run_id", "task_id", "try_id"),
     comment="Tries that a worker has begun whose own row cannot be written whole yet.",
+)
+
+otel_returning = Table(
+    "otel_returning",
+    metadata,
+    _text("run_id", nullable=False),
+    _integer("task_id"),
+    _integer("try_id"),
+    _text("hostname", nullable=False),
+    _ns("running_ns", nullable=False),
+    _ns("ended_ns", nullable=False),
+    PrimaryKeyConstraint("run_id", "task_id", "try_id", "hostname", "running_ns", "ended_ns"),
+    comment="Tries that a worker has ended and whose return is not known yet, as otel_clock needs"
+    " both.",
+    info={"since": 4},
 )
 
 otel_received = Table(

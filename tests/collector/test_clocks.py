@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import random
+from itertools import permutations
+from operator import itemgetter
 from pathlib import Path
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from otel_parsl_collector.connectors.clocks import UNMATCHED, Clocks
-from otel_parsl_collector.connectors.lifecycle import Lifecycle
 from otel_parsl_collector.materialise.facts import Facts
 from otel_parsl_collector.materialise.otlp import materialise
 from otel_parsl_collector.store.engine import open_store
 from otel_parsl_collector.store.writer import StoreWriter
 
-from otel_parsl.spool import Frame, Place
-from otel_parsl.wire import METRICS
-from tests.support.derived_spans import requests_of
 from tests.support.programs import query
 from tests.support.recorded_stream import RecordedRun, RecordedTask
 
@@ -52,7 +51,7 @@ def test_bounds_hold_the_true_difference(
         if choose.random() < 0.1:
             clocks = Clocks(clocks.state())
 
-    found = {host: tuple(bounds) for host, bounds in clocks._bounds.items()}
+    found = clocks._bounds
     assert found == expected
     assert all(low <= ahead_ns[host] <= high for host, (low, high) in found.items())
 
@@ -66,34 +65,71 @@ def test_tries_whose_other_half_never_comes_are_not_kept_for_ever() -> None:
     assert [len(half) for half in (clocks._submitted, clocks._executed)] == [UNMATCHED] * 2
 
 
-def test_difference_of_a_host_is_in_the_database(tmp_path: Path) -> None:
-    """The row of a host holds what its tries allow, whatever is said first, or again."""
-    run = RecordedRun("skewed.py")
-    run.start()
-    for task_id, seconds in ((0, 1.0), (1, 9.0)):
-        task = RecordedTask(run, task_id, seconds)
-        task.becomes("pending")
-        task.launch()
-        if task_id:
-            task.seconds += 2  # waited longer for its worker
-        task.execute()
-        task.becomes("exec_done")
-    run.end()
-    made: list[bytes] = []
-    for number in (1, 2):
-        lifecycle = Lifecycle(tmp_path / f"{number}.db", run.run_id, scope="auto", emit=made.extend)
-        whole = run.requests if number == 2 else run.requests[: len(run.requests) // 2]
-        frames = [Frame(*request, Place(1, n)) for n, request in enumerate(whole, 1)]
-        lifecycle.consume(frames, {"submit": Place(1, len(frames))})
-        lifecycle._emit_metrics()
-        lifecycle.close()
-    metrics = [request for request in requests_of(made) if request[0] == METRICS]
-    writer = StoreWriter(open_store(f"sqlite:///{tmp_path / 'store.db'}"), "spool")
-    for signal, payload in [*reversed(metrics), *metrics]:
+@pytest.mark.parametrize("seed", range(4))
+def test_difference_of_a_host_is_in_the_database(tmp_path: Path, seed: int) -> None:
+    """The row of a host holds what its tries allow, whatever is told first, again, or by whom."""
+    requests, which, host = _skewed_run()
+    if seed:
+        requests += requests[::2]
+        random.Random(seed).shuffle(requests)
+    path = tmp_path / "store.db"
+    for signal, payload in requests:
+        # Each time another writer: what is known of a try does not live in a process.
+        writer = StoreWriter(open_store(f"sqlite:///{path}"), "spool")
         facts = Facts()
         materialise(signal, payload, facts)
         writer.write(facts, {})
-    writer.close()
+        writer.close()
 
-    rows = query(tmp_path / "store.db", "select * from otel_clock")
-    assert rows == [(run.run_id, run.worker.host, -0.251003, 0.1)]
+    assert query(path, "select * from otel_clock") == [(which, host, -0.251003, 0.1)]
+    assert query(path, "select * from otel_returning") == []
+
+
+def test_every_execution_of_a_try_bounds_its_hosts_clock(tmp_path: Path) -> None:
+    """A try that an executor ran again, elsewhere, tells of both hosts, in any order."""
+    requests, which, host = _skewed_run()
+    found = set()
+    for number, order in enumerate(permutations(_split(requests))):
+        path = tmp_path / f"{number}.db"
+        writer = StoreWriter(open_store(f"sqlite:///{path}"), "spool")
+        for part in order:
+            writer.write(part, {})
+        writer.close()
+        found.add(tuple(query(path, "select * from otel_clock order by hostname")))
+    # The other host began one second and ended two seconds later than this one.
+    other = (which, "other", 1.748997, 1.1)
+    assert found == {tuple(sorted([(which, host, -0.251003, 0.1), other], key=itemgetter(1)))}
+
+
+def _skewed_run() -> tuple[list[tuple[int, bytes]], str, str]:
+    """Return the requests of a run of three tasks, its id and its worker's host."""
+    run = RecordedRun("skewed.py")
+    run.start()
+    for task_id, waited_s in enumerate((0.0, 2.0, 1.0)):
+        task = RecordedTask(run, task_id, 8.0 * task_id)
+        task.becomes("pending")
+        task.launch()
+        task.seconds += waited_s
+        task.execute()
+        task.becomes("exec_done")
+    run.end()
+    return list(run.requests), run.run_id, run.worker.host
+
+
+def _split(requests: list[tuple[int, bytes]]) -> list[Facts]:
+    """Return what is said by the submit side, by the worker, and by another worker, of a run."""
+    submit, worker, other = Facts(), Facts(), Facts()
+    for signal, payload in requests:
+        materialise(signal, payload, submit)
+    worker.runs = other.runs = submit.runs
+    worker.running, submit.running = submit.running, []
+    worker.executions, submit.executions = submit.executions, []
+    other.running = [
+        each._replace(
+            hostname="other",
+            running_ns=each.running_ns and each.running_ns + _S,
+            ended_ns=each.ended_ns and each.ended_ns + 2 * _S,
+        )
+        for each in worker.running
+    ]
+    return [submit, worker, other]

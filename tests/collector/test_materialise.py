@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 import random
 from collections import defaultdict
 from contextlib import suppress
@@ -100,11 +101,12 @@ def test_what_stands_beside_parsls_tables(tmp_path: Path) -> None:
         "otel_task": [(0, "double", "exec_done", 10, _ns(runs[2][1] + 0.251003))],
         "otel_count": [("double", "exec_done", 1)],
         "otel_bucket": [("double", _ns(runs[0][1]) // 10**10 * 10**10, 3, 2, 4.2, 2.25)],
+        "otel_clock": [(platform.node(), -0.251003, 0.1)],
     }
     columns = (
         "task_id try_id sequence state running_ns ended_ns worker_rank manager_uid cpu_user_s"
         " cpu_system_s memory_peak_bytes read_bytes write_bytes exit_code executor_task_id"
-        " resource_specification"
+        " resource_specification launched_ns returned_ns"
     )
     assert _columns(stored, "otel_try", columns) == [
         (
@@ -124,6 +126,8 @@ def test_what_stands_beside_parsls_tables(tmp_path: Path) -> None:
             None,
             "1",
             '{"cores": 2}',
+            _ns(began - 0.1),
+            _ns(ended + 0.251003),
         )
         for number, sequence, state, (began, ended) in zip(
             range(3),

@@ -219,6 +219,66 @@ def test_killed_collectors_lose_nothing_and_repeat_nothing(tmp_path: Path) -> No
     assert len(tasks) > 250
 
 
+_DIES_BEFORE_IT_ANSWERS = """
+import os
+import signal
+
+told = {told!r}
+fdatasync = os.fdatasync
+
+
+def sync_and_die(fd):
+    fdatasync(fd)
+    if os.path.exists(told) and os.readlink(f"/proc/self/fd/{{fd}}").endswith(".spool"):
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+os.fdatasync = sync_and_die
+"""
+
+
+def test_what_is_sent_again_for_want_of_an_answer_is_stored_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SIGKILL after a request is on disk, before its reply: the client's second try adds no row."""
+    told = tmp_path / "die"
+    (tmp_path / "sitecustomize.py").write_text(_DIES_BEFORE_IT_ANSWERS.format(told=str(told)))
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    database = tmp_path / "monitoring.db"
+    with CollectorProcess(
+        tmp_path, exporters={"parsl_sql": {"url": f"sqlite:///{database}"}}
+    ) as collector:
+        client = Client(collector.grpc)
+        assert client.send_task(0)
+        told.touch()
+        assert not client.send_task(1)
+        collector.kill()
+        told.unlink()
+        collector.start()
+        wait_for(lambda: tasks_in(database) == [0, 1] or None, what="the one not answered")
+        once = states_in(database)
+        assert client.send_task(1)
+        assert client.send_task(2)
+        wait_for(lambda: tasks_in(database) == [0, 1, 2] or None, what="three tasks")
+        assert [states_in(database)[task_id] for task_id in (0, 1)] == [once[0], once[1]]
+        with sqlite3.connect(f"file:{database}?mode=ro", uri=True) as connection:
+            query = "SELECT sum(repeated) FROM otel_received"
+            ((repeated,),) = connection.execute(query)
+        assert repeated == len(once[1])
+        client.close()
+        assert ended(collector) == 0
+
+
+def states_in(database: Path) -> dict[int, list[str]]:
+    """Return the states of each task, a row each."""
+    found: dict[int, list[str]] = {}
+    with sqlite3.connect(f"file:{database}?mode=ro", uri=True) as connection:
+        rows = connection.execute("SELECT task_id, task_status_name FROM status ORDER BY 1, rowid")
+        for task_id, state in rows:
+            found.setdefault(task_id, []).append(state)
+    return found
+
+
 def keep_sending(client: Client, numbers: Iterator[int], is_over: threading.Event) -> None:
     """Send spans and tasks until one is not acknowledged."""
     while not is_over.is_set():

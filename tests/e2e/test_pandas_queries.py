@@ -7,6 +7,7 @@ what the queries give twice without our doing.
 
 from __future__ import annotations
 
+import re
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
@@ -69,6 +70,26 @@ def test_query_gives_samples_of_equal_types_of_the_same_tries(
     assert [_tries(frame) for frame in expected] == [_tries(frame) for frame in actual]
 
 
+@pytest.mark.parametrize(
+    "query",
+    [
+        queries.nodes_for_workflow,
+        queries.status_for_workflow,
+        queries.completion_times_for_workflow,
+        queries.tasks_for_workflow,
+        queries.tries_for_workflow,
+    ],
+)
+def test_query_gives_equal_values(
+    query: Query, run_pair: tuple[EverythingRun, EverythingRun]
+) -> None:
+    """All that two runs of a program have in common is equal: of times, whether there is one."""
+    expected, actual = ([_values(frame, run) for frame in _frames(run, query)] for run in run_pair)
+
+    assert expected == actual
+    assert any(expected)
+
+
 def test_query_counts_the_same_apps(run_pair: tuple[EverythingRun, EverythingRun]) -> None:
     """The one query without ids and times gives equal frames, value by value."""
     expected, actual = (_frames(run, queries.app_counts_for_workflow) for run in run_pair)
@@ -86,6 +107,27 @@ def _frames(run: EverythingRun, query: Query) -> list[pd.DataFrame]:
 
 def _outline(frame: pd.DataFrame) -> tuple[int, list[tuple[str, str]]]:
     return len(frame), [(str(name), str(dtype)) for name, dtype in frame.dtypes.items()]
+
+
+_OWN = ("run_id", "uid", "id")
+"""Columns of which each run has its own."""
+
+
+def _values(frame: pd.DataFrame, run: EverythingRun) -> list[tuple[object, ...]]:
+    """Return the rows without what each run has of its own, in an order of their own."""
+
+    def common(name: str, value: object) -> object:
+        if "time" in name or name == "last_heartbeat":
+            return "" if pd.isna(value) else "a time"
+        if isinstance(value, str):
+            return re.sub(
+                r"\b0x[0-9a-f]+", "0x…", value.replace(str(run.database.parent), "<folder>")
+            )
+        return "" if pd.isna(value) else value
+
+    shown = frame.drop(columns=[name for name in _OWN if name in frame])
+    rows = ([common(*pair) for pair in zip(shown, row, strict=True)] for row in shown.values)
+    return sorted((tuple(row) for row in rows), key=repr)
 
 
 def _tries(frame: pd.DataFrame) -> list[tuple[int, int]]:

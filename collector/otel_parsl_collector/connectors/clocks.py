@@ -1,10 +1,7 @@
 """
-How far each host's clock is ahead of the submit host's, as far as causes and effects tell.
+How far the clocks of hosts are apart, as metrics.
 
 Flow: lifecycle -> **clocks** -> spool (stream ``derived``)
-A worker begins a try after its launch, and ends it before its return: so each try bounds the
-difference from both sides, as in NTP, and all tries of a host together bound it best.
-Nothing else is known of it: queues lie between, and no message measures them.
 """
 
 from __future__ import annotations
@@ -16,12 +13,10 @@ from opentelemetry.proto.metrics.v1.metrics_pb2 import Metric
 
 from otel_parsl import semconv, wire
 from otel_parsl.semconv import TERMS
+from otel_parsl_collector.clock_bounds import Bounds, Times, bound
 
 UNMATCHED = 1000
 """Tries whose two halves have not met yet; more are those of workers that died."""
-
-Times = tuple[int, int]
-"""Begin and end in UTC nanoseconds, by one host's clock."""
 
 
 class Clocks:
@@ -34,7 +29,7 @@ class Clocks:
 
     def __init__(self, saved: str | None = None) -> None:
         bounds, submitted, executed = json.loads(saved) if saved else ({}, {}, {})
-        self._bounds: dict[str, list[int]] = bounds
+        self._bounds = {host: Bounds(*sides) for host, sides in bounds.items()}
         self._submitted: dict[str, Times] = submitted
         self._executed: dict[str, tuple[str, Times]] = executed
 
@@ -42,7 +37,7 @@ class Clocks:
         """Take in the times of a try by the submit host's clock."""
         which, times = f"{task_id}.{try_id}", (launched_ns, returned_ns)
         if (found := self._executed.pop(which, None)) is not None:
-            self._bound(times, *found)
+            self._add(times, *found)
         else:
             self._submitted[which] = times
             if len(self._submitted) > UNMATCHED:
@@ -52,7 +47,7 @@ class Clocks:
         """Take in the times of a try by its worker's clock."""
         which, times = f"{task_id}.{try_id}", (began_ns, ended_ns)
         if (found := self._submitted.pop(which, None)) is not None:
-            self._bound(found, host, times)
+            self._add(found, host, times)
         else:
             self._executed[which] = host, times
             if len(self._executed) > UNMATCHED:
@@ -76,9 +71,6 @@ class Clocks:
                 point.attributes.add(key=semconv.HOST_NAME).value.string_value = host
             yield wire.sized(metric.SerializeToString())
 
-    def _bound(self, submitted: Times, host: str, executed: Times) -> None:
-        (launched_ns, returned_ns), (began_ns, ended_ns) = submitted, executed
-        at_least_ns, at_most_ns = ended_ns - returned_ns, began_ns - launched_ns
-        known = self._bounds.setdefault(host, [at_least_ns, at_most_ns])
-        known[0] = max(known[0], at_least_ns)
-        known[1] = min(known[1], at_most_ns)
+    def _add(self, submitted: Times, host: str, executed: Times) -> None:
+        found = bound(submitted, executed)
+        self._bounds[host] = self._bounds.get(host, found).narrowed(found)

@@ -170,13 +170,6 @@ class UntracedExecutor(NamedTuple):
     why: str
 
 
-class Clock(NamedTuple):
-    """How far a host's clock is ahead of the submit host's, in seconds; None is unknown."""
-
-    at_least_s: float | None = None
-    at_most_s: float | None = None
-
-
 class LostTry(NamedTuple):
     """A try that cannot come back, though Parsl waits for it."""
 
@@ -218,8 +211,6 @@ class Facts:
         self.executors: list[ExecutorState] = []
         self.untraced: list[UntracedExecutor] = []
         self.lost: list[LostTry] = []
-        self.clocks: dict[tuple[str, str], Clock] = {}
-        """By run id and host."""
         self.unknown = 0
         """Items that say nothing the tables have a place for; a user's own spans are such."""
         self.incomplete = 0

@@ -7,7 +7,7 @@ from typing import Any
 
 from otel_parsl import semconv as names
 from otel_parsl_collector.materialise.attributes import Attributes, read_attributes
-from otel_parsl_collector.materialise.facts import Clock, Facts, ManagerReport, Run, Sample
+from otel_parsl_collector.materialise.facts import Facts, ManagerReport, Run, Sample
 from otel_parsl_collector.materialise.points import Point, read_metric
 from otel_parsl_collector.materialise.sample_layouts import SampleLayouts
 from otel_parsl_collector.materialise.views import PointView
@@ -28,7 +28,6 @@ SAMPLE_METRICS = (
 """The metrics of a sample, in the order of ``Sample.values``; the first is the interval."""
 
 _COLUMN = {name: column for column, name in enumerate(SAMPLE_METRICS)}
-_CLOCK = (names.CLOCK_AHEAD_AT_LEAST, names.CLOCK_AHEAD_AT_MOST)
 _MANAGER = (
     names.MANAGER_WORKERS,
     names.MANAGER_CPUS,
@@ -57,8 +56,6 @@ def add(metrics: Iterable[bytes], resource: Attributes, run: Run | None, facts: 
         if column is not None:
             for point in points:
                 samples.add(point, column)
-        elif name in _CLOCK:
-            _add_clocks(name, points, run.run_id, facts)
         elif name.startswith("parsl.manager."):
             of_metric = manager.setdefault(name, {})
             of_metric.update((time_ns, value) for time_ns, value, _ in points)
@@ -67,22 +64,6 @@ def add(metrics: Iterable[bytes], resource: Attributes, run: Run | None, facts: 
     samples.finish(run.run_id, facts)
     if manager:
         _add_manager(manager, resource, run.run_id, facts)
-
-
-def _add_clocks(name: str, points: Iterable[Point], run_id: str, facts: Facts) -> None:
-    for _, seconds, attributes in points:
-        said = read_attributes(PointView.FromString(attributes).attributes)
-        host = said.get(names.HOST_NAME)
-        if host is None:
-            facts.incomplete += 1
-            continue
-        known = facts.clocks.get((run_id, host), Clock())
-        at_least_s, at_most_s = known
-        if name == names.CLOCK_AHEAD_AT_LEAST:
-            at_least_s = seconds if at_least_s is None else max(at_least_s, seconds)
-        else:
-            at_most_s = seconds if at_most_s is None else min(at_most_s, seconds)
-        facts.clocks[run_id, host] = Clock(at_least_s, at_most_s)
 
 
 def _add_sample(

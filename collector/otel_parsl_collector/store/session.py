@@ -16,6 +16,9 @@ from otel_parsl_collector.store.upsert import Row, Upsert, driver_dialect
 
 _KEYS_AT_ONCE = 500
 
+TryKey = tuple[int, int]
+"""Task and try."""
+
 
 class Session:
     """

@@ -10,16 +10,15 @@ from sqlalchemy import bindparam
 
 from otel_parsl.schema import BUCKET_S, otel_bucket, otel_pending, otel_try, status, try_
 from otel_parsl_collector.materialise.facts import Execution, Facts, Running, TaskState
+from otel_parsl_collector.store.clocks import write_clocks
 from otel_parsl_collector.store.received import SUBMIT, WORKER
-from otel_parsl_collector.store.session import Session
+from otel_parsl_collector.store.session import Session, TryKey
 from otel_parsl_collector.store.upsert import Row
-
-TryKey = tuple[int, int]
 
 _KEY = "run_id task_id try_id"
 _STATE = "task_try_time_launched task_try_time_returned task_fail_history task_joins"
 _RUNNING = "task_try_time_running hostname block_id"
-_CURRENT = "sequence state"
+_CURRENT = "sequence state launched_ns returned_ns"
 _SUBMITTED = "executor_task_id resource_specification"
 _TOTALS = (
     "running_ns ended_ns worker_rank manager_uid pid cpu_user_s cpu_system_s memory_peak_bytes"
@@ -53,12 +52,14 @@ def write_tries(facts: Facts, session: Session) -> None:
         other = executions[execution.run_id].get(key)
         if other is None or execution.ended_ns >= other.ended_ns:
             executions[execution.run_id][key] = execution
+    ended = _ended(facts)
     for run_id in states.keys() | running.keys() | executions.keys():
         _RunTries(run_id, session).write(
             states.get(run_id, {}),
             running.get(run_id, {}),
             executions.get(run_id, {}),
             submitted.get(run_id, {}),
+            ended.get(run_id, []),
         )
     _write_statuses(facts, session)
 
@@ -77,6 +78,7 @@ class _RunTries:
         running: dict[TryKey, Running],
         executions: dict[TryKey, Execution],
         submitted: dict[TryKey, TaskState],
+        ended: list[Running],
     ) -> None:
         before = self._before(states.keys() | running.keys() | executions.keys())
         states = {
@@ -106,13 +108,25 @@ class _RunTries:
                     begun_ns.append(running[key].running_ns or 0)
                 latest[key] = execution._replace(running_ns=max(begun_ns))
         self._write_current(states, running, latest, submitted)
+        write_clocks(
+            self._run_id,
+            self._session,
+            returned=_returned(
+                (key, state.launched_ns, state.try_returned_ns) for key, state in states.items()
+            ),
+            known=_returned((key, row.launched_ns, row.returned_ns) for key, row in before.items()),
+            ended=ended,
+        )
 
     def _before(self, keys: Iterable[TryKey]) -> dict[TryKey, Any]:
         rows = self._session.existing(
             otel_try,
             self._run_id,
             (task_id for task_id, _ in keys),
-            ("task_id", "try_id", "sequence", "running_ns", "ended_ns"),
+            (
+                *("task_id", "try_id", "sequence", "running_ns", "ended_ns"),
+                *("launched_ns", "returned_ns"),
+            ),
         )
         return {(row.task_id, row.try_id): row for row in rows}
 
@@ -243,7 +257,8 @@ class _RunTries:
             if key not in executions
         ]
         for key, state in states.items():
-            row: Row = (self._run_id, *key, state.sequence, state.state)
+            times_ns = state.launched_ns, state.try_returned_ns
+            row: Row = (self._run_id, *key, state.sequence, state.state, *times_ns)
             if key in executions and key in submitted:
                 totals = executions.pop(key)[_FIRST_TOTAL:_LAST_TOTAL]
                 whole.append((*row, *totals, *submitted.pop(key)[-2:]))
@@ -287,6 +302,26 @@ class _RunTries:
             [(self._run_id, app, start, *row) for (app, start), row in sums.items()],
             add="ended failed run_s cpu_s",
         )
+
+
+def _ended(facts: Facts) -> dict[str, list[Running]]:
+    """Return by run what workers said of tries that they have ended: all, if there are several."""
+    found: dict[str, list[Running]] = defaultdict(list)
+    for begun in facts.running:
+        if begun.ended_ns is not None:
+            found[begun.run_id].append(begun)
+    return found
+
+
+def _returned(
+    tries: Iterable[tuple[TryKey, int | None, int | None]],
+) -> dict[TryKey, tuple[int, int]]:
+    """Return when those tries were launched and returned of which both is known."""
+    return {
+        key: (launched_ns, returned_ns)
+        for key, launched_ns, returned_ns in tries
+        if launched_ns is not None and returned_ns is not None
+    }
 
 
 def _write_statuses(facts: Facts, session: Session) -> None:

@@ -14,7 +14,6 @@ from sqlalchemy import Engine, select
 from otel_parsl.schema import otel_place
 from otel_parsl.spool import Place
 from otel_parsl_collector.materialise.facts import Facts
-from otel_parsl_collector.store.clocks import write_clocks
 from otel_parsl_collector.store.executors import write_executors
 from otel_parsl_collector.store.failures import write_failures
 from otel_parsl_collector.store.received import write_received
@@ -67,7 +66,6 @@ class StoreWriter:
             write_managers(facts, session)
             write_blocks(facts, session)
             write_executors(facts, session)
-            write_clocks(facts, session)
             write_received(facts, session, now_ns=time.time_ns())
             session.upsert(
                 otel_place,
