@@ -35,7 +35,7 @@ def runs_of(source: Source) -> list[Run]:
 def read_whole(source: Source, run: Run) -> tuple[Frames, Marks]:
     known: Frames = {}
     marks = Marks()
-    for frames_so_far, marks_then in read_stages(source, run, lambda _what, _rows: None):
+    for frames_so_far, marks_then in read_stages(source, run, lambda _rows: None):
         known, marks = frames_so_far, marks_then
     return known, marks
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -19,6 +19,43 @@ take as long as the reading.
 """
 
 Convert = Callable[[Sequence[Any]], Any]
+
+
+class Gathered:
+    """
+    Columns that are read piece by piece.
+
+    Args:
+        kinds: Their names and kinds, as in ``frames``.
+    """
+
+    def __init__(self, kinds: Sequence[tuple[str, str]]) -> None:
+        self._kinds = kinds
+        self._names = [Names() if kind == frames.NAME else None for _, kind in kinds]
+        self._pieces: list[list[Any]] = [[] for _ in kinds]
+
+    def add(self, values: Iterable[Sequence[Any]]) -> None:
+        """Add the values of each column, as the database gives them."""
+        for number, some in enumerate(values):
+            names = self._names[number]
+            self._pieces[number].append(
+                names.codes(some) if names is not None else _CONVERT[self._kinds[number][1]](some)
+            )
+
+    def add_arrays(self, arrays: Sequence[Any]) -> None:
+        """Add what each column's values are as an array already; names are a sequence."""
+        for pieces, names, some in zip(self._pieces, self._names, arrays, strict=True):
+            pieces.append(some if names is None else names.codes(some))
+
+    def columns(self) -> dict[str, Any]:
+        """Return the whole columns by name; names are a ``Categorical``."""
+        columns: dict[str, Any] = {}
+        for (name, kind), parts, names in zip(self._kinds, self._pieces, self._names, strict=True):
+            if names is not None:
+                columns[name] = names.categories(parts)
+            else:
+                columns[name] = np.concatenate(parts) if parts else np.array([], dtype=kind)
+        return columns
 
 
 def read_columns(
@@ -42,10 +79,25 @@ def read_columns(
     Raises:
         sqlalchemy.exc.DBAPIError: The rows cannot be read.
     """
+    gathered = Gathered(kinds)
+    for rows in fetch(connection, query, parameters):
+        gathered.add(zip(*rows, strict=True))
+        if read is not None:
+            read(len(rows))
+    return gathered.columns()
+
+
+def fetch(
+    connection: Connection, query: TextClause, parameters: Mapping[str, object]
+) -> Iterator[list[Any]]:
+    """
+    Yield the rows of a query in pieces.
+
+    Raises:
+        sqlalchemy.exc.DBAPIError: They cannot be read.
+    """
     result = connection.execution_options(stream_results=True).execute(query, parameters)
     cursor: Any = result.cursor
-    names = [Names() if kind == frames.NAME else None for _, kind in kinds]
-    pieces: list[list[Any]] = [[] for _ in kinds]
     while True:
         try:
             rows = cursor.fetchmany(_PIECE)
@@ -53,21 +105,8 @@ def read_columns(
             raise DBAPIError(str(query), parameters, error) from error
         if not rows:
             break
-        for number, values in enumerate(zip(*rows, strict=True)):
-            coder = names[number]
-            pieces[number].append(
-                coder.codes(values) if coder is not None else _CONVERT[kinds[number][1]](values)
-            )
-        if read is not None:
-            read(len(rows))
+        yield rows
     result.close()
-    columns: dict[str, Any] = {}
-    for (name, kind), parts, coder in zip(kinds, pieces, names, strict=True):
-        if coder is not None:
-            columns[name] = coder.categories(parts)
-        else:
-            columns[name] = np.concatenate(parts) if parts else np.array([], dtype=kind)
-    return columns
 
 
 class Names(dict[Any, int]):
@@ -110,9 +149,8 @@ def _times(values: Sequence[Any]) -> np.ndarray[Any, Any]:
         return np.array(values, dtype=frames.TIME)
     except ValueError:
         # One value that is no time must not hide the others.
-        coerced: np.ndarray[Any, Any] = pd.to_datetime(pd.Series(values), errors="coerce").to_numpy(
-            frames.TIME
-        )
+        times = pd.to_datetime(pd.Series(values, dtype="str"), errors="coerce", format="ISO8601")
+        coerced: np.ndarray[Any, Any] = times.to_numpy(frames.TIME)
         return coerced
 
 

@@ -7,6 +7,7 @@ Flow: source -> **loading** -> frames -> snapshot
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,15 +18,16 @@ from otel_parsl.query.runs import Run
 from otel_parsl.query.task_states import running_tries
 from otel_parsl_dashboards.data import frames, lanes, queries
 from otel_parsl_dashboards.data.columns import joined, read_columns
+from otel_parsl_dashboards.data.edges import patched_edges, read_edges
+from otel_parsl_dashboards.data.packed import read_packed
+from otel_parsl_dashboards.data.queries import MANY, in_pieces
 from otel_parsl_dashboards.data.source import Source
 from otel_parsl_dashboards.data.states import RANKS, latest_states, mark_running, state_ranks
 
 Frames = dict[str, pd.DataFrame]
-Progress = Callable[[str, int], None]
-"""Is told what is read, and how many rows more have been."""
+Progress = Callable[[int], None]
+"""Is told, by any thread, how many rows more have been read."""
 
-_MANY = 500
-"""Ids in one query."""
 _LONG = 20_000
 """Tasks from which on a run is shown before all of it is read."""
 
@@ -59,53 +61,93 @@ def read_stages(source: Source, run: Run, progress: Progress) -> Iterator[tuple[
     if source.has_row_ids:
         with source.read() as connection:
             marks = read_marks(connection)
-
-    def read(what: str, whole: queries.Reading, bounded: queries.Reading, until: int) -> Any:
-        reading = bounded if source.has_row_ids else whole
-        parameters: dict[str, object] = {"run_id": run.run_id}
-        if source.has_row_ids:
-            parameters |= {"since": 0, "until": until}
-        with source.read() as connection:
-            return read_columns(
-                connection,
-                reading.query,
-                reading.columns,
-                parameters,
-                read=lambda rows: progress(what, rows),
-            )
-
-    def read_whole(what: str, reading: queries.Reading) -> Any:
-        with source.read() as connection:
-            return read_columns(
-                connection,
-                reading.query,
-                reading.columns,
-                {"run_id": run.run_id},
-                read=lambda rows: progress(what, rows),
-            )
-
-    tasks = read_whole("tasks", queries.TASKS)
-    tries = read_whole("tries", queries.TRIES)
+    read = _StageReader(source, run.run_id, progress)
+    tasks, tries = read.tasks_and_tries()
     if len(tasks["task_id"]) > _LONG:
         # Of a long run the stream is shown before its states are known.
         with source.read() as connection:
             yield assemble(connection, run, tasks, tries, frames.empty("statuses")), marks
-    statuses = _by_rank(read("states", queries.STATUSES, queries.STATUSES_BETWEEN, marks.status))
+    statuses = _by_rank(read.statuses(marks))
     with source.read() as connection:
         known = assemble(connection, run, tasks, tries, statuses)
     known["statuses"] = statuses
     yield dict(known), marks
-    with source.read() as connection:
-        known["edges"] = read_edges(connection, run.run_id)
+    known["edges"] = read.edges()
     known["nodes"] = frames.frame(
-        "nodes", read("nodes", queries.NODES, queries.NODES_BETWEEN, marks.node)
+        "nodes", read.until(marks.node, queries.NODES_BETWEEN, queries.NODES)
     )
-    known["blocks"] = frames.frame("blocks", read_whole("blocks", queries.BLOCKS))
+    known["blocks"] = frames.frame("blocks", read.whole(queries.BLOCKS))
     yield dict(known), marks
     known["samples"] = frames.frame(
-        "samples", read("samples", queries.SAMPLES, queries.SAMPLES_BETWEEN, marks.sample)
+        "samples", read.until(marks.sample, queries.SAMPLES_BETWEEN, queries.SAMPLES)
     )
     yield dict(known), marks
+
+
+class _StageReader:
+    """Reads tables of one run whole, each in a transaction of its own."""
+
+    def __init__(self, source: Source, run_id: str, progress: Progress) -> None:
+        self._source = source
+        self._run_id = run_id
+        self._progress = progress
+        _, gaps = source.open()
+        self._is_packed = source.has_row_ids and not gaps
+
+    def tasks_and_tries(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Return the columns of both."""
+        if not self._is_packed:
+            return self.whole(queries.TASKS), self.whole(queries.TRIES)
+        return self._of_run(queries.TASKS_PACKED), self._of_run(queries.TRIES_PACKED)
+
+    def statuses(self, marks: Marks) -> dict[str, Any]:
+        """Return the columns of the states up to a mark."""
+        if not self._is_packed:
+            return self.until(marks.status, queries.STATUSES_BETWEEN, queries.STATUSES)
+        return self._packed(queries.STATUSES_PACKED, 0, marks.status)
+
+    def edges(self) -> pd.DataFrame:
+        """Return what the tasks waited for."""
+        with self._source.read() as connection:
+            ends = self._ends(connection, queries.TASKS_PACKED) if self._is_packed else None
+            return read_edges(connection, self._run_id, ends)
+
+    def until(self, mark: int, between: queries.Reading, whole: queries.Reading) -> dict[str, Any]:
+        """Return the columns of a table that only grows, up to a mark where it has row ids."""
+        if not self._source.has_row_ids:
+            return self.whole(whole)
+        return self.whole(between, since=0, until=mark)
+
+    def whole(self, reading: queries.Reading, **parameters: object) -> dict[str, Any]:
+        """Return the columns of a table."""
+        with self._source.read() as connection:
+            return read_columns(
+                connection,
+                reading.query,
+                reading.columns,
+                {"run_id": self._run_id, **parameters},
+                read=self._progress,
+            )
+
+    def _of_run(self, reading: queries.PackedReading) -> dict[str, Any]:
+        with self._source.read() as connection:
+            ends = self._ends(connection, reading)
+        return self._packed(reading, *ends)
+
+    def _ends(self, connection: Connection, reading: queries.PackedReading) -> tuple[int, int]:
+        first, last = connection.execute(reading.ends, {"run_id": self._run_id}).one()
+        return (first or 1) - 1, last or 0
+
+    def _packed(self, reading: queries.PackedReading, since: int, until: int) -> dict[str, Any]:
+        """Return the columns between two row ids; two threads read, as SQLite lets them."""
+        middle = (since + until) // 2
+
+        def read(ends: tuple[int, int]) -> dict[str, Any]:
+            with self._source.read() as connection:
+                return read_packed(connection, reading, self._run_id, *ends, read=self._progress)
+
+        with ThreadPoolExecutor(2) as pool:
+            return _concatenated(*pool.map(read, ((since, middle), (middle, until))))
 
 
 def read_changes(
@@ -135,7 +177,7 @@ def read_changes(
         tasks, tries = _patched(read, known, changed, int(statuses["try_id"].max()))
         result |= assemble(connection, run, tasks, tries, statuses)
         result["statuses"] = statuses
-        result["edges"] = _edges_patched(connection, run.run_id, known["edges"], changed)
+        result["edges"] = patched_edges(connection, run.run_id, known["edges"], changed)
     elif run.is_ours:
         result["tasks"] = _with_running(connection, run, known["tasks"])
     for kind, reading, mark, last in (
@@ -172,75 +214,19 @@ def assemble(
     return {"tasks": task_frame, "tries": frames.frame("tries", tries), "lanes": lane_frame}
 
 
-def read_edges(connection: Connection, run_id: str) -> pd.DataFrame:
-    """Return what each task waited for and what a join app stands for."""
-    depends = connection.execute(queries.DEPENDS, {"run_id": run_id}).fetchall()
-    joins = connection.execute(queries.JOINS, {"run_id": run_id}).fetchall()
-    return _edge_frame(_edges_of(depends), _edges_of(joins))
-
-
-def _edges_patched(
-    connection: Connection, run_id: str, known: pd.DataFrame, changed: np.ndarray
-) -> pd.DataFrame:
-    rows: list[Any] = []
-    for ids in _in_pieces(changed):
-        found = connection.execute(queries.DEPENDS_OF, {"run_id": run_id, "task_ids": ids})
-        rows += found.fetchall()
-    is_join = known["kind"].to_numpy() == "joins"
-    kept = known[~is_join & ~np.isin(known["task_id"].to_numpy(), changed)]
-    task, on = _edges_of(rows)
-    joins = connection.execute(queries.JOINS, {"run_id": run_id}).fetchall()
-    return _edge_frame(
-        (
-            np.concatenate([kept["task_id"].to_numpy(), task]),
-            np.concatenate([kept["on_task_id"].to_numpy(), on]),
-        ),
-        _edges_of(joins),
-    )
-
-
-def _edges_of(rows: Any) -> tuple[np.ndarray, np.ndarray]:
-    task_ids, others = [], []
-    for task_id, text in rows:
-        for part in str(text).split(","):
-            if part.strip().isdecimal():
-                task_ids.append(task_id)
-                others.append(int(part))
-    return np.array(task_ids, dtype="int64"), np.array(others, dtype="int64")
-
-
-def _edge_frame(
-    depends: tuple[np.ndarray, np.ndarray], joins: tuple[np.ndarray, np.ndarray]
-) -> pd.DataFrame:
-    kinds = np.repeat(np.array([0, 1], dtype="int8"), [len(depends[0]), len(joins[0])])
-    return frames.frame(
-        "edges",
-        {
-            "task_id": np.concatenate([depends[0], joins[0]]),
-            "on_task_id": np.concatenate([depends[1], joins[1]]),
-            "kind": pd.Categorical.from_codes(kinds, categories=["depends", "joins"]),
-        },
-    )
-
-
 def _patched(
     read: Callable[..., dict[str, Any]], known: Frames, changed: np.ndarray, last_try: int
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return tasks and tries with the rows of some tasks read again."""
-    if len(changed) > _MANY and len(changed) * 4 > len(known["tasks"]):
+    if len(changed) > MANY and len(changed) * 4 > len(known["tasks"]):
         return read(queries.TASKS), read(queries.TRIES)
     tasks = _kept(known["tasks"], changed, queries.TASKS.columns)
     tries = _kept(known["tries"], changed, queries.TRIES.columns)
     try_ids = list(range(last_try + 1))
-    for ids in _in_pieces(changed):
+    for ids in in_pieces(changed):
         tasks = _concatenated(tasks, read(queries.TASKS_OF, task_ids=ids))
         tries = _concatenated(tries, read(queries.TRIES_OF, task_ids=ids, try_ids=try_ids))
     return tasks, tries
-
-
-def _in_pieces(ids: np.ndarray) -> Iterator[list[int]]:
-    for start in range(0, len(ids), _MANY):
-        yield ids[start : start + _MANY].tolist()
 
 
 def _kept(

@@ -7,11 +7,16 @@ Written as text, since rows go by the million and the times must not become obje
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from typing import Final, NamedTuple
 
+import numpy as np
 from sqlalchemy import TextClause, bindparam, text
 
 from otel_parsl_dashboards.data.frames import ID, NAME, NUMBER, TIME, YES_NO
+
+_Columns = tuple[tuple[str, str, str], ...]
+"""Name, kind and SQL of each column."""
 
 
 class Reading(NamedTuple):
@@ -21,118 +26,149 @@ class Reading(NamedTuple):
     columns: tuple[tuple[str, str], ...]
 
 
-_TASK_COLUMNS = (
-    ("task_id", ID),
-    ("app", NAME),
-    ("invoked", TIME),
-    ("returned", TIME),
-    ("fail_count", ID),
-    ("fail_cost", NUMBER),
-    ("is_memoize", YES_NO),
-)
-_TASK_SELECT = """
-SELECT task_id, task_func_name, task_time_invoked, task_time_returned, task_fail_count,
-       task_fail_cost, task_memoize
-FROM task WHERE run_id = :run_id
-"""
-_TRY_COLUMNS = (
-    ("task_id", ID),
-    ("try_id", ID),
-    ("executor", NAME),
-    ("block", NAME),
-    ("host", NAME),
-    ("launched", TIME),
-    ("running", TIME),
-    ("returned", TIME),
-    ("is_failed", YES_NO),
-)
-_TRY_SELECT = """
-SELECT task_id, try_id, task_executor, block_id, hostname, task_try_time_launched,
-       task_try_time_running, task_try_time_returned,
-       CASE WHEN task_fail_history IS NULL OR task_fail_history = '' THEN 0 ELSE 1 END
-FROM "try" WHERE run_id = :run_id
-"""
+class PackedReading(NamedTuple):
+    """Rows of SQLite between two row ids, each column as one text: see ``packed``."""
+
+    query: TextClause
+    """Gives how many rows there are, then the columns; NULL for no rows."""
+    plain: Reading
+    """The same rows, one by one."""
+    ends: TextClause
+    """Gives the first and the last row id of a run."""
+
+
+def _reading(columns: _Columns, source: str, where: str = "", *ids: str) -> Reading:
+    query = text(_select((sql for _, _, sql in columns), source, "run_id = :run_id" + where))
+    return Reading(
+        query.bindparams(*(bindparam(name, expanding=True) for name in ids)),
+        tuple((name, kind) for name, kind, _ in columns),
+    )
+
+
+def _packed(columns: _Columns, source: str) -> PackedReading:
+    packed = (_PACK[kind].format(sql) for _, kind, sql in columns)
+    # The plus keeps SQLite from going through an index of runs instead of the row ids asked for.
+    return PackedReading(
+        text(_select(["count(*)", *packed], source, "+run_id = :run_id" + _BETWEEN)),
+        _reading(columns, source, _BETWEEN),
+        text(_select(["min(rowid)", "max(rowid)"], source, "run_id = :run_id")),
+    )
+
+
+def _select(columns: Iterable[str], source: str, where: str) -> str:
+    return f"SELECT {', '.join(columns)} FROM {source} WHERE {where}"  # noqa: S608 - of this module
+
+
+SEPARATOR = "\x1f"
+"""Between packed names: the unit separator of ASCII."""
 _THESE = " AND task_id IN :task_ids"
-
-TASKS: Final = Reading(text(_TASK_SELECT), _TASK_COLUMNS)
-TRIES: Final = Reading(text(_TRY_SELECT), _TRY_COLUMNS)
-TASKS_OF: Final = Reading(
-    text(_TASK_SELECT + _THESE).bindparams(bindparam("task_ids", expanding=True)), _TASK_COLUMNS
-)
-TRIES_OF: Final = Reading(
-    # The key of try begins with try_id: without it the whole table would be read.
-    text(_TRY_SELECT + _THESE + " AND try_id IN :try_ids").bindparams(
-        bindparam("task_ids", expanding=True), bindparam("try_ids", expanding=True)
-    ),
-    _TRY_COLUMNS,
-)
-
-_STATUS_COLUMNS = (("task_id", ID), ("try_id", ID), ("state", NAME), ("time", TIME))
-_STATUS_SELECT = (
-    "SELECT task_id, try_id, task_status_name, timestamp FROM {} WHERE run_id = :run_id"
-)
 _BETWEEN = " AND rowid > :since AND rowid <= :until"
-STATUSES: Final = Reading(text(_STATUS_SELECT.format("status")), _STATUS_COLUMNS)
-STATUSES_BETWEEN: Final = Reading(
-    text(_STATUS_SELECT.format("main.status") + _BETWEEN), _STATUS_COLUMNS
-)
+_PACK = {
+    ID: "group_concat(coalesce({0}, 0), ',')",
+    NAME: f"group_concat(coalesce({{0}}, ''), '{SEPARATOR}')",  # char(31) would be called for each
+    # Of one width, whether there is one or not.
+    TIME: "group_concat(coalesce({0}, '0000-00-00 00:00:00.000000'), ',')",
+    # SQLite's own text of a number has fifteen digits.
+    NUMBER: "group_concat(CASE WHEN {0} IS NULL THEN 'nan' WHEN {0} = CAST({0} AS INTEGER)"
+    " THEN CAST({0} AS INTEGER) ELSE printf('%!.17g', {0}) END, ',')",
+    YES_NO: "group_concat(coalesce({0} IN (1, '1', 'True', 'true'), 0), '')",
+}
 
-_SAMPLE_COLUMNS = (
-    ("task_id", ID),
-    ("try_id", ID),
-    ("time", TIME),
-    ("cpu_user_s", NUMBER),
-    ("cpu_system_s", NUMBER),
-    ("memory_bytes", NUMBER),
-    ("virtual_bytes", NUMBER),
-    ("read_bytes", NUMBER),
-    ("written_bytes", NUMBER),
+_TASK_COLUMNS = (
+    ("task_id", ID, "task_id"),
+    ("app", NAME, "task_func_name"),
+    ("invoked", TIME, "task_time_invoked"),
+    ("returned", TIME, "task_time_returned"),
+    ("fail_count", ID, "task_fail_count"),
+    ("fail_cost", NUMBER, "task_fail_cost"),
+    ("is_memoize", YES_NO, "task_memoize"),
 )
-_SAMPLE_SELECT = """
-SELECT task_id, try_id, timestamp, psutil_process_time_user, psutil_process_time_system,
-       psutil_process_memory_resident, psutil_process_memory_virtual,
-       psutil_process_disk_read, psutil_process_disk_write
-FROM {} WHERE run_id = :run_id
-"""
-SAMPLES: Final = Reading(text(_SAMPLE_SELECT.format("resource")), _SAMPLE_COLUMNS)
-SAMPLES_BETWEEN: Final = Reading(
-    text(_SAMPLE_SELECT.format("main.resource") + _BETWEEN), _SAMPLE_COLUMNS
-)
-
-_NODE_COLUMNS = (
-    ("uid", NAME),
-    ("host", NAME),
-    ("block", NAME),
-    ("time", TIME),
-    ("cpu_count", NUMBER),
-    ("memory_bytes", NUMBER),
-    ("workers", NUMBER),
-    ("is_active", YES_NO),
-)
-_NODE_SELECT = """
-SELECT uid, hostname, block_id, timestamp, cpu_count, total_memory, worker_count, active
-FROM node WHERE run_id = :run_id
-"""
-NODES: Final = Reading(text(_NODE_SELECT), _NODE_COLUMNS)
-NODES_BETWEEN: Final = Reading(
-    text(_NODE_SELECT + " AND id > :since AND id <= :until"), _NODE_COLUMNS
-)
-
-BLOCKS: Final = Reading(
-    text(
-        "SELECT executor_label, block_id, job_id, status, timestamp FROM block"
-        " WHERE run_id = :run_id"
+_TRY_COLUMNS = (
+    ("task_id", ID, "task_id"),
+    ("try_id", ID, "try_id"),
+    ("executor", NAME, "task_executor"),
+    ("block", NAME, "block_id"),
+    ("host", NAME, "hostname"),
+    ("launched", TIME, "task_try_time_launched"),
+    ("running", TIME, "task_try_time_running"),
+    ("returned", TIME, "task_try_time_returned"),
+    (
+        "is_failed",
+        YES_NO,
+        "CASE WHEN task_fail_history IS NULL OR task_fail_history = '' THEN 0 ELSE 1 END",
     ),
-    (("executor", NAME), ("block", NAME), ("job", NAME), ("status", NAME), ("time", TIME)),
+)
+_STATUS_COLUMNS = (
+    ("task_id", ID, "task_id"),
+    ("try_id", ID, "try_id"),
+    ("state", NAME, "task_status_name"),
+    ("time", TIME, "timestamp"),
+)
+_SAMPLE_COLUMNS = (
+    ("task_id", ID, "task_id"),
+    ("try_id", ID, "try_id"),
+    ("time", TIME, "timestamp"),
+    ("cpu_user_s", NUMBER, "psutil_process_time_user"),
+    ("cpu_system_s", NUMBER, "psutil_process_time_system"),
+    ("memory_bytes", NUMBER, "psutil_process_memory_resident"),
+    ("virtual_bytes", NUMBER, "psutil_process_memory_virtual"),
+    ("read_bytes", NUMBER, "psutil_process_disk_read"),
+    ("written_bytes", NUMBER, "psutil_process_disk_write"),
+)
+_NODE_COLUMNS = (
+    ("uid", NAME, "uid"),
+    ("host", NAME, "hostname"),
+    ("block", NAME, "block_id"),
+    ("time", TIME, "timestamp"),
+    ("cpu_count", NUMBER, "cpu_count"),
+    ("memory_bytes", NUMBER, "total_memory"),
+    ("workers", NUMBER, "worker_count"),
+    ("is_active", YES_NO, "active"),
+)
+_BLOCK_COLUMNS = (
+    ("executor", NAME, "executor_label"),
+    ("block", NAME, "block_id"),
+    ("job", NAME, "job_id"),
+    ("status", NAME, "status"),
+    ("time", TIME, "timestamp"),
 )
 
-DEPENDS: Final = text(
-    "SELECT task_id, task_depends FROM task WHERE run_id = :run_id AND task_depends <> ''"
+TASKS: Final = _reading(_TASK_COLUMNS, "task")
+TASKS_PACKED: Final = _packed(_TASK_COLUMNS, "main.task")
+TASKS_OF: Final = _reading(_TASK_COLUMNS, "task", _THESE, "task_ids")
+TRIES: Final = _reading(_TRY_COLUMNS, '"try"')
+TRIES_PACKED: Final = _packed(_TRY_COLUMNS, 'main."try"')
+# The key of try begins with try_id: without it the whole table would be read.
+TRIES_OF: Final = _reading(
+    _TRY_COLUMNS, '"try"', _THESE + " AND try_id IN :try_ids", "task_ids", "try_ids"
 )
-DEPENDS_OF: Final = text(
-    "SELECT task_id, task_depends FROM task WHERE run_id = :run_id AND task_depends <> ''"
-    " AND task_id IN :task_ids"
-).bindparams(bindparam("task_ids", expanding=True))
+STATUSES: Final = _reading(_STATUS_COLUMNS, "status")
+STATUSES_PACKED: Final = _packed(_STATUS_COLUMNS, "main.status")
+STATUSES_BETWEEN: Final = STATUSES_PACKED.plain
+SAMPLES: Final = _reading(_SAMPLE_COLUMNS, "resource")
+SAMPLES_BETWEEN: Final = _reading(_SAMPLE_COLUMNS, "main.resource", _BETWEEN)
+NODES: Final = _reading(_NODE_COLUMNS, "node")
+NODES_BETWEEN: Final = _reading(_NODE_COLUMNS, "node", " AND id > :since AND id <= :until")
+BLOCKS: Final = _reading(_BLOCK_COLUMNS, "block")
+
+_DEPENDS_COLUMNS = (("task_id", ID, "task_id"), ("on", NAME, "task_depends"))
+_DEPENDS = " AND task_depends <> ''"
+DEPENDS: Final = _reading(_DEPENDS_COLUMNS, "task", _DEPENDS).query
+DEPENDS_OF: Final = _reading(_DEPENDS_COLUMNS, "task", _DEPENDS + _THESE, "task_ids").query
+DEPENDS_BETWEEN: Final = _reading(_DEPENDS_COLUMNS, "main.task", _DEPENDS + _BETWEEN).query
+DEPENDS_PACKED: Final = text(
+    _select(
+        [
+            "count(*)",
+            "group_concat(task_id)",
+            "group_concat(1 + length(task_depends) - length(replace(task_depends, ',', '')))",
+            "group_concat(task_depends)",
+        ],
+        "main.task",
+        "+run_id = :run_id" + _DEPENDS + _BETWEEN,
+    )
+)
+"""Tasks, on how many each depends, and on which, of rows between two row ids."""
 JOINS: Final = text(
     """SELECT task_id, task_joins FROM "try" WHERE run_id = :run_id AND task_joins <> ''"""
 )
@@ -140,3 +176,12 @@ JOINS: Final = text(
 LAST_STATUS: Final = text("SELECT coalesce(max(rowid), 0) FROM main.status")
 LAST_SAMPLE: Final = text("SELECT coalesce(max(rowid), 0) FROM main.resource")
 LAST_NODE: Final = text("SELECT coalesce(max(id), 0) FROM node")
+
+MANY: Final = 500
+"""Ids in one query."""
+
+
+def in_pieces(ids: np.ndarray) -> Iterator[list[int]]:
+    """Yield ids as one query takes them."""
+    for start in range(0, len(ids), MANY):
+        yield ids[start : start + MANY].tolist()

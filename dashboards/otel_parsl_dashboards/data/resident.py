@@ -214,8 +214,9 @@ class Resident:
                 # One page that cannot be shown must not keep the others from being current.
                 _log.exception("a page of run %s cannot be updated", self._run_id)
 
-    def _progress(self, what: str, rows: int) -> None:
-        self._rows += rows
+    def _progress(self, rows: int) -> None:
+        with self._changed:
+            self._rows += rows
 
     def _left(self, known: Frames) -> str | None:
         if "statuses" not in known:

@@ -39,8 +39,11 @@ take all of a run's, which the pages read once and then as they are appended."""
 def _read_pages(connection: Connection, run: Run) -> None:
     texts = [*(reading.query for reading in _PAGES)]
     texts += [queries.DEPENDS, queries.DEPENDS_OF, queries.JOINS]
+    for packed in (queries.TASKS_PACKED, queries.TRIES_PACKED):
+        texts += [packed.ends, packed.query, packed.plain.query]
+    texts += [queries.STATUSES_PACKED.query, queries.DEPENDS_PACKED, queries.DEPENDS_BETWEEN]
     for text in texts:
-        wanted = {"run_id": run.run_id, **_FEW}
+        wanted = {"run_id": run.run_id, "since": 0, "until": 1000, **_FEW}
         connection.execute(text, {name: wanted[name] for name in _parameters(text)})
 
 
