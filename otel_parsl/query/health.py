@@ -11,7 +11,7 @@ from sqlalchemy import Connection, func, select
 from otel_parsl import rendezvous
 from otel_parsl.query.runs import Run
 from otel_parsl.query.times import utc_from_ns
-from otel_parsl.query.versions import is_there
+from otel_parsl.query.versions import is_there, select_known
 from otel_parsl.schema import otel_pending, otel_received
 
 
@@ -51,7 +51,11 @@ def select_received(connection: Connection, run: Run) -> list[Received] | None:
     if not run.is_ours or not is_there(connection, otel_received):
         return None
     table = otel_received.c
-    query = select(otel_received).where(table.run_id == run.run_id).order_by(table.source)
+    query = (
+        select_known(connection, otel_received)
+        .where(table.run_id == run.run_id)
+        .order_by(table.source)
+    )
     return [
         Received(row.source, row.items, row.repeated, row.late, utc_from_ns(row.last_ns))
         for row in connection.execute(query)

@@ -12,6 +12,7 @@ from sqlalchemy import Connection, Select, Table, func, select
 from otel_parsl.failures.failure import describe_failure
 from otel_parsl.query.runs import Run
 from otel_parsl.query.times import utc_from_local, utc_from_ns
+from otel_parsl.query.versions import select_known
 from otel_parsl.schema import otel_failure, otel_try, resource, status, try_
 
 _AT_ONCE = 500
@@ -180,14 +181,14 @@ def _ends(
 
 
 def _of_ours(connection: Connection, run: Run, task_ids: Sequence[int]) -> dict[TryKey, Any]:
-    query = _of_tasks(select(otel_try), otel_try, run, task_ids)
+    query = _of_tasks(select_known(connection, otel_try), otel_try, run, task_ids)
     return {(row.task_id, row.try_id): row for row in connection.execute(query)}
 
 
 def _failures(
     connection: Connection, run: Run, task_ids: Sequence[int]
 ) -> dict[TryKey, TryFailure]:
-    query = _of_tasks(select(otel_failure), otel_failure, run, task_ids)
+    query = _of_tasks(select_known(connection, otel_failure), otel_failure, run, task_ids)
     return {
         (row.task_id, row.try_id): TryFailure(
             fate=row.fate,

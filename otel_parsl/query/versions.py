@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import Column, ColumnElement, Connection, Engine, Table, null
+from sqlalchemy import Column, ColumnElement, Connection, Engine, Select, Table, null, select
 
 _OPTION = "otel_version"
 
@@ -28,3 +28,8 @@ def is_there(connection: Connection, part: Table | Column[Any]) -> bool:
 def known(connection: Connection, column: Column[Any]) -> ColumnElement[Any]:
     """Return a column of ours, or NULL under its name where the database has none."""
     return column if is_there(connection, column) else null().label(column.name)
+
+
+def select_known(connection: Connection, table: Table) -> Select[Any]:
+    """Return a query for the columns of a table of ours that a database has."""
+    return select(*(column for column in table.c if is_there(connection, column)))

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, func, select
 from otel_parsl.failures.message_template import template
 from otel_parsl.query.runs import Run
 from otel_parsl.query.times import utc_from_local, utc_from_ns
-from otel_parsl.query.versions import is_there, known
+from otel_parsl.query.versions import is_there, known, select_known
 from otel_parsl.schema import block, node, otel_block, otel_executor, otel_manager, try_
 
 TROUBLE = ("FAILED", "MISSING", "CANCELLED", "HELD", "TIMEOUT", "UNKNOWN")
@@ -69,7 +69,7 @@ def select_dead_executors(connection: Connection, run: Run) -> list[DeadExecutor
         return []
     table = otel_executor.c
     query = (
-        select(otel_executor)
+        select_known(connection, otel_executor)
         .where(table.run_id == run.run_id, table.state.in_(("lost", "failed")))
         .order_by(table.executor_label)
     )
@@ -89,7 +89,7 @@ class UntracedExecutor(NamedTuple):
 def select_untraced_executors(connection: Connection, run: Run) -> list[UntracedExecutor]:
     """Return the executors whose workers cannot trace."""
     table = otel_executor.c
-    if not run.is_ours or not is_there(connection, otel_executor):
+    if not run.is_ours or not is_there(connection, table.untraced):
         return []
     query = (
         select(table.executor_label, table.untraced)
