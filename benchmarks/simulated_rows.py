@@ -45,6 +45,9 @@ _APP_NAMES = np.array(APPS, dtype=object)
 
 Row = Sequence[Any]
 
+_BACK_S = 0.003
+"""From the end of a try to its return."""
+
 
 class Store:
     """
@@ -202,7 +205,7 @@ class Store:
         times = [
             self._texts(each[of_task]) for each in (tries.launched, tries.running, tries.ended)
         ]
-        back = self._texts(tries.ended[of_task] + 0.003)
+        back = self._texts(tries.ended[of_task] + _BACK_S)
         is_failed = tries.is_failed[of_task].tolist()
         history = [
             _message(i) if failed else None
@@ -362,7 +365,8 @@ class Store:
             ),
         )
         memory = (80 << 20) * (1 + APP_OF[tries.task % SAMPLE])
-        running, ended = self._all_ns(tries.running), self._all_ns(tries.ended)
+        times = (tries.running, tries.ended, tries.launched, tries.ended + _BACK_S)
+        running, ended, launched, returned = map(self._all_ns, times)
         _insert(
             connection,
             "otel_try",
@@ -386,13 +390,17 @@ class Store:
                     None,
                     str(i),
                     None,
+                    sent,
+                    back,
                 )
-                for i, k, worker, start, stop, cpu, peak in zip(
+                for i, k, worker, start, stop, sent, back, cpu, peak in zip(
                     tries.task.tolist(),
                     tries.number.tolist(),
                     tries.worker.tolist(),
                     running,
                     ended,
+                    launched,
+                    returned,
                     tries.cpu.tolist(),
                     memory.tolist(),
                     strict=True,

@@ -35,6 +35,8 @@ class PackedReading(NamedTuple):
     """The same rows, one by one."""
     ends: TextClause
     """Gives the first and the last row id of a run."""
+    last: TextClause
+    """Gives the last row id of all."""
 
 
 def _reading(columns: _Columns, source: str, where: str = "", *ids: str) -> Reading:
@@ -52,6 +54,7 @@ def _packed(columns: _Columns, source: str) -> PackedReading:
         text(_select(["count(*)", *packed], source, "+run_id = :run_id" + _BETWEEN)),
         _reading(columns, source, _BETWEEN),
         text(_select(["min(rowid)", "max(rowid)"], source, "run_id = :run_id")),
+        text(f"SELECT max(rowid) FROM {source}"),  # noqa: S608 - of this module
     )
 
 
@@ -173,6 +176,7 @@ JOINS: Final = text(
     """SELECT task_id, task_joins FROM "try" WHERE run_id = :run_id AND task_joins <> ''"""
 )
 
+RUNS: Final = text("SELECT count(*) FROM workflow")
 LAST_STATUS: Final = text("SELECT coalesce(max(rowid), 0) FROM main.status")
 LAST_SAMPLE: Final = text("SELECT coalesce(max(rowid), 0) FROM main.resource")
 LAST_NODE: Final = text("SELECT coalesce(max(id), 0) FROM node")

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
@@ -96,22 +96,35 @@ class RunSession(Session):
         unsubscribe = self._library.follow(self._run_id, self._tell)
         self.document.on_session_destroyed(lambda _context: unsubscribe())
         snapshot = resident.snapshot
-        ready = tuple(plot for plot in self._page.plots if plot.is_ready(snapshot))
-        self._draw_each(ready, resident, snapshot)
+        self._draw_each(self._undrawn(snapshot), snapshot, partial(self._watch, resident, snapshot))
 
-    def _draw_each(self, plots: tuple[Plot, ...], resident: Resident, snapshot: Snapshot) -> None:
+    def _undrawn(self, snapshot: Snapshot) -> tuple[Plot, ...]:
+        return tuple(
+            plot
+            for plot in self._page.plots
+            if plot.is_ready(snapshot) and plot.key not in self._drawn
+        )
+
+    def _draw_each(
+        self,
+        plots: tuple[Plot, ...],
+        snapshot: Snapshot,
+        at_end: Callable[[], None] | None = None,
+    ) -> None:
         """Draw plots one by one: the browser shows one while the next is made."""
-        view = self._view(snapshot)
         if plots:
             # Before it is drawn: one that fails must not take the others with it.
-            self.later(partial(self._draw_each, plots[1:], resident, snapshot))
+            self.later(partial(self._draw_each, plots[1:], snapshot, at_end))
             if plots[0].key not in self._drawn:
-                self._draw(plots[0], view)
-            return
+                self._draw(plots[0], self._view(snapshot))
+        elif at_end is not None:
+            at_end()
+
+    def _watch(self, resident: Resident, snapshot: Snapshot) -> None:
         self._time.on_change("start", self._on_range)
         self._time.on_change("end", self._on_range)
         # What the HTML says may be older than what was drawn just now.
-        self.send(self._shared_fragments(view))
+        self.send(self._shared_fragments(self._view(snapshot)))
         if resident.snapshot is not snapshot or resident.error is not None:
             self._tell(resident)
 
@@ -149,6 +162,8 @@ class RunSession(Session):
             return
         snapshot = resident.snapshot
         view = self._view(snapshot)
+        if undrawn := self._undrawn(snapshot):
+            self.later(partial(self._draw_each, undrawn, snapshot))
         self._shared_fragments(view)
         for plot in self._page.plots:
             if snapshot.is_drawn and plot.is_ready(snapshot) and plot.key in self._drawn:

@@ -162,16 +162,6 @@ PAGE = RunPage(
     fragments=("states", "cards", "apps", "window"),
     plots=(
         Plot(
-            key="run-times",
-            title="Run time of tries",
-            help="How long each try ran on its worker, from running to running_ended. Tries that"
-            " have not ended are left out. The axis is logarithmic.",
-            draw=lambda view: run_times.run_time_histogram(view.tries),
-            summarise=lambda view: run_times.summarise(view.tries),
-            height=230,
-            follows_window=True,
-        ),
-        Plot(
             key="stream",
             title="Task stream",
             help="A lane for each try that ran at the same time as others on its node: as many"
@@ -193,6 +183,16 @@ PAGE = RunPage(
             legend=_app_legend,
             height=300,
             is_timed=True,
+            follows_window=True,
+        ),
+        Plot(
+            key="run-times",
+            title="Run time of tries",
+            help="How long each try ran on its worker, from running to running_ended. Tries that"
+            " have not ended are left out. The axis is logarithmic.",
+            draw=lambda view: run_times.run_time_histogram(view.tries),
+            summarise=lambda view: run_times.summarise(view.tries),
+            height=230,
             follows_window=True,
         ),
         Plot(
