@@ -41,7 +41,7 @@ def test_each_pixel_has_the_exact_part_that_is_covered(
     coverage = Coverage(2, 3, columns)
     coverage.add(row[:piece], group[:piece], start[:piece], end[:piece])
     coverage.add(row[piece:], group[piece:], start[piece:], end[piece:])
-    parts = coverage.parts()
+    parts = coverage.mixed(np.eye(2))
 
     np.testing.assert_allclose(parts, expected, atol=1e-9)
 
@@ -105,7 +105,7 @@ def test_the_first_row_is_at_the_top() -> None:
     coverage = Coverage(1, 2, 4)
     coverage.add(np.array([0]), np.array([0]), np.array([0.0]), np.array([4.0]))
 
-    assert coverage.parts()[0].tolist() == [[1.0] * 4, [0.0] * 4]
+    assert coverage.mixed(np.eye(1))[0].tolist() == [[1.0] * 4, [0.0] * 4]
 
 
 _STATES = ("pending", "launched", "running", "exec_done")

@@ -151,7 +151,7 @@ def _picture(stages: pd.DataFrame, span: Span, count: int) -> hv.RGB:
     )
     blocks_of_row = np.bincount(np.arange(count) * rows // count, minlength=rows)
     colours = [OF_BLOCK_STATUS.get(name, _OTHER) for name in status.categories]
-    picture = coloured(coverage.parts(), colours, blocks_of_row[:, None])
+    picture = coloured(coverage, colours, blocks_of_row[:, None])
     return hv.RGB(picture[::-1], bounds=bounds, kdims=kdims)
 
 

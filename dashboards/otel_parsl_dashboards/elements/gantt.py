@@ -111,15 +111,20 @@ def _bars(
     # With the row after, which says where the last of these ends.
     task = statuses["task_id"].to_numpy()[rows.start : rows.stop + 1]
     time = statuses["time"].to_numpy()[rows.start : rows.stop + 1]
-    start = time[: rows.stop - rows.start]
-    end = np.where(task[1:] == task[:-1], time[1:], until)
-    if len(end) < len(start):
-        end = np.append(end, until)
-    end = np.maximum(start, end)
-    place = np.flatnonzero((start < span.end) & (end > span.start))
+    count = rows.stop - rows.start
+    start = time[:count]
+    following = np.append(time[1:], until)[:count]
+    is_last = np.append(task[1:] != task[:-1], True)[:count]
+    # Few of many bars are in view: where they end is worked out for those alone.
+    place = np.flatnonzero(
+        (start < span.end) & (is_last | (start > span.start) | (following > span.start))
+    )
+    end = np.where(is_last[place], until, following[place])
+    end = np.maximum(start[place], end)
     row, is_known = _rows_of(task[place], ids)
+    is_known &= end > span.start
     place = place[is_known]
-    return _Bars(row[is_known], place + rows.start, start[place], end[place])
+    return _Bars(row[is_known], place + rows.start, start[place], end[is_known])
 
 
 def _rows_of(task: np.ndarray, ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -193,13 +198,10 @@ def _picture(ids: np.ndarray, statuses: pd.DataFrame, span: Span, until: np.date
             span.pixels(bars.start, _COLUMNS),
             span.pixels(bars.end, _COLUMNS),
         )
-    parts = coverage.parts()
-    for number, name in enumerate(names):
-        if name in FINAL_STATES:
-            parts[number] *= _FADED
+    strength = [_FADED if name in FINAL_STATES else 1.0 for name in names]
     tasks_of_row = np.bincount(np.arange(len(ids)) * rows // len(ids), minlength=rows)
     colours = [OF_PARSL_STATE.get(name, "#c4c4c4") for name in names]
-    picture = coloured(parts, colours, tasks_of_row[:, None])
+    picture = coloured(coverage, colours, tasks_of_row[:, None], strength)
     return hv.RGB(picture[::-1], bounds=bounds, kdims=kdims)
 
 

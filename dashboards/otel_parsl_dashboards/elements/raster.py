@@ -29,6 +29,8 @@ class Coverage:
         self._ramps = np.zeros((groups, rows, columns + 1))
         self._across = np.zeros((groups, rows), dtype="int64")
         """Intervals that go from one side to the other: most of them, where little is in view."""
+        self._is_cut = np.zeros(rows, dtype=bool)
+        """Rows in which an interval begins or ends: no other changes from pixel to pixel."""
 
     def add(self, row: np.ndarray, group: np.ndarray, start: np.ndarray, end: np.ndarray) -> None:
         """
@@ -45,40 +47,59 @@ class Coverage:
         if is_across.any():
             counts = np.bincount(line[is_across], minlength=self._across.size)
             self._across += counts.reshape(self._across.shape)
-            line, start, end = (each[~is_across] for each in (line, start, end))
+            row, line, start, end = (each[~is_across] for each in (row, line, start, end))
+        self._is_cut[row] = True
         line *= self._columns + 1
         flat = self._ramps.reshape(-1)
-        for place, sign in ((end, 1.0), (start, -1.0)):
+        for place, sign in ((start, 1.0), (end, -1.0)):
             at = np.clip(place, 0, self._columns)
             cell = at.astype("int64")
             part = at - cell
-            np.add.at(flat, line + np.minimum(cell + 1, self._columns), sign * part)
             np.add.at(flat, line + cell, sign * (1 - part))
+            np.add.at(flat, line + np.minimum(cell + 1, self._columns), sign * part)
 
-    def parts(self) -> np.ndarray:
-        """Return the picture so far: groups, rows and columns."""
-        sums = np.cumsum(self._ramps[:, :, ::-1], axis=2)[:, :, ::-1]
-        parts: np.ndarray = sums[:, :, 1:]
-        # What the running sum leaves of zero is noise in the last bits.
-        np.maximum(parts, 0.0, out=parts)
-        parts += self._across[:, :, None]
-        return parts
+    def mixed(self, weights: np.ndarray) -> np.ndarray:
+        """
+        Return sums of what the groups cover, a picture of rows and columns each.
+
+        Args:
+            weights: A row for each sum: what each group counts in it.
+        """
+        sums = np.repeat((weights @ self._across)[:, :, None], self._columns, axis=2)
+        cut = np.flatnonzero(self._is_cut)
+        if len(cut):
+            parts = np.cumsum(self._ramps[:, cut], axis=2)
+            of_cut = weights @ parts.reshape(len(parts), -1)
+            sums[:, cut] += of_cut.reshape(len(weights), len(cut), -1)[:, :, : self._columns]
+        return sums
 
 
-def coloured(parts: np.ndarray, colours: Sequence[str], whole: np.ndarray | float) -> np.ndarray:
+def coloured(
+    coverage: Coverage,
+    colours: Sequence[str],
+    whole: np.ndarray | float,
+    strength: Sequence[float] | None = None,
+) -> np.ndarray:
     """
     Return a picture of rows, columns and RGBA: each pixel the mean colour of what covers it.
 
     Args:
-        parts: Of ``Coverage``.
+        coverage: What is covered.
         colours: That of each group.
         whole: What a full pixel of each row would be; its part of that is how dense it is.
+        strength: How much each group counts; alike if not given.
     """
-    total = parts.sum(axis=0)
-    paint = np.array([rgb(colour) for colour in colours], dtype="float64").reshape(-1, 3)
-    mixed = np.tensordot(parts, paint, axes=(0, 0)) / np.maximum(total, 1e-12)[:, :, None]
+    paint = np.array([(1, *rgb(colour)) for colour in colours], dtype="float64").reshape(-1, 4)
+    if strength is not None:
+        paint *= np.array(strength)[:, None]
+    total, *mixed = coverage.mixed(paint.T)
+    picture = np.empty((*total.shape, 4), dtype="uint8")
+    # What the running sum leaves of zero is noise in the last bits.
+    is_covered = total > 1e-9
+    share = 1 / np.where(is_covered, total, np.inf)
+    for channel, of_all in enumerate(mixed):
+        picture[:, :, channel] = np.clip(of_all * share, 0, 255).round()
     density = np.clip(total / whole, 0.0, 1.0)
     # A single short task in an empty stretch is to be seen.
-    alpha = np.where(total > 1e-9, np.maximum(density, 0.12), 0.0)
-    picture: np.ndarray = np.dstack([mixed, alpha[:, :, None] * 255]).round().astype("uint8")
+    picture[:, :, 3] = (np.where(is_covered, np.maximum(density, 0.12), 0.0) * 255).round()
     return picture

@@ -147,6 +147,6 @@ def _picture(shown: pd.DataFrame, colours: Mapping[str, str], span: Span, lanes:
     )
     lanes_of_row = np.bincount(np.arange(lanes) * rows // lanes, minlength=rows)
     paint = [colours.get(name, OTHER) for name in names]
-    picture = coloured(coverage.parts(), paint, lanes_of_row[:, None])
+    picture = coloured(coverage, paint, lanes_of_row[:, None])
     # Images have their first row at the top, where the axis, turned round, has its end.
     return hv.RGB(picture[::-1], bounds=bounds, kdims=[_TIME, "lane"])

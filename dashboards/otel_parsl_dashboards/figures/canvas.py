@@ -19,7 +19,7 @@ from holoviews.streams import Pipe
 
 from otel_parsl_dashboards.figures.copies import packed, unpacked
 from otel_parsl_dashboards.figures.drawn import Drawn, put, take
-from otel_parsl_dashboards.figures.dressing import dress
+from otel_parsl_dashboards.figures.dressing import dress, unlabel_time
 
 _lock = threading.Lock()
 _is_loaded = False
@@ -78,6 +78,8 @@ class Canvas:
         if self._last is None or _parts(element) != self._parts:
             return self._made(element)
         self._pipe.send(element)
+        if self._is_timed:
+            unlabel_time(self._figure)  # HoloViews writes it anew
         drawn = take(self._figure)
         if drawn.shape != self._last.stands.shape:
             return self._made(element)

@@ -29,6 +29,11 @@ return cut(tick);
 """
 
 
+def unlabel_time(figure: Any) -> None:
+    """Take the name from an axis of time: its ticks say what it is."""
+    figure.xaxis.axis_label = None
+
+
 def dress(figure: Any, *, height: int, is_timed: bool) -> None:
     """
     Have a figure look as all of the pages do.
@@ -51,7 +56,7 @@ def dress(figure: Any, *, height: int, is_timed: bool) -> None:
             days="%d %b",
             months="%b %Y",
         )
-        figure.xaxis.axis_label = None
+        unlabel_time(figure)
         figure.min_border_left = _LEFT
 
 
