@@ -525,7 +525,9 @@ def run_incompletely(program: Program) -> None:
     until(lambda: joining.task_status() == "joining", "the join app's own end")
     total([joining], 2)
     program.settle(dfk, open_tasks=5, unended=2)
-    sleep_on_threads(1.5)
+    last = sleep_on_threads(1.5)
+    # A thread of Parsl's hands it over, which may come late: what is handed over is waited for.
+    until(lambda: last.task_status() != "pending", "the last task's launch")
     dfk.cleanup()
 
 
