@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from otel_parsl_dashboards.data import frames, packed, queries
-from otel_parsl_dashboards.data.columns import read_columns
+from otel_parsl_dashboards.data.columns import Gathered, read_columns
 from otel_parsl_dashboards.data.edges import read_edges
 from otel_parsl_dashboards.data.packed import read_packed
 from sqlalchemy import create_engine
@@ -67,9 +67,14 @@ def test_packed_rows_are_the_rows(rows: list[tuple[dict[str, object], str]], siz
             connection, queries.TASKS.query, queries.TASKS.columns, {"run_id": "this"}
         )
         told: list[int] = []
-        found = read_packed(
-            connection, queries.TASKS_PACKED, "this", 0, len(rows), read=told.append
-        )
+        first = Gathered(queries.TASKS.columns)
+        second = Gathered(queries.TASKS.columns, beside=first)
+        middle = len(rows) // 2
+        for start, end, part in ((middle, len(rows), second), (0, middle, first)):
+            read_packed(
+                connection, queries.TASKS_PACKED, "this", start, end, part, read=told.append
+            )
+        found = first.columns(second)
         edges = [read_edges(connection, "this", ends) for ends in (None, (0, len(rows)))]
 
     assert sum(told) == len(expected["task_id"])

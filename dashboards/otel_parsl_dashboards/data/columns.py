@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -18,6 +19,9 @@ Rows read at a time: fewer objects at once than set off Python's collector of ga
 take as long as the reading.
 """
 
+_TOGETHER = 32
+"""Pieces that are put together before there are more."""
+
 Convert = Callable[[Sequence[Any]], Any]
 
 
@@ -27,11 +31,16 @@ class Gathered:
 
     Args:
         kinds: Their names and kinds, as in ``frames``.
+        beside: What another thread reads of the same columns; names are numbered together.
     """
 
-    def __init__(self, kinds: Sequence[tuple[str, str]]) -> None:
+    def __init__(self, kinds: Sequence[tuple[str, str]], beside: Gathered | None = None) -> None:
         self._kinds = kinds
-        self._names = [Names() if kind == frames.NAME else None for _, kind in kinds]
+        self._names: list[Names | None] = (
+            beside._names
+            if beside is not None
+            else [Names() if kind == frames.NAME else None for _, kind in kinds]
+        )
         self._pieces: list[list[Any]] = [[] for _ in kinds]
 
     def add(self, values: Iterable[Sequence[Any]]) -> None:
@@ -46,11 +55,19 @@ class Gathered:
         """Add what each column's values are as an array already; names are a sequence."""
         for pieces, names, some in zip(self._pieces, self._names, arrays, strict=True):
             pieces.append(some if names is None else names.codes(some))
+            if len(pieces) == _TOGETHER:
+                # Small arrays that stay, among those that go, keep memory from being given back.
+                pieces[:] = [np.concatenate(pieces)]
 
-    def columns(self) -> dict[str, Any]:
-        """Return the whole columns by name; names are a ``Categorical``."""
+    def columns(self, *after: Gathered) -> dict[str, Any]:
+        """Return the whole columns by name, and let go of the pieces; names are categories."""
         columns: dict[str, Any] = {}
-        for (name, kind), parts, names in zip(self._kinds, self._pieces, self._names, strict=True):
+        for number, (name, kind) in enumerate(self._kinds):
+            parts: list[Any] = []
+            for each in (self, *after):
+                parts += each._pieces[number]
+                each._pieces[number] = []
+            names = self._names[number]
             if names is not None:
                 columns[name] = names.categories(parts)
             else:
@@ -115,10 +132,12 @@ class Names(dict[Any, int]):
     def __init__(self) -> None:
         super().__init__()
         self._names: dict[str, int] = {}
+        self._lock = threading.Lock()
 
     def __missing__(self, value: Any) -> int:
         name = "" if value is None else str(value)
-        number = self._names.setdefault(name, len(self._names))
+        with self._lock:
+            number = self._names.setdefault(name, len(self._names))
         self[value] = number
         return number
 

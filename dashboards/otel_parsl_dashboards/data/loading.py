@@ -17,7 +17,7 @@ from sqlalchemy import Connection
 from otel_parsl.query.runs import Run
 from otel_parsl.query.task_states import running_tries
 from otel_parsl_dashboards.data import frames, lanes, queries
-from otel_parsl_dashboards.data.columns import joined, read_columns
+from otel_parsl_dashboards.data.columns import Gathered, joined, read_columns
 from otel_parsl_dashboards.data.edges import patched_edges, read_edges
 from otel_parsl_dashboards.data.packed import read_packed
 from otel_parsl_dashboards.data.queries import MANY, in_pieces
@@ -144,13 +144,16 @@ class _StageReader:
     def _packed(self, reading: queries.PackedReading, since: int, until: int) -> dict[str, Any]:
         """Return the columns between two row ids; two threads read, as SQLite lets them."""
         middle = (since + until) // 2
+        first = Gathered(reading.plain.columns)
+        second = Gathered(reading.plain.columns, beside=first)
 
-        def read(ends: tuple[int, int]) -> dict[str, Any]:
+        def read(part: tuple[int, int, Gathered]) -> None:
             with self._source.read() as connection:
-                return read_packed(connection, reading, self._run_id, *ends, read=self._progress)
+                read_packed(connection, reading, self._run_id, *part, read=self._progress)
 
         with ThreadPoolExecutor(2) as pool:
-            return _concatenated(*pool.map(read, ((since, middle), (middle, until))))
+            list(pool.map(read, ((since, middle, first), (middle, until, second))))
+        return first.columns(second)
 
 
 def read_changes(
@@ -202,9 +205,9 @@ def assemble(
     statuses: pd.DataFrame,
 ) -> Frames:
     """Return the frames of tasks, tries and lanes from what the tables say of them."""
-    tasks = _sorted(tasks, tasks["task_id"])
+    tasks = _sorted(dict(tasks), tasks["task_id"])
     spread = int(tries["try_id"].max(initial=0)) + 1
-    tries = _sorted(tries, tries["task_id"] * spread + tries["try_id"])
+    tries = _sorted(dict(tries), tries["task_id"] * spread + tries["try_id"])
     tasks["state"], tasks["parsl_state"] = latest_states(tasks["task_id"], statuses)
     tries["app"] = _apps_of(tries["task_id"], tasks)
     tries["ended"] = _ended(tries, statuses)
@@ -274,15 +277,16 @@ def _by_rank(statuses: dict[str, Any]) -> pd.DataFrame:
 
 
 def _sorted(columns: dict[str, Any], key: np.ndarray) -> dict[str, Any]:
-    """Return columns in the ascending order of a key, rows with equal ones as they stand."""
+    """
+    Return columns in the ascending order of a key, rows with equal ones as they stand.
+
+    They are taken out one by one, lest there be two of each at once.
+    """
     if np.all(key[1:] >= key[:-1]):
         return dict(columns)
     # Quick where most are in their order, as in what grows at its end.
     order = np.argsort(key, kind="stable")
-    return {
-        name: values.take(order) if isinstance(values, pd.Categorical) else values[order]
-        for name, values in columns.items()
-    }
+    return {name: columns.pop(name).take(order) for name in list(columns)}
 
 
 def _apps_of(task_ids: np.ndarray, tasks: dict[str, Any]) -> pd.Categorical:

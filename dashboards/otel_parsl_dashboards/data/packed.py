@@ -39,11 +39,12 @@ def read_packed(
     run_id: str,
     since: int,
     until: int,
+    gathered: Gathered,
     *,
     read: Callable[[int], None],
-) -> dict[str, Any]:
+) -> None:
     """
-    Return the columns of a run's rows between two row ids.
+    Gather the columns of a run's rows between two row ids.
 
     Args:
         connection: Of ``Source.read``, to an SQLite database.
@@ -51,12 +52,12 @@ def read_packed(
         run_id: The run's id.
         since: Rows after this one.
         until: Rows up to this one.
+        gathered: Where to; of the kinds of ``reading.plain``.
         read: Is told of each piece's rows.
 
     Raises:
         sqlalchemy.exc.DBAPIError: The rows cannot be read.
     """
-    gathered = Gathered(reading.plain.columns)
     kinds = [kind for _, kind in reading.plain.columns]
     for place, count, texts in pieces(connection, reading.query, run_id, since, until):
         try:
@@ -65,7 +66,6 @@ def read_packed(
             for rows in fetch(connection, reading.plain.query, place):
                 gathered.add(list(zip(*rows, strict=True)))
         read(count)
-    return gathered.columns()
 
 
 def pieces(
