@@ -58,6 +58,9 @@ def test_agent_killed_ten_times_loses_nothing_and_writes_nothing_twice(tmp_path:
     while len(killed) < 10:
         pid = until(lambda: (p := _agent_pid(program)) not in killed and p)
         assert pid is not None
+        # Out of the workflow's way, and of Ctrl-C's.
+        assert os.getpriority(os.PRIO_PROCESS, pid) == max(5, os.getpriority(os.PRIO_PROCESS, 0))
+        assert os.getsid(pid) == pid
         # The moment is random, not the number of kills: that is what the test is about.
         until(_after(moments.uniform(0.1, 1.2)))
         os.kill(pid, signal.SIGKILL)

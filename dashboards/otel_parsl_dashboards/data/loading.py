@@ -6,8 +6,10 @@ Flow: source -> **loading** -> frames -> snapshot
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -147,13 +149,31 @@ class _StageReader:
         first = Gathered(reading.plain.columns)
         second = Gathered(reading.plain.columns, beside=first)
 
-        def read(part: tuple[int, int, Gathered]) -> None:
+        def read(start: int, end: int, gathered: Gathered) -> None:
             with self._source.read() as connection:
-                read_packed(connection, reading, self._run_id, *part, read=self._progress)
+                read_packed(
+                    connection, reading, self._run_id, start, end, gathered, read=self._progress
+                )
 
-        with ThreadPoolExecutor(2) as pool:
-            list(pool.map(read, ((since, middle, first), (middle, until, second))))
+        rest = _beside(partial(read, middle, until, second))
+        read(since, middle, first)
+        rest.result()
         return first.columns(second)
+
+
+def _beside(work: Callable[[], None]) -> Future[None]:
+    """Have something done in a thread that the end of the program does not wait for."""
+    future: Future[None] = Future()
+
+    def run() -> None:
+        try:
+            work()
+            future.set_result(None)
+        except BaseException as error:  # noqa: BLE001 - it is raised where the result is asked for
+            future.set_exception(error)
+
+    threading.Thread(target=run, name="reading", daemon=True).start()
+    return future
 
 
 def read_changes(
