@@ -101,6 +101,35 @@ def test_every_execution_of_a_try_bounds_its_hosts_clock(tmp_path: Path) -> None
     assert found == {tuple(sorted([(which, host, -0.251003, 0.1), other], key=itemgetter(1)))}
 
 
+@pytest.mark.parametrize("known", [(-0.1, None), (None, 0.05), (None, None)])
+def test_side_that_an_earlier_version_did_not_know_is_added(
+    tmp_path: Path, known: tuple[float | None, float | None]
+) -> None:
+    """A database of version 3 may bound a clock from one side; later tries bound the other."""
+    requests, which, host = _skewed_run()
+    path = tmp_path / "store.db"
+    engine = open_store(f"sqlite:///{path}")
+    with engine.begin() as connection:
+        connection.exec_driver_sql(
+            "INSERT INTO otel_clock VALUES (?, ?, ?, ?)", (which, host, *known)
+        )
+    facts = Facts()
+    for signal, payload in requests:
+        materialise(signal, payload, facts)
+    writer = StoreWriter(engine, "spool")
+    writer.write(facts, {})
+    writer.close()
+
+    least_s, most_s = known
+    expected = (
+        which,
+        host,
+        -0.251003 if least_s is None else -0.1,
+        0.1 if most_s is None else 0.05,
+    )
+    assert query(path, "select * from otel_clock") == [expected]
+
+
 def _skewed_run() -> tuple[list[tuple[int, bytes]], str, str]:
     """Return the requests of a run of three tasks, its id and its worker's host."""
     run = RecordedRun("skewed.py")

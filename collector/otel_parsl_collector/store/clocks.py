@@ -76,12 +76,14 @@ def _narrow(run_id: str, found: Mapping[str, Bounds], session: Session) -> None:
         return
     of = otel_clock.c
     query = select(of.hostname, of.ahead_at_least_s, of.ahead_at_most_s).where(of.run_id == run_id)
-    known = {host: (least_s, most_s) for host, least_s, most_s in session.connection.execute(query)}
+    known = {host: sides for host, *sides in session.connection.execute(query)}
     rows = []
     for host, bounds in found.items():
-        sides = bounds.at_least_ns / 1e9, bounds.at_most_ns / 1e9
-        least_s, most_s = known.get(host, sides)
-        narrowed = max(least_s, sides[0]), min(most_s, sides[1])
-        if narrowed != known.get(host):
-            rows.append((run_id, host, *narrowed))
+        least_s, most_s = bounds.at_least_ns / 1e9, bounds.at_most_ns / 1e9
+        if host in known:
+            # A database of version 3 may have one side alone.
+            least_s = max(side for side in (known[host][0], least_s) if side is not None)
+            most_s = min(side for side in (known[host][1], most_s) if side is not None)
+        if known.get(host) != [least_s, most_s]:
+            rows.append((run_id, host, least_s, most_s))
     session.upsert(otel_clock, f"run_id hostname {_BOUNDS}", rows, update=_BOUNDS)

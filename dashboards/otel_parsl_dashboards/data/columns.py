@@ -42,6 +42,8 @@ class Gathered:
             else [Names() if kind == frames.NAME else None for _, kind in kinds]
         )
         self._pieces: list[list[Any]] = [[] for _ in kinds]
+        self._small = 0
+        """How many of the last pieces are small arrays."""
 
     def add(self, values: Iterable[Sequence[Any]]) -> None:
         """Add the values of each column, as the database gives them."""
@@ -55,9 +57,12 @@ class Gathered:
         """Add what each column's values are as an array already; names are a sequence."""
         for pieces, names, some in zip(self._pieces, self._names, arrays, strict=True):
             pieces.append(some if names is None else names.codes(some))
-            if len(pieces) == _TOGETHER:
-                # Small arrays that stay, among those that go, keep memory from being given back.
-                pieces[:] = [np.concatenate(pieces)]
+        self._small += 1
+        if self._small == _TOGETHER:
+            # Small arrays that stay, among those that go, keep memory from being given back.
+            for pieces in self._pieces:
+                pieces[-_TOGETHER:] = [np.concatenate(pieces[-_TOGETHER:])]
+            self._small = 0
 
     def columns(self, *after: Gathered) -> dict[str, Any]:
         """Return the whole columns by name, and let go of the pieces; names are categories."""

@@ -139,7 +139,7 @@ class _StageReader:
     def _ends(self, connection: Connection, reading: queries.PackedReading) -> tuple[int, int]:
         """Return the row ids that the run's rows lie between; of the only run all of them do."""
         if connection.execute(queries.RUNS).scalar() == 1:
-            return 0, connection.execute(reading.last).scalar() or 0
+            return 0, connection.execute(reading.last).scalar_one()
         first, last = connection.execute(reading.ends, {"run_id": self._run_id}).one()
         return (first or 1) - 1, last or 0
 

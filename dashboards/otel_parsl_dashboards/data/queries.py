@@ -54,8 +54,12 @@ def _packed(columns: _Columns, source: str) -> PackedReading:
         text(_select(["count(*)", *packed], source, "+run_id = :run_id" + _BETWEEN)),
         _reading(columns, source, _BETWEEN),
         text(_select(["min(rowid)", "max(rowid)"], source, "run_id = :run_id")),
-        text(f"SELECT max(rowid) FROM {source}"),  # noqa: S608 - of this module
+        _last(source),
     )
+
+
+def _last(source: str, row_id: str = "rowid") -> TextClause:
+    return text(f"SELECT coalesce(max({row_id}), 0) FROM {source}")  # noqa: S608 - of this module
 
 
 def _select(columns: Iterable[str], source: str, where: str) -> str:
@@ -177,9 +181,9 @@ JOINS: Final = text(
 )
 
 RUNS: Final = text("SELECT count(*) FROM workflow")
-LAST_STATUS: Final = text("SELECT coalesce(max(rowid), 0) FROM main.status")
-LAST_SAMPLE: Final = text("SELECT coalesce(max(rowid), 0) FROM main.resource")
-LAST_NODE: Final = text("SELECT coalesce(max(id), 0) FROM node")
+LAST_STATUS: Final = STATUSES_PACKED.last
+LAST_SAMPLE: Final = _last("main.resource")
+LAST_NODE: Final = _last("node", "id")
 
 MANY: Final = 500
 """Ids in one query."""

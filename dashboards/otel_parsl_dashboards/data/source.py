@@ -77,14 +77,16 @@ class Source:
 
     def _open(self, seen: Signature, before: _Opened | None) -> _Opened:
         """Open the database; where it is what it was before, but for its rows, nothing is new."""
-        if before is not None and before.shape == _shape(before.database):
-            return before._replace(signature=seen)
+        if before is not None:
+            with before.database.read() as connection:
+                if before.shape == _shape(connection):
+                    return before._replace(signature=seen)
         database = open_database(self._url)
         with database.read() as connection:
-            gaps = find_gaps(connection)
+            shape, gaps = _shape(connection), find_gaps(connection)
         if gaps and self.path is not None:
             bridge_gaps(database.engine, gaps)
-        return _Opened(seen, _shape(database), database, gaps)
+        return _Opened(seen, shape, database, gaps)
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
@@ -126,19 +128,18 @@ class Source:
             return (snapshot.scalar(),)
 
 
-def _shape(database: Database) -> object:
+def _shape(connection: Connection) -> object:
     """
     Return what an SQLite file is made of: its tables with their columns, and the version of ours.
 
     It tells a file that was put in the place of another one, whose inode it may have been given.
     """
-    if database.engine.dialect.name != "sqlite":
+    if connection.dialect.name != "sqlite":
         return None
-    with database.read() as connection:
-        made = connection.execute(text("SELECT name, sql FROM main.sqlite_master")).all()
-        if all(name != otel_schema.name for name, _ in made):
-            return made
-        return made, connection.execute(select(otel_schema.c.version)).all()
+    made = connection.execute(text("SELECT name, sql FROM main.sqlite_master")).all()
+    if all(name != otel_schema.name for name, _ in made):
+        return made
+    return made, connection.execute(select(otel_schema.c.version)).all()
 
 
 def _file_signature(path: Path) -> Iterator[object]:
