@@ -63,7 +63,8 @@ def check_journal(path: Path) -> Finding:
     Args:
         path: Of the file; it need not be there.
     """
-    from otel_parsl_collector.store.engine import filesystem, journal_mode
+    from otel_parsl_collector.store.engine import journal_mode
+    from otel_parsl_collector.store.filesystem import filesystem
 
     kind, allowed = filesystem(path), journal_mode(path)
     advice = ""

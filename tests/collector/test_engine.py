@@ -13,8 +13,8 @@ import pytest
 from otel_parsl_collector.errors import StoreError
 from otel_parsl_collector.materialise.facts import Facts
 from otel_parsl_collector.materialise.otlp import materialise
-from otel_parsl_collector.store import engine
-from otel_parsl_collector.store.engine import filesystem, journal_mode, open_store
+from otel_parsl_collector.store import engine, filesystem
+from otel_parsl_collector.store.engine import journal_mode, open_store
 from otel_parsl_collector.store.writer import StoreWriter
 
 from otel_parsl.schema import OTEL_TABLES, PARSL_TABLES, SCHEMA_VERSION
@@ -30,93 +30,37 @@ from tests.support.recorded_cases import CASES
 from tests.support.store_rows import PARSL, Rows, read_rows
 from tests.support.stored_run import StoredRun
 
-_MOUNTS = """\
-overlay / overlay rw 0 0
-tmpfs /tmp tmpfs rw 0 0
-/dev/sda1 {tmp} ext4 rw 0 0
-server:/home {tmp}/home nfs4 rw 0 0
-scratch@tcp:/fs {tmp}/home/scratch lustre rw 0 0
-/dev/sdb1 {tmp}/home/local\\040disk xfs rw 0 0
-/dev/sdc1 {tmp}/a\\134b btrfs rw 0 0
-sshfs {tmp}/ssh fuse.sshfs rw 0 0
-old {tmp}/twice ext3 rw 0 0
-new {tmp}/twice beegfs rw 0 0
-"""
-
-
-@pytest.fixture
-def mounts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Have a table of mounts below a directory of the test's own."""
-    file = tmp_path / "mounts"
-    file.write_text(_MOUNTS.format(tmp=tmp_path))
-    monkeypatch.setattr(engine, "MOUNTS", file)
-    return file
-
 
 @pytest.mark.parametrize(
-    ("path", "kind"),
+    ("number", "kind", "mode"),
     [
-        ("x.db", "ext4"),
-        ("home/x.db", "nfs4"),
-        ("home", "nfs4"),
-        ("home2/x.db", "ext4"),
-        ("home/scratch/me/x.db", "lustre"),
-        ("home/local disk/x.db", "xfs"),
-        ("a\\b/x.db", "btrfs"),
-        ("ssh/x.db", "fuse.sshfs"),
-        ("twice/x.db", "beegfs"),
-    ],
-)
-@pytest.mark.usefixtures("mounts")
-def test_filesystem_is_that_of_the_innermost_mount(tmp_path: Path, path: str, kind: str) -> None:
-    """A path is on the mount nearest to it, the last where several are mounted in one place."""
-    assert filesystem(tmp_path / path) == kind
-
-
-@pytest.mark.usefixtures("mounts")
-def test_filesystem_follows_links(tmp_path: Path) -> None:
-    """A link out of a network filesystem leads to where the file really is."""
-    (tmp_path / "home").mkdir()
-    (tmp_path / "link").symlink_to(tmp_path / "home")
-    assert filesystem(tmp_path / "link" / "x.db") == "nfs4"
-
-
-def test_filesystem_without_a_table_of_mounts_is_unknown(mounts: Path) -> None:
-    """Where no table of mounts can be read (macOS) the filesystem is unknown: no WAL is used."""
-    mounts.unlink()
-    assert filesystem(mounts.parent) == "unknown"
-    assert journal_mode(mounts.parent / "x.db") == "delete"
-
-
-@pytest.mark.parametrize(
-    ("kind", "mode"),
-    [
-        ("ext4", "wal"),
-        ("xfs", "wal"),
-        ("tmpfs", "wal"),
-        ("overlay", "wal"),
-        ("nfs", "delete"),
-        ("nfs4", "delete"),
-        ("lustre", "delete"),
-        ("gpfs", "delete"),
-        ("beegfs", "delete"),
-        ("ceph", "delete"),
-        ("fuse.sshfs", "delete"),
-        ("cifs", "delete"),
-        ("smb3", "delete"),
-        ("9p", "delete"),
-        ("wekafs", "delete"),
-        ("panfs", "delete"),
-        ("orangefs", "delete"),
-        ("nobody.knows", "delete"),
+        (0xEF53, "ext4", "wal"),
+        (0x58465342, "xfs", "wal"),
+        (0x01021994, "tmpfs", "wal"),
+        (0x794C7630, "overlay", "wal"),
+        (0x6969, "nfs", "delete"),
+        (0x0BD00BD0, "lustre", "delete"),
+        (0x47504653, "gpfs", "delete"),
+        (0x19830326, "beegfs", "delete"),
+        (0x00C36400, "ceph", "delete"),
+        (0x65735546, "fuse", "delete"),
+        (0xFF534D42, "cifs", "delete"),
+        (0x01021997, "9p", "delete"),
+        (0x12345678, "a filesystem of type 0x12345678", "delete"),
+        (None, "an unknown filesystem", "delete"),
     ],
 )
 def test_journal_follows_the_filesystem(
-    tmp_path: Path, mounts: Path, kind: str, mode: str, caplog: pytest.LogCaptureFixture
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    number: int | None,
+    kind: str,
+    mode: str,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     """A write-ahead log is used on filesystems known to be local alone, by the rule and in the
     database; where it is not, the log says so."""
-    mounts.write_text(f"source {tmp_path} {kind} rw 0 0\n")
+    monkeypatch.setattr(filesystem, "_number", lambda _: number)
     assert journal_mode(tmp_path / "x.db") == mode
     with caplog.at_level("INFO", engine.__name__):
         store = open_store(f"sqlite:///{tmp_path / 'x.db'}")

@@ -5,7 +5,6 @@ Open a database for writing: SQLite with the journal its filesystem allows, or P
 from __future__ import annotations
 
 import logging
-import re
 from pathlib import Path
 from typing import Any
 
@@ -29,25 +28,12 @@ from otel_parsl.schema import (
     otel_schema,
 )
 from otel_parsl_collector.errors import StoreError
+from otel_parsl_collector.store.filesystem import filesystem, is_local
 
 logger = logging.getLogger(__name__)
 
 BUSY_S = 5
 """How long SQLite waits for a lock before the writer's own, longer retries."""
-
-MOUNTS = Path("/proc/self/mounts")
-"""Linux's table of what is mounted where."""
-
-_ESCAPED = re.compile(r"\\([0-7]{3})")
-"""How a blank, a tab, a line's end and a backslash stand in /proc/self/mounts."""
-
-_LOCAL_FILESYSTEMS = frozenset(
-    {
-        *("ext2", "ext3", "ext4", "xfs", "btrfs", "zfs", "f2fs", "jfs", "reiserfs", "bcachefs"),
-        *("tmpfs", "ramfs", "overlay"),
-    }
-)
-"""Those that one machine alone has mounted; any other may be a network's."""
 
 
 def open_store(url: str) -> Engine:
@@ -94,24 +80,7 @@ def journal_mode(path: Path) -> str:
     A write-ahead log needs memory shared between processes, which network filesystems do not give
     (https://www.sqlite.org/wal.html), so only those known to be local have one.
     """
-    return "wal" if filesystem(path) in _LOCAL_FILESYSTEMS else "delete"
-
-
-def filesystem(path: Path) -> str:
-    """Return the kind of filesystem a path is on; ``unknown`` where it cannot be told."""
-    target = str(path.resolve())
-    best, kind = "", "unknown"
-    try:
-        lines = MOUNTS.read_text().splitlines()
-    except OSError:
-        return kind
-    for line in lines:
-        _, point, name, *_ = line.split(" ")
-        point = _ESCAPED.sub(lambda escape: chr(int(escape[1], 8)), point)
-        inside = target == point or target.startswith(point.rstrip("/") + "/")
-        if inside and len(point) >= len(best):
-            best, kind = point, name
-    return kind
+    return "wal" if is_local(path) else "delete"
 
 
 def _arguments(backend: str) -> dict[str, Any]:
