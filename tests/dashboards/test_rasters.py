@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from otel_parsl_dashboards.data import frames, lanes
+from otel_parsl_dashboards.elements import gantt
 from otel_parsl_dashboards.elements.concurrency import steps
 from otel_parsl_dashboards.elements.gantt import state_bars
 from otel_parsl_dashboards.elements.raster import Coverage
@@ -114,15 +116,13 @@ _statuses = st.dictionaries(
 )
 
 
-@given(_statuses, st.integers(0, 10), st.integers(1, 10))
-def test_each_state_lasts_until_the_next_whatever_the_clocks_say(
-    entered: dict[tuple[int, int, int], int], first: int, length: int
-) -> None:
-    """A state ends where the next of its task begins, the last where all that is known ends."""
-    ids = [1, 2, 4]
-    tasks = pd.DataFrame({"task_id": ids, "app": pd.Categorical(["a", "b", "a"])})
+_TASKS = pd.DataFrame({"task_id": [1, 2, 4], "app": pd.Categorical(["a", "b", "a"])})
+
+
+def _frame(entered: dict[tuple[int, int, int], int]) -> pd.DataFrame:
+    """Return the frame of statuses: when each state of tasks and tries was entered."""
     keys = sorted(entered)
-    statuses = pd.DataFrame(
+    return pd.DataFrame(
         {
             "task_id": np.array([task for task, _, _ in keys], dtype="int64"),
             "try_id": np.array([number for _, number, _ in keys], dtype="int64"),
@@ -130,6 +130,46 @@ def test_each_state_lasts_until_the_next_whatever_the_clocks_say(
             "time": _times([entered[key] for key in keys]),
         }
     )
+
+
+@given(_statuses, st.integers(0, 18), st.integers(1, 10), st.integers(1, 3))
+def test_picture_of_many_tasks_has_all_their_states(
+    entered: dict[tuple[int, int, int], int], first: int, length: int, piece: int
+) -> None:
+    """What is over before the view, or comes after it, is left out without being looked at."""
+    statuses = _frame(entered)
+    start, end, until = (_times([at])[0].to_datetime64() for at in (first, first + length, 15))
+    span = Span(start, end)
+    bars = state_bars(_TASKS, statuses, span=span, until=until)
+    expected = Coverage(len(_STATES), len(_TASKS), gantt._COLUMNS)
+    expected.add(
+        bars["row"].to_numpy(),
+        bars["state"].array.codes,
+        span.pixels(bars["start"].to_numpy(), gantt._COLUMNS),
+        span.pixels(bars["end"].to_numpy(), gantt._COLUMNS),
+    )
+    found: list[np.ndarray] = []
+
+    def look(coverage: Coverage, *_: object) -> np.ndarray:
+        found.append(coverage.mixed(np.eye(len(_STATES))))
+        return np.zeros((1, 1, 4), dtype="uint8")
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(gantt, "_PIECE", piece)
+        patched.setattr(gantt, "coloured", look)
+        ids = _TASKS["task_id"].to_numpy()
+        gantt._picture(ids, statuses, gantt.lives(statuses), span, until)
+
+    np.testing.assert_allclose(found, [expected.mixed(np.eye(len(_STATES)))], atol=1e-9)
+
+
+@given(_statuses, st.integers(0, 10), st.integers(1, 10))
+def test_each_state_lasts_until_the_next_whatever_the_clocks_say(
+    entered: dict[tuple[int, int, int], int], first: int, length: int
+) -> None:
+    """A state ends where the next of its task begins, the last where all that is known ends."""
+    keys, ids = sorted(entered), list(_TASKS["task_id"])
+    statuses = _frame(entered)
     expected = []
     for place, key in enumerate(keys):
         is_followed = place + 1 < len(keys) and keys[place + 1][0] == key[0]
@@ -139,9 +179,9 @@ def test_each_state_lasts_until_the_next_whatever_the_clocks_say(
 
     def bars() -> list[tuple[int, str, int, int]]:
         start, end, until = (_times([at])[0].to_datetime64() for at in (first, first + length, 15))
-        found = state_bars(tasks, statuses, span=Span(start, end), until=until)
+        found = state_bars(_TASKS, statuses, span=Span(start, end), until=until)
         assert [ids[row] for row in found["row"]] == list(found["task_id"])
-        assert list(found["app"]) == [tasks["app"][row] for row in found["row"]]
+        assert list(found["app"]) == [_TASKS["app"][row] for row in found["row"]]
         start_s, end_s = ((found[name] - _BEGAN) // _SECOND for name in ("start", "end"))
         return list(zip(found["row"], found["state"], start_s, end_s, strict=True))
 

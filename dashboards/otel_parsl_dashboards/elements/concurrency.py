@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import holoviews as hv
 import numpy as np
@@ -21,13 +21,19 @@ _APPS = 12
 
 
 def concurrency(
-    tries: pd.DataFrame, colours: Mapping[str, str], *, span: Span, until: np.datetime64
+    tries: pd.DataFrame,
+    apps: Sequence[str],
+    colours: Mapping[str, str],
+    *,
+    span: Span,
+    until: np.datetime64,
 ) -> hv.Overlay:
     """
     Return the lines.
 
     Args:
         tries: A frame of tries; those that never ran are left out.
+        apps: Those that have a line of their own, as ``most_busy`` gives them.
         colours: The colour of each app.
         span: What is in view.
         until: Up to when tries that have not ended are taken to run.
@@ -41,8 +47,7 @@ def concurrency(
             hv.opts.Area(color=ALL, fill_alpha=0.18, line_color=ALL, line_width=1.5)
         )
     ]
-    names = _most_busy(tries)
-    for name in names:
+    for name in apps:
         is_it = app == name
         times, counts = _corners(*steps(start[is_it], end[is_it], span=span))
         lines.append(
@@ -116,8 +121,8 @@ def _intervals(
     return start[is_in], end[is_in], tries["app"].array[is_in]
 
 
-def _most_busy(tries: pd.DataFrame) -> list[str]:
-    """Return the apps with the most tries that ran, whatever is in view: they keep their lines."""
+def most_busy(tries: pd.DataFrame) -> list[str]:
+    """Return the twelve apps with the most tries that ran, by name."""
     counts = tries["app"].array[tries["running"].notna().to_numpy()].value_counts()
     counts = counts[counts > 0].sort_values(ascending=False, kind="stable")
     return sorted(map(str, counts.index[:_APPS]))

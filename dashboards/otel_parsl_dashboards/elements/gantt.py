@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import holoviews as hv
@@ -20,15 +21,43 @@ SINGLE = 5000
 """So many tasks, or fewer, are drawn one by one and can be hovered."""
 SINGLE_BARS = 30_000
 """The same of bars: tasks that are tried again and again have many."""
-_PIECE = 1_000_000
+_PIECE = 200_000
+"""Tasks at a time, lest what is worked out of their states take more memory than these do."""
 _COLUMNS = 1200
 _ROWS = 360
 _FADED = 0.3
 """How strong the last state of a task is, which lasts to the end of the run."""
 
 
+class Lives(NamedTuple):
+    """When something is known of each task, in the order of the statuses."""
+
+    first: np.ndarray
+    """The place of its first status; then that behind the last of all."""
+    earliest: np.ndarray
+    latest: np.ndarray
+
+
+def lives(statuses: pd.DataFrame) -> Lives:
+    """Return where and when the statuses of each task are: for charts of many spans."""
+    task, time = statuses["task_id"].to_numpy(), statuses["time"].to_numpy()
+    if not len(task):
+        return Lives(np.array([0]), time, time)
+    first = np.flatnonzero(np.append(True, task[1:] != task[:-1]))
+    return Lives(
+        np.append(first, len(task)),
+        np.minimum.reduceat(time, first),
+        np.maximum.reduceat(time, first),
+    )
+
+
 def gantt(
-    tasks: pd.DataFrame, statuses: pd.DataFrame, *, span: Span, until: np.datetime64
+    tasks: pd.DataFrame,
+    statuses: pd.DataFrame,
+    *,
+    span: Span,
+    until: np.datetime64,
+    known: Lives | None = None,
 ) -> hv.Overlay:
     """
     Return the chart.
@@ -38,14 +67,17 @@ def gantt(
         statuses: The frame of statuses that goes with it.
         span: What is in view.
         until: Where the last state of each task is cut off: the end of the run, or now.
+        known: What ``lives`` gave of these statuses; worked out if not given.
     """
     is_single = _is_single(tasks, statuses)
     singles = _singles(
         state_bars(tasks, statuses if is_single else statuses[:0], span=span, until=until)
     )
-    picture = _picture(
-        tasks["task_id"].to_numpy(), statuses[:0] if is_single else statuses, span, until
-    )
+    ids = tasks["task_id"].to_numpy()
+    if is_single or not len(ids) or not len(statuses):
+        picture = _image(np.zeros((1, 1, 4), dtype="uint8"), ids, span)
+    else:
+        picture = _picture(ids, statuses, known or lives(statuses), span, until)
     return (picture * singles).opts(
         hv.opts.RGB(default_tools=list(TIME_TOOLS)),
         hv.opts.Rectangles(
@@ -91,7 +123,8 @@ def state_bars(
         until: Where the last state of each task is cut off.
     """
     ids = tasks["task_id"].to_numpy()
-    bars = _bars(ids, statuses, slice(0, len(statuses)), span, until)
+    task, time = statuses["task_id"].to_numpy(), statuses["time"].to_numpy()
+    bars = _bars(ids, task, time, span, until)
     return pd.DataFrame(
         {
             "row": bars.row,
@@ -105,26 +138,20 @@ def state_bars(
 
 
 def _bars(
-    ids: np.ndarray, statuses: pd.DataFrame, rows: slice, span: Span, until: np.datetime64
+    ids: np.ndarray, task: np.ndarray, time: np.ndarray, span: Span, until: np.datetime64
 ) -> _Bars:
-    """Return the bars of some rows of the statuses; see ``state_bars``."""
-    # With the row after, which says where the last of these ends.
-    task = statuses["task_id"].to_numpy()[rows.start : rows.stop + 1]
-    time = statuses["time"].to_numpy()[rows.start : rows.stop + 1]
-    count = rows.stop - rows.start
-    start = time[:count]
-    following = np.append(time[1:], until)[:count]
-    is_last = np.append(task[1:] != task[:-1], True)[:count]
+    """Return the bars of the states of whole tasks; see ``state_bars``."""
+    is_last = np.append(task[1:] != task[:-1], True)[: len(task)]
+    following = np.append(time[1:], until)[: len(task)]
     # Few of many bars are in view: where they end is worked out for those alone.
     place = np.flatnonzero(
-        (start < span.end) & (is_last | (start > span.start) | (following > span.start))
+        (time < span.end) & (is_last | (time > span.start) | (following > span.start))
     )
-    end = np.where(is_last[place], until, following[place])
-    end = np.maximum(start[place], end)
+    start = time[place]
+    end = np.maximum(start, np.where(is_last[place], until, following[place]))
     row, is_known = _rows_of(task[place], ids)
     is_known &= end > span.start
-    place = place[is_known]
-    return _Bars(row[is_known], place + rows.start, start[place], end[is_known])
+    return _Bars(row[is_known], place[is_known], start[is_known], end[is_known])
 
 
 def _rows_of(task: np.ndarray, ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -179,30 +206,50 @@ def _singles(bars: pd.DataFrame) -> hv.Rectangles:
     )
 
 
-def _picture(ids: np.ndarray, statuses: pd.DataFrame, span: Span, until: np.datetime64) -> hv.RGB:
-    bounds = (span.start, 0, span.end, max(len(ids), 1))
-    kdims = ["time", "above"]
-    if not len(statuses) or not len(ids):
-        return hv.RGB(np.zeros((1, 1, 4), dtype="uint8"), bounds=bounds, kdims=kdims)
+def _picture(
+    ids: np.ndarray, statuses: pd.DataFrame, known: Lives, span: Span, until: np.datetime64
+) -> hv.RGB:
     rows = min(len(ids), _ROWS)
     names = list(statuses["state"].cat.categories)
     codes = statuses["state"].array.codes
+    task, time = statuses["task_id"].to_numpy(), statuses["time"].to_numpy()
     coverage = Coverage(len(names), rows, _COLUMNS)
-    # In pieces, lest what is worked out of the statuses take more memory than they do.
-    for first in range(0, len(statuses), _PIECE):
-        piece = slice(first, min(first + _PIECE, len(statuses)))
-        bars = _bars(ids, statuses, piece, span, until)
+    # Most tasks of a long run are done before the view begins, or come after it.
+    is_over = known.latest <= span.start
+    if until > span.start:
+        last = known.first[1:][is_over] - 1
+        row, is_known = _rows_of(task[last], ids)
+        end = span.pixels(np.array([until]), _COLUMNS)[0]
+        coverage.add_alike(row[is_known] * rows // len(ids), codes[last[is_known]], end)
+    for piece in _statuses_of(known, np.flatnonzero(~is_over & ~(known.earliest >= span.end))):
+        bars = _bars(ids, task[piece], time[piece], span, until)
         coverage.add(
             bars.row * rows // len(ids),
-            codes[bars.place],
+            codes[piece][bars.place],
             span.pixels(bars.start, _COLUMNS),
             span.pixels(bars.end, _COLUMNS),
         )
     strength = [_FADED if name in FINAL_STATES else 1.0 for name in names]
     tasks_of_row = np.bincount(np.arange(len(ids)) * rows // len(ids), minlength=rows)
     colours = [OF_PARSL_STATE.get(name, "#c4c4c4") for name in names]
-    picture = coloured(coverage, colours, tasks_of_row[:, None], strength)
-    return hv.RGB(picture[::-1], bounds=bounds, kdims=kdims)
+    return _image(coloured(coverage, colours, tasks_of_row[:, None], strength)[::-1], ids, span)
+
+
+def _statuses_of(known: Lives, tasks: np.ndarray) -> Iterator[np.ndarray | slice]:
+    """Yield the places of the statuses of some tasks, those of whole tasks at a time."""
+    for begin in range(0, len(tasks), _PIECE):
+        some = tasks[begin : begin + _PIECE]
+        first, behind = known.first[some], known.first[some + 1]
+        if behind[-1] - first[0] == (behind - first).sum():
+            yield slice(first[0], behind[-1])
+            continue
+        counts = behind - first
+        yield np.repeat(first - np.cumsum(counts) + counts, counts) + np.arange(counts.sum())
+
+
+def _image(picture: np.ndarray, ids: np.ndarray, span: Span) -> hv.RGB:
+    bounds = (span.start, 0, span.end, max(len(ids), 1))
+    return hv.RGB(picture, bounds=bounds, kdims=["time", "above"])
 
 
 LEGEND = [(name, OF_PARSL_STATE[name]) for name in OF_PARSL if name != "unsched"]

@@ -58,6 +58,26 @@ class Coverage:
             np.add.at(flat, line + cell, sign * (1 - part))
             np.add.at(flat, line + np.minimum(cell + 1, self._columns), sign * part)
 
+    def add_alike(self, row: np.ndarray, group: np.ndarray, end: float) -> None:
+        """
+        Put intervals into the picture that begin before it, and all end at the same place.
+
+        Args:
+            row: The row of each interval, from 0.
+            group: Its group, from 0.
+            end: Where they end, in pixels from the left.
+        """
+        line = group.astype("int64") * self._across.shape[1] + row
+        counts = np.bincount(line, minlength=self._across.size).reshape(self._across.shape)
+        if end >= self._columns:
+            self._across += counts
+            return
+        self._is_cut |= counts.any(axis=0)
+        cell = int(end)
+        self._ramps[:, :, 0] += counts
+        self._ramps[:, :, cell] -= counts * (cell + 1 - end)
+        self._ramps[:, :, cell + 1] -= counts * (end - cell)
+
     def mixed(self, weights: np.ndarray) -> np.ndarray:
         """
         Return sums of what the groups cover, a picture of rows and columns each.

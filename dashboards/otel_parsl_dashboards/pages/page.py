@@ -151,7 +151,6 @@ class RunPage(NamedTuple):
 
 def _within(snapshot: Snapshot, window: Window) -> pd.DataFrame:
     tries = snapshot.tries
-    ended = tries["ended"].to_numpy()
-    end = np.where(np.isnat(ended), snapshot.until, ended)
-    is_in = (tries["running"].to_numpy() < window.end) & (end > window.start)
-    return tries[is_in]
+    start, ended = tries["running"].to_numpy(), tries["ended"].to_numpy()
+    end = np.maximum(np.where(np.isnat(ended), snapshot.until, ended), start)
+    return tries[(start < window.end) & (end > window.start)]

@@ -59,7 +59,10 @@ def _apps(view: View) -> list[Facts]:
     tries = view.tries
     tasks = view.snapshot.tasks
     if view.window is not None:
-        tasks = tasks[np.isin(tasks["task_id"].to_numpy(), tries["task_id"].to_numpy())]
+        ids = tasks["task_id"].to_numpy()  # ascending
+        of_tries = np.unique(tries["task_id"].to_numpy())
+        place = np.searchsorted(ids, of_tries[of_tries <= ids.max(initial=-1)])
+        tasks = tasks.iloc[place]
     took = pd.Series(frames.seconds(tries["ended"], tries["running"]), index=tries.index)
     by_app = took.groupby(tries["app"], observed=True)
     summed = by_app.agg(["sum", "mean", "median", "count"])
@@ -153,6 +156,11 @@ def _app_legend(view: View) -> list[tuple[str, str]]:
     return [*named, ("other apps", OTHER)] if len(view.colours) > len(named) else named
 
 
+def _lines(view: View) -> list[str]:
+    """Return the apps that have a line, whatever is in view: they keep it."""
+    return view.snapshot.once("most busy", lambda: concurrency.most_busy(view.snapshot.tries))
+
+
 PAGE = RunPage(
     path="",
     tab="Workflow",
@@ -171,14 +179,14 @@ PAGE = RunPage(
             hint="drag over a stretch of time: the page shows that alone, single tries once they"
             " are few; click a try for its task",
             draw=lambda view: task_stream.task_stream(
-                view.snapshot.tries,
+                view.tries,
                 view.snapshot.lanes,
                 view.colours,
                 span=view.span,
                 until=view.snapshot.until,
             ),
             summarise=lambda view: task_stream.summarise(
-                view.snapshot.tries, view.snapshot.lanes, span=view.span, until=view.snapshot.until
+                view.tries, view.snapshot.lanes, span=view.span, until=view.snapshot.until
             ),
             legend=_app_legend,
             height=300,
@@ -201,10 +209,14 @@ PAGE = RunPage(
             help="How many tries were between running and running_ended at each moment: all of"
             " them, and those of each of the twelve apps with the most.",
             draw=lambda view: concurrency.concurrency(
-                view.snapshot.tries, view.colours, span=view.span, until=view.snapshot.until
+                view.tries,
+                _lines(view),
+                view.colours,
+                span=view.span,
+                until=view.snapshot.until,
             ),
             summarise=lambda view: concurrency.summarise(
-                view.snapshot.tries, span=view.span, until=view.snapshot.until
+                view.tries, span=view.span, until=view.snapshot.until
             ),
             legend=lambda view: [("all", concurrency.ALL), *_app_legend(view)],
             height=200,
@@ -223,6 +235,7 @@ PAGE = RunPage(
                 view.snapshot.statuses,
                 span=view.span,
                 until=view.snapshot.until,
+                known=view.snapshot.once("lives", lambda: gantt.lives(view.snapshot.statuses)),
             ),
             summarise=lambda view: gantt.summarise(view.snapshot.tasks, view.snapshot.statuses),
             hint="click a bar for its task",
