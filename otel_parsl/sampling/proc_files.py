@@ -135,11 +135,19 @@ class ProcFiles:
             ProcessLookupError: When it has ended.
         """
         process = Process()
-        _take_stat(process, self._contents("stat", _LINE_BYTES))
+        _take_stat(process, self._contents("stat", _LINE_BYTES), has_times=True)
         _take_memory(process.usage, self._contents("statm", _LINE_BYTES))
         _take_status(process, self._contents("status", _STATUS_BYTES))
         _take_io(process.usage, self._contents("io", _LINE_BYTES))
         process.usage.fd_count = self._fd_count()
+        return process
+
+    def read_held(self) -> Process:
+        """Read what the process itself is not told by ``getrusage``."""
+        process = Process()
+        _take_stat(process, self._contents("stat", _LINE_BYTES), has_times=False)
+        _take_memory(process.usage, self._contents("statm", _LINE_BYTES))
+        _take_io(process.usage, self._contents("io", _LINE_BYTES))
         return process
 
     def resident_bytes(self) -> int | None:
@@ -281,16 +289,17 @@ def _words(stat: bytes) -> list[bytes]:
     return stat[stat.rindex(b")") + 2 :].split()
 
 
-def _take_stat(process: Process, stat: bytes) -> None:
+def _take_stat(process: Process, stat: bytes, *, has_times: bool) -> None:
     try:
         words = _words(stat)
         usage = process.usage
-        usage.cpu_user_s = int(words[_UTIME]) / _TICKS_A_SECOND
-        usage.cpu_system_s = int(words[_STIME]) / _TICKS_A_SECOND
-        process.reaped_user_s = int(words[_CUTIME]) / _TICKS_A_SECOND
-        process.reaped_system_s = int(words[_CSTIME]) / _TICKS_A_SECOND
+        if has_times:
+            usage.cpu_user_s = int(words[_UTIME]) / _TICKS_A_SECOND
+            usage.cpu_system_s = int(words[_STIME]) / _TICKS_A_SECOND
+            process.reaped_user_s = int(words[_CUTIME]) / _TICKS_A_SECOND
+            process.reaped_system_s = int(words[_CSTIME]) / _TICKS_A_SECOND
+            process.start_ticks = int(words[_START])
         usage.thread_count = int(words[_THREADS])
-        process.start_ticks = int(words[_START])
         process.status = _STATUS_WORDS.get(words[_STATE])
         process.cpu_num = int(words[_PROCESSOR])
     except (ValueError, IndexError):

@@ -31,8 +31,10 @@ if TYPE_CHECKING:
 _ATTEMPTS = 3
 # __WALL: children that end without SIGCHLD, too.
 _WALL = 0x40000000
-# A peak that is this little above what is held is as good as one that starts anew.
+# A peak that is so little above what is held is as good as one that starts anew: it need not be
+# had to, which takes as long as a reading.
 _NEAR_BYTES = 1 << 20
+_NEAR_PART = 16
 _TICKS_A_SECOND = os.sysconf("SC_CLK_TCK")
 
 
@@ -71,6 +73,8 @@ class ProcessTree:
         self._lost: Usage | None = None
         self._floor: Usage | None = None
         self._peak_seen_bytes: int | None = None
+        self._is_peak_of_life = False
+        """Whether no more was held before the try than now, or little more."""
 
     def reset_peak(self) -> bool:
         """Make the process's peak of resident memory start anew; return whether it could."""
@@ -81,11 +85,11 @@ class ProcessTree:
         Return where the counters stand, by a fifth of the work of a reading.
 
         For the main thread of the calling process alone: its switches are those that count.
-        The peak starts anew.
 
         Returns:
             User and system CPU time, bytes read and written, switches, those that came with
-            children waited for, and 0 for the peak of memory; None where only a reading can tell.
+            children waited for, and the peak of memory, 0 where it starts anew; None where only a
+            reading can tell.
         """
         if not self._is_own or self._has_children():
             return None
@@ -95,9 +99,12 @@ class ProcessTree:
         # Of whatever the process was before it was started anew (exec), too: never less than its
         # own peak.
         peak_bytes, resident_bytes = mine.ru_maxrss * 1024, self._root.resident_bytes()
-        is_near = resident_bytes is not None and peak_bytes - resident_bytes <= _NEAR_BYTES
+        is_near = resident_bytes is not None and peak_bytes - resident_bytes <= max(
+            _NEAR_BYTES, resident_bytes // _NEAR_PART
+        )
         if not is_near and not self.reset_peak():
             return None
+        self._is_peak_of_life = is_near
         read_bytes, write_bytes = self._root.traffic()
         return (
             mine.ru_utime + reaped.ru_utime,
@@ -108,8 +115,33 @@ class ProcessTree:
             main.ru_nivcsw + reaped.ru_nivcsw,
             reaped.ru_nvcsw,
             reaped.ru_nivcsw,
-            0,
+            peak_bytes if is_near else 0,
         )
+
+    def read_own(self) -> Reading | None:
+        """
+        Read as ``read`` does, by half of its work.
+
+        For the main thread of the calling process alone, after ``own_counters``.
+
+        Returns:
+            What is known of the process; None where only ``read`` can tell.
+        """
+        is_alone = not self._known and self._lost is None and self._floor is None
+        if not self._is_peak_of_life or not is_alone or self._has_children():
+            return None
+        mine = resource.getrusage(resource.RUSAGE_SELF)
+        main = resource.getrusage(resource.RUSAGE_THREAD)
+        reaped = resource.getrusage(resource.RUSAGE_CHILDREN)
+        root = self._root.read_held()
+        used = root.usage
+        used.cpu_user_s = mine.ru_utime + reaped.ru_utime
+        used.cpu_system_s = mine.ru_stime + reaped.ru_stime
+        used.voluntary = main.ru_nvcsw + reaped.ru_nvcsw
+        used.involuntary = main.ru_nivcsw + reaped.ru_nivcsw
+        root.peak_bytes = mine.ru_maxrss * 1024
+        self._peak_seen_bytes = highest(self._peak_seen_bytes, used.memory_resident_bytes)
+        return self._reading(root, used, children_count=0)
 
     def start_ticks(self) -> int | None:
         """Return when the process at the root began, None when it has ended."""

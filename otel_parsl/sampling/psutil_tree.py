@@ -50,6 +50,9 @@ class PsutilTree:
     def own_counters(self) -> None:
         """Return nothing: there is no shorter way than a reading."""
 
+    def read_own(self) -> None:
+        """Return nothing, as ``own_counters``."""
+
     def reset_peak(self) -> bool:
         """Return False: only Linux can."""
         return False

@@ -97,8 +97,6 @@ def sample_from_message(message: Mapping[str, Any], time_ns: int) -> Sample:
         time_ns=time_ns,
         pid=message["psutil_process_pid"],
         memory_peak_bytes=None,
-        thread_count=message.get("psutil_process_num_threads"),
-        fd_count=None,
         status=message.get("psutil_process_status"),
         cpu_num=None if cpu_num is None else int(cpu_num),
         **measured,

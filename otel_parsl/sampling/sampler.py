@@ -48,8 +48,6 @@ class Sample(NamedTuple):
     context_switches_voluntary: int | None
     """Since the try's start, of main threads, as psutil counts them."""
     context_switches_involuntary: int | None
-    thread_count: int | None
-    fd_count: int | None
     status: str | None
     """State of the process in psutil's words."""
     cpu_num: int | None
@@ -153,8 +151,11 @@ class TrySampler:
         self._reattach_after_fork()
         with self._lock:
             baseline = self._baseline or self._begin()
-            self._reading = self._tree.read()
-            sample = sample_since(baseline, self._reading)
+            reading = self._tree.read_own() if _is_main_thread() else None
+            self._reading = None
+            if reading is None:
+                reading = self._reading = self._tree.read()
+            sample = sample_since(baseline, reading)
             return sample if self._seen is None else _never_below(sample, self._seen)
 
     def include(self, sample: Sample) -> None:
@@ -187,9 +188,7 @@ class TrySampler:
         began_s = boot_clock_s()
         tree.restart(began_s)
         self._seen = None
-        # The main thread's switches are the process's, as psutil counts.
-        is_main = threading.get_ident() == threading.main_thread().ident
-        if is_main and (counters := tree.own_counters()) is not None:
+        if _is_main_thread() and (counters := tree.own_counters()) is not None:
             self._reading = None
             self._baseline = Baseline(began_s, *counters)
             return self._baseline
@@ -223,6 +222,11 @@ class TrySampler:
             self._attach()
 
 
+def _is_main_thread() -> bool:
+    """Tell whether the caller's context switches are the process's, as psutil counts."""
+    return threading.get_ident() == threading.main_thread().ident
+
+
 def sample_since(baseline: Baseline, reading: Reading) -> Sample:
     """Return what was used between the start of a try and a reading."""
     used = reading.tree
@@ -245,8 +249,6 @@ def sample_since(baseline: Baseline, reading: Reading) -> Sample:
         write_bytes=_since(baseline.write_bytes, used.write_bytes),
         context_switches_voluntary=_since(baseline.voluntary, used.voluntary),
         context_switches_involuntary=_since(baseline.involuntary, used.involuntary),
-        thread_count=used.thread_count,
-        fd_count=used.fd_count,
         status=reading.status,
         cpu_num=reading.cpu_num,
     )

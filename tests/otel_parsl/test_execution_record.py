@@ -35,8 +35,6 @@ SAMPLE = Sample(
     write_bytes=10,
     context_switches_voluntary=1,
     context_switches_involuntary=2,
-    thread_count=3,
-    fd_count=4,
     status="running",
     cpu_num=1,
 )

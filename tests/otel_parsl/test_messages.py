@@ -419,8 +419,6 @@ def test_resource_message_of_a_users_radio_is_a_sample() -> None:
         write_bytes=4096,
         context_switches_voluntary=17,
         context_switches_involuntary=3,
-        thread_count=3,
-        fd_count=None,
         status="sleeping",
         cpu_num=5,
     )

@@ -255,7 +255,7 @@ class RecordedRun:
         message |= changes
         self.messages.append((MessageType.RESOURCE_INFO, message))
         sample = sample_from_message(message, to_ns(time))
-        return sample._replace(memory_peak_bytes=200 << 20, thread_count=None, fd_count=None)
+        return sample._replace(memory_peak_bytes=200 << 20)
 
     def _frames(self, frames: bytes) -> None:
         from otel_parsl.spool import _whole_frames

@@ -129,8 +129,6 @@ def test_sample_counts_from_the_start_of_the_try(proc: FakeProc) -> None:
         write_bytes=600,
         context_switches_voluntary=1,
         context_switches_involuntary=7,
-        thread_count=2,
-        fd_count=3,
         status="sleeping",
         cpu_num=3,
     )
@@ -184,8 +182,6 @@ def test_descendants_are_summed_in(proc: FakeProc) -> None:
         write_bytes=22,
         context_switches_voluntary=55,
         context_switches_involuntary=66,
-        thread_count=6,
-        fd_count=9,
         status="sleeping",
         cpu_num=3,
     )
@@ -321,7 +317,6 @@ def test_what_is_refused_is_none(proc: FakeProc, pid: int) -> None:
     sampler.begin()
     sample = sampler.sample()
     assert counters(sample) == (0.0, 0.0, None, None, 0, 0)
-    assert sample.thread_count == 4
 
 
 def test_hidden_child_makes_sums_unknown(proc: FakeProc) -> None:
@@ -344,8 +339,6 @@ def test_hidden_child_makes_sums_unknown(proc: FakeProc) -> None:
         write_bytes=None,
         context_switches_voluntary=None,
         context_switches_involuntary=None,
-        thread_count=None,
-        fd_count=None,
         status="sleeping",
         cpu_num=3,
     )
@@ -486,8 +479,6 @@ def test_tree_agrees_with_psutil() -> None:
         assert sample.memory_resident_bytes == sum(one.memory_info().rss for one in both)
         assert sample.memory_virtual_bytes == sum(one.memory_info().vms for one in both)
         assert sample.memory_percent == pytest.approx(sum(one.memory_percent() for one in both))
-        assert sample.thread_count == sum(one.num_threads() for one in both)
-        assert sample.fd_count == sum(one.num_fds() for one in both)
     finally:
         child.communicate(b"\n")
 
@@ -592,6 +583,50 @@ def test_peak_of_memory_that_was_freed_is_seen_in_its_try_alone() -> None:
     first, second = json.loads(run_python(program))
     assert first >= 50_000_000
     assert second < 5_000_000
+
+
+def test_short_reading_says_what_the_whole_one_does() -> None:
+    """Where no more was held before the try than now a reading is made by half of the work."""
+    program = (
+        "import json, subprocess, sys\n"
+        # Started by a small process: the peak of that one counts as this one's own.
+        "if sys.argv[1:]:\n"
+        "    sys.exit(subprocess.call([sys.executable, '-c', sys.argv[1]]))\n"
+        "from otel_parsl.sampling.sampler import TrySampler\n"
+        "sampler = TrySampler()\n"
+        "samples = []\n"
+        "for size in (0, 0, 80_000_000):\n"
+        "    sampler.begin()\n"
+        "    block = bytearray(size)\n"
+        "    block[:] = b'1' * size\n"
+        "    del block\n"
+        "    print(end=' ' * 1000, file=sys.stderr, flush=True)\n"
+        "    samples.append(sampler.sample())\n"
+        "    assert sampler._reading is None\n"
+        "    reading, sampler._tree.read_own = sampler._tree.read_own, lambda: None\n"
+        "    samples.append(sampler.sample())\n"
+        "    sampler._tree.read_own = reading\n"
+        "print(json.dumps([sample._asdict() for sample in samples]))\n"
+    )
+    samples = json.loads(run_python(program, program))
+    for short, whole in zip(samples[::2], samples[1::2], strict=True):
+        near = {
+            "time_ns": 1e9,
+            "cpu_user_s": 0.05,
+            "cpu_system_s": 0.05,
+            "read_bytes": 5000,
+            "memory_resident_bytes": 1 << 20,
+            "memory_virtual_bytes": 1 << 20,
+            "memory_percent": 0.01,
+            "memory_peak_bytes": 1 << 20,
+            "context_switches_voluntary": 5,
+            "context_switches_involuntary": 50,
+            "cpu_num": 64,
+        }
+        for name, value in whole.items():
+            assert short[name] == (pytest.approx(value, abs=near[name]) if name in near else value)
+    assert all(sample["write_bytes"] >= 1000 for sample in samples)
+    assert samples[4]["memory_peak_bytes"] - samples[4]["memory_resident_bytes"] >= 80_000_000
 
 
 def test_forked_child_samples_itself() -> None:
