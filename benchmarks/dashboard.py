@@ -10,7 +10,7 @@ next time; at a million tasks they take 2 GB each.
 ``cold``: with an empty browser cache, and ``warm``: again in the same browser; the run is in the
 server's memory then. Medians of some loads; times are the browser's, from when it set out.
 A zoom is timed from the choice of a stretch of time until all that follows it has changed, the
-60 ms included that a choice is waited for to settle.
+40 ms included that a choice is waited for to settle.
 CPU is that of the server's process. Parsl's pages load their scripts from other hosts: plotly's
 comes from this machine here, and the rest at once as an error.
 """

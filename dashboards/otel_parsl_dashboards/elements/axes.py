@@ -47,10 +47,11 @@ def room_above(counts: np.ndarray) -> float:
 
 def opens_task(plot: Any, _element: object) -> None:
     """Have a click on a bar open the page of its task, where there are pages: a hook."""
-    for tool in plot.state.select(TapTool):
-        tool.callback = CustomJS(
-            # It is called for each glyph under the pointer; a raster has no tasks to open.
-            code="const [at] = cb_data.source.selected.indices;"
-            " const tasks = cb_data.source.data.task;"
-            " if (at !== undefined && tasks) window.otelParsl?.openTask(tasks[at]);"
-        )
+    for tool in plot.state.tools:
+        if isinstance(tool, TapTool) and tool.callback is None:
+            tool.callback = CustomJS(
+                # It is called for each glyph under the pointer; a raster has no tasks to open.
+                code="const [at] = cb_data.source.selected.indices;"
+                " const tasks = cb_data.source.data.task;"
+                " if (at !== undefined && tasks) window.otelParsl?.openTask(tasks[at]);"
+            )

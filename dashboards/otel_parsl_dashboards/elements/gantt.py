@@ -36,18 +36,24 @@ class Lives(NamedTuple):
     """The place of its first status; then that behind the last of all."""
     earliest: np.ndarray
     latest: np.ndarray
+    is_steady: np.ndarray
+    """Whether no status of it is earlier than the one before: clocks of hosts differ."""
 
 
 def lives(statuses: pd.DataFrame) -> Lives:
     """Return where and when the statuses of each task are: for charts of many spans."""
     task, time = statuses["task_id"].to_numpy(), statuses["time"].to_numpy()
     if not len(task):
-        return Lives(np.array([0]), time, time)
-    first = np.flatnonzero(np.append(True, task[1:] != task[:-1]))
+        return Lives(np.array([0]), time, time, np.array([], dtype=bool))
+    is_first = np.append(True, task[1:] != task[:-1])
+    first = np.flatnonzero(is_first)
+    is_after = is_first & ~np.isnat(time)
+    is_after[1:] |= time[1:] >= time[:-1]
     return Lives(
         np.append(first, len(task)),
         np.minimum.reduceat(time, first),
         np.maximum.reduceat(time, first),
+        np.logical_and.reduceat(is_after, first),
     )
 
 
@@ -214,14 +220,21 @@ def _picture(
     codes = statuses["state"].array.codes
     task, time = statuses["task_id"].to_numpy(), statuses["time"].to_numpy()
     coverage = Coverage(len(names), rows, _COLUMNS)
-    # Most tasks of a long run are done before the view begins, or come after it.
+
+    def add_last_until(last: np.ndarray, end: float) -> None:
+        """Put states into the picture in which tasks were when it begins."""
+        row, is_known = _rows_of(task[last], ids)
+        coverage.add_alike(row[is_known] * rows // len(ids), codes[last[is_known]], end)
+
+    # Most tasks of a long run are done before the view begins, come after it, or wait through it.
     is_over = known.latest <= span.start
     if until > span.start:
-        last = known.first[1:][is_over] - 1
-        row, is_known = _rows_of(task[last], ids)
-        end = span.pixels(np.array([until]), _COLUMNS)[0]
-        coverage.add_alike(row[is_known] * rows // len(ids), codes[last[is_known]], end)
-    for piece in _statuses_of(known, np.flatnonzero(~is_over & ~(known.earliest >= span.end))):
+        (end,) = span.pixels(np.array([until]), _COLUMNS)
+        add_last_until(known.first[1:][is_over] - 1, end)
+    in_view = np.flatnonzero(~is_over & ~(known.earliest >= span.end))
+    through, changing = _through(time, known, in_view, span)
+    add_last_until(through, _COLUMNS)
+    for piece in _statuses_of(known, changing):
         bars = _bars(ids, task[piece], time[piece], span, until)
         coverage.add(
             bars.row * rows // len(ids),
@@ -230,9 +243,30 @@ def _picture(
             span.pixels(bars.end, _COLUMNS),
         )
     strength = [_FADED if name in FINAL_STATES else 1.0 for name in names]
-    tasks_of_row = np.bincount(np.arange(len(ids)) * rows // len(ids), minlength=rows)
+    tasks_of_row = np.diff(-(-np.arange(rows + 1) * len(ids) // rows))
     colours = [OF_PARSL_STATE.get(name, "#c4c4c4") for name in names]
     return _image(coloured(coverage, colours, tasks_of_row[:, None], strength)[::-1], ids, span)
+
+
+def _through(
+    time: np.ndarray, known: Lives, tasks: np.ndarray, span: Span
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the places of the statuses that last all of the span, and the tasks that have none."""
+    is_steady = known.is_steady[tasks]
+    through, changing = [tasks[:0]], [tasks[~is_steady]]
+    left, place = tasks[is_steady], known.first[tasks[is_steady]]
+    is_begun = time[place] <= span.start
+    while True:
+        changing.append(left[~is_begun])
+        left, place = left[is_begun], place[is_begun]
+        if not len(left):
+            return np.concatenate(through), np.sort(np.concatenate(changing))
+        following = time[place + 1]  # there is one: what is over has been left out
+        is_through = following >= span.end
+        through.append(place[is_through])
+        left, place, following = (each[~is_through] for each in (left, place, following))
+        is_begun = following <= span.start
+        place = place + 1
 
 
 def _statuses_of(known: Lives, tasks: np.ndarray) -> Iterator[np.ndarray | slice]:

@@ -30,7 +30,7 @@ from otel_parsl_dashboards.pages.time_axis import milliseconds, moment, place_of
 from otel_parsl_dashboards.shell.environment import legend, relative_root
 
 _log = logging.getLogger(__name__)
-_CALM_MS = 60
+_CALM_MS = 40
 """A range that has not moved for so long is where the reader wants it."""
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import gc
 import logging
 import signal
 from collections.abc import Callable
@@ -101,6 +102,9 @@ def serve(
     server.start()
     if started is not None:
         started(lines[0].split()[-1])
+    # What is loaded by now stays: Python's collector of garbage takes a tenth of a second for it,
+    # and a page would wait.
+    gc.freeze()
     try:
         loop.start()
     finally:
