@@ -158,7 +158,7 @@ def test_picture_of_many_tasks_has_all_their_states(
         patched.setattr(gantt, "_PIECE", piece)
         patched.setattr(gantt, "coloured", look)
         ids = _TASKS["task_id"].to_numpy()
-        gantt._picture(ids, statuses, gantt.lives(statuses), span, until)
+        gantt._picture(ids, statuses, gantt.lives(_TASKS, statuses), span, until)
 
     np.testing.assert_allclose(found, [expected.mixed(np.eye(len(_STATES)))], atol=1e-9)
 

@@ -30,7 +30,7 @@ _FADED = 0.3
 
 
 class Lives(NamedTuple):
-    """When something is known of each task, in the order of the statuses."""
+    """What is known of each task that has a status, in their order: the same for every span."""
 
     first: np.ndarray
     """The place of its first status; then that behind the last of all."""
@@ -38,22 +38,29 @@ class Lives(NamedTuple):
     latest: np.ndarray
     is_steady: np.ndarray
     """Whether no status of it is earlier than the one before: clocks of hosts differ."""
+    row: np.ndarray
+    """Its row in the picture; -1 for one that is not among the tasks."""
+    last_state: np.ndarray
+    """The code of its last state."""
 
 
-def lives(statuses: pd.DataFrame) -> Lives:
-    """Return where and when the statuses of each task are: for charts of many spans."""
+def lives(tasks: pd.DataFrame, statuses: pd.DataFrame) -> Lives:
+    """Return what ``gantt`` works out of its frames whatever the span."""
+    ids, rows = tasks["task_id"].to_numpy(), _rows(len(tasks))
     task, time = statuses["task_id"].to_numpy(), statuses["time"].to_numpy()
-    if not len(task):
-        return Lives(np.array([0]), time, time, np.array([], dtype=bool))
-    is_first = np.append(True, task[1:] != task[:-1])
+    is_first = np.append(True, task[1:] != task[:-1])[: len(task)]
     first = np.flatnonzero(is_first)
     is_after = is_first & ~np.isnat(time)
     is_after[1:] |= time[1:] >= time[:-1]
+    row, is_known = _rows_of(task[first], ids)
+    behind = np.append(first[1:], len(task))[: len(first)]
     return Lives(
         np.append(first, len(task)),
         np.minimum.reduceat(time, first),
         np.maximum.reduceat(time, first),
         np.logical_and.reduceat(is_after, first),
+        np.where(is_known, row * rows // max(len(ids), 1), -1).astype("int16"),
+        statuses["state"].array.codes[behind - 1],
     )
 
 
@@ -83,7 +90,7 @@ def gantt(
     if is_single or not len(ids) or not len(statuses):
         picture = _image(np.zeros((1, 1, 4), dtype="uint8"), ids, span)
     else:
-        picture = _picture(ids, statuses, known or lives(statuses), span, until)
+        picture = _picture(ids, statuses, known or lives(tasks, statuses), span, until)
     return (picture * singles).opts(
         hv.opts.RGB(default_tools=list(TIME_TOOLS)),
         hv.opts.Rectangles(
@@ -215,25 +222,19 @@ def _singles(bars: pd.DataFrame) -> hv.Rectangles:
 def _picture(
     ids: np.ndarray, statuses: pd.DataFrame, known: Lives, span: Span, until: np.datetime64
 ) -> hv.RGB:
-    rows = min(len(ids), _ROWS)
+    rows = _rows(len(ids))
     names = list(statuses["state"].cat.categories)
     codes = statuses["state"].array.codes
     task, time = statuses["task_id"].to_numpy(), statuses["time"].to_numpy()
     coverage = Coverage(len(names), rows, _COLUMNS)
-
-    def add_last_until(last: np.ndarray, end: float) -> None:
-        """Put states into the picture in which tasks were when it begins."""
-        row, is_known = _rows_of(task[last], ids)
-        coverage.add_alike(row[is_known] * rows // len(ids), codes[last[is_known]], end)
-
     # Most tasks of a long run are done before the view begins, come after it, or wait through it.
     is_over = known.latest <= span.start
     if until > span.start:
         (end,) = span.pixels(np.array([until]), _COLUMNS)
-        add_last_until(known.first[1:][is_over] - 1, end)
-    in_view = np.flatnonzero(~is_over & ~(known.earliest >= span.end))
-    through, changing = _through(time, known, in_view, span)
-    add_last_until(through, _COLUMNS)
+        coverage.add_alike(known.row[is_over], known.last_state[is_over], end)
+    in_view = np.flatnonzero(~(is_over | (known.earliest >= span.end)))
+    waiting, place, changing = _through(time, known, in_view, span)
+    coverage.add_alike(known.row[waiting], codes[place], _COLUMNS)
     for piece in _statuses_of(known, changing):
         bars = _bars(ids, task[piece], time[piece], span, until)
         coverage.add(
@@ -250,23 +251,21 @@ def _picture(
 
 def _through(
     time: np.ndarray, known: Lives, tasks: np.ndarray, span: Span
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return the places of the statuses that last all of the span, and the tasks that have none."""
-    is_steady = known.is_steady[tasks]
-    through, changing = [tasks[:0]], [tasks[~is_steady]]
-    left, place = tasks[is_steady], known.first[tasks[is_steady]]
-    is_begun = time[place] <= span.start
-    while True:
-        changing.append(left[~is_begun])
-        left, place = left[is_begun], place[is_begun]
-        if not len(left):
-            return np.concatenate(through), np.sort(np.concatenate(changing))
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return tasks that are in one state all the span, its place, and the tasks that are not."""
+    is_plain = known.is_steady[tasks] & (known.earliest[tasks] <= span.start)
+    others, left = [tasks[~is_plain]], tasks[is_plain]
+    waiting, places = [tasks[:0]], [tasks[:0]]
+    place = known.first[left]
+    while len(left):
         following = time[place + 1]  # there is one: what is over has been left out
         is_through = following >= span.end
-        through.append(place[is_through])
-        left, place, following = (each[~is_through] for each in (left, place, following))
-        is_begun = following <= span.start
-        place = place + 1
+        waiting.append(left[is_through])
+        places.append(place[is_through])
+        others.append(left[~is_through & (following > span.start)])
+        is_further = following <= span.start
+        left, place = left[is_further], place[is_further] + 1
+    return np.concatenate(waiting), np.concatenate(places), np.sort(np.concatenate(others))
 
 
 def _statuses_of(known: Lives, tasks: np.ndarray) -> Iterator[np.ndarray | slice]:
@@ -279,6 +278,11 @@ def _statuses_of(known: Lives, tasks: np.ndarray) -> Iterator[np.ndarray | slice
             continue
         counts = behind - first
         yield np.repeat(first - np.cumsum(counts) + counts, counts) + np.arange(counts.sum())
+
+
+def _rows(tasks: int) -> int:
+    """Return how many rows the picture of so many tasks has."""
+    return min(tasks, _ROWS)
 
 
 def _image(picture: np.ndarray, ids: np.ndarray, span: Span) -> hv.RGB:

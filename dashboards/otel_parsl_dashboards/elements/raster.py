@@ -63,12 +63,15 @@ class Coverage:
         Put intervals into the picture that begin before it, and all end at the same place.
 
         Args:
-            row: The row of each interval, from 0.
+            row: The row of each interval, from 0; what is in no row, below 0, is left out.
             group: Its group, from 0.
             end: Where they end, in pixels from the left.
         """
-        line = group.astype("int64") * self._across.shape[1] + row
-        counts = np.bincount(line, minlength=self._across.size).reshape(self._across.shape)
+        rows = self._across.shape[1]
+        line = (group.astype("int64") + 1) * rows + row
+        line[row < 0] = 0
+        size = self._across.size + rows
+        counts = np.bincount(line, minlength=size)[rows:].reshape(self._across.shape)
         if end >= self._columns:
             self._across += counts
             return

@@ -186,11 +186,11 @@ class RunSession(Session):
             plots = tuple(plot for plot in plots if plot.key not in self._drawn)
         self._show(self._view(snapshot), plots)
 
-    def _show(self, view: View, plots: tuple[Plot, ...], query: str | None = None) -> None:
+    def _show(self, view: View, plots: tuple[Plot, ...]) -> None:
         fragments = self._shared_fragments(view)
         for plot in plots:
             self._update(plot, view)
-        self.send(fragments, query)
+        self.send(fragments)
 
     def _update(self, plot: Plot, view: View) -> None:
         if not plot.is_ready(view.snapshot):
@@ -258,9 +258,18 @@ class RunSession(Session):
         if window == self._window:
             return
         self._window = window
+        self._follow_window(window, tuple(plot for plot in self._page.plots if plot.follows_window))
+
+    def _follow_window(self, window: Window | None, plots: tuple[Plot, ...]) -> None:
+        """Show a stretch of time plot by plot: the browser paints one while the next is drawn."""
+        if window != self._window:
+            return  # the reader has chosen another one meanwhile
         view = self._view(self._library.resident(self._run_id).snapshot)
-        plots = tuple(plot for plot in self._page.plots if plot.follows_window)
-        self._show(view, plots, view.address().removesuffix("?"))
+        if not plots:
+            self.send(self._shared_fragments(view), view.address().removesuffix("?"))
+            return
+        self.later(partial(self._follow_window, window, plots[1:]))
+        self._update(plots[0], view)
 
 
 def _window_of(query: Mapping[str, str]) -> Window | None:

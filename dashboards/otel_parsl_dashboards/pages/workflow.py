@@ -235,7 +235,9 @@ PAGE = RunPage(
                 view.snapshot.statuses,
                 span=view.span,
                 until=view.snapshot.until,
-                known=view.snapshot.once("lives", lambda: gantt.lives(view.snapshot.statuses)),
+                known=view.snapshot.once(
+                    "lives", lambda: gantt.lives(view.snapshot.tasks, view.snapshot.statuses)
+                ),
             ),
             summarise=lambda view: gantt.summarise(view.snapshot.tasks, view.snapshot.statuses),
             hint="click a bar for its task",
