@@ -179,9 +179,12 @@ def expand(
 def _ended(fields: Sequence[Any]) -> Ended:
     """Return an Ended of its fields; a newer worker may add some at the end."""
     ended = Ended(*fields[: len(Ended._fields)])
-    sample = None if ended.sample is None else Sample(*ended.sample)
-    failure = None if ended.failure is None else Failure(*ended.failure)
+    sample, failure = _known(Sample, ended.sample), _known(Failure, ended.failure)
     return ended._replace(sample=sample, failure=failure)
+
+
+def _known(kind: type[Any], fields: Sequence[Any] | None) -> Any:
+    return None if fields is None else kind(*fields[: len(kind._fields)])
 
 
 @lru_cache(maxsize=1024)

@@ -160,7 +160,6 @@ class Writer:
         if now < self._process_due_at:
             return b""
         self._process_due_at = now + interval_s
-        self.sampler.sample()
         metrics = process_metrics(self.sampler.process(), began_ns=began_ns())
         return self.frame(METRICS, metrics)
 

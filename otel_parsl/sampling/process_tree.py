@@ -31,8 +31,8 @@ if TYPE_CHECKING:
 _ATTEMPTS = 3
 # __WALL: children that end without SIGCHLD, too.
 _WALL = 0x40000000
-# A peak that is so little above what is held is as good as one that starts anew: it need not be
-# had to, which takes as long as a reading.
+# A peak that is so little above what is held is not made to start anew, which takes as long as a
+# reading.
 _NEAR_BYTES = 1 << 20
 _NEAR_PART = 16
 _TICKS_A_SECOND = os.sysconf("SC_CLK_TCK")
@@ -105,6 +105,7 @@ class ProcessTree:
         if not is_near and not self.reset_peak():
             return None
         self._is_peak_of_life = is_near
+        self._peak_seen_bytes = resident_bytes
         read_bytes, write_bytes = self._root.traffic()
         return (
             mine.ru_utime + reaped.ru_utime,
@@ -134,14 +135,12 @@ class ProcessTree:
         main = resource.getrusage(resource.RUSAGE_THREAD)
         reaped = resource.getrusage(resource.RUSAGE_CHILDREN)
         root = self._root.read_held()
-        used = root.usage
-        used.cpu_user_s = mine.ru_utime + reaped.ru_utime
-        used.cpu_system_s = mine.ru_stime + reaped.ru_stime
-        used.voluntary = main.ru_nvcsw + reaped.ru_nvcsw
-        used.involuntary = main.ru_nivcsw + reaped.ru_nivcsw
+        root.usage.cpu_user_s, root.usage.cpu_system_s = mine.ru_utime, mine.ru_stime
+        root.usage.voluntary, root.usage.involuntary = main.ru_nvcsw, main.ru_nivcsw
+        root.reaped_user_s, root.reaped_system_s = reaped.ru_utime, reaped.ru_stime
+        root.reaped_voluntary, root.reaped_involuntary = reaped.ru_nvcsw, reaped.ru_nivcsw
         root.peak_bytes = mine.ru_maxrss * 1024
-        self._peak_seen_bytes = highest(self._peak_seen_bytes, used.memory_resident_bytes)
-        return self._reading(root, used, children_count=0)
+        return self._alone(root)
 
     def start_ticks(self) -> int | None:
         """Return when the process at the root began, None when it has ended."""
@@ -159,10 +158,7 @@ class ProcessTree:
         """
         is_alone = not self._known and self._lost is None and self._floor is None
         if is_alone and not self._has_children():
-            root = self._read_root()
-            tree = root.with_reaped()
-            self._peak_seen_bytes = highest(self._peak_seen_bytes, tree.memory_resident_bytes)
-            return self._reading(root, tree, children_count=0)
+            return self._alone(self._read_root())
         root, look, hidden = self._settled()
         tree = root.with_reaped()
         for member in look.members.values():
@@ -179,6 +175,12 @@ class ProcessTree:
             self._floor = tree
         self._note_peak(tree, look.members)
         return self._reading(root, tree, children_count=len(look.members) + len(hidden))
+
+    def _alone(self, root: Process) -> Reading:
+        """Return the reading of a process without descendants."""
+        tree = root.with_reaped()
+        self._peak_seen_bytes = highest(self._peak_seen_bytes, tree.memory_resident_bytes)
+        return self._reading(root, tree, children_count=0)
 
     def _reading(self, root: Process, tree: Usage, *, children_count: int) -> Reading:
         reading = Reading()

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from otel_parsl_dashboards.data import frames, packed, queries
+from otel_parsl_dashboards.data import columns, frames, packed, queries
 from otel_parsl_dashboards.data.columns import Gathered, read_columns
 from otel_parsl_dashboards.data.edges import read_edges
 from otel_parsl_dashboards.data.packed import read_packed
@@ -53,6 +53,7 @@ def test_packed_rows_are_the_rows(rows: list[tuple[dict[str, object], str]], siz
     engine = create_engine("sqlite://", poolclass=StaticPool)
     with engine.connect() as connection, pytest.MonkeyPatch.context() as patched:
         patched.setattr(packed, "_ROWS", size)
+        patched.setattr(columns, "_TOGETHER", 2)
         connection.exec_driver_sql(
             "CREATE TABLE task (task_id, run_id, task_func_name, task_memoize, task_time_invoked,"
             " task_time_returned, task_fail_count, task_fail_cost, task_depends)"

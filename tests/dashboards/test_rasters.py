@@ -132,30 +132,49 @@ def _frame(entered: dict[tuple[int, int, int], int]) -> pd.DataFrame:
     )
 
 
-@given(_statuses, st.integers(0, 18), st.integers(1, 10), st.integers(1, 3))
+@given(
+    _statuses,
+    st.integers(0, 18),
+    st.integers(1, 10),
+    st.integers(1, 3),
+    st.integers(1, 3),
+    st.data(),
+)
 def test_picture_of_many_tasks_has_all_their_states(
-    entered: dict[tuple[int, int, int], int], first: int, length: int, piece: int
+    entered: dict[tuple[int, int, int], int],
+    first: int,
+    length: int,
+    piece: int,
+    rows: int,
+    data: st.DataObject,
 ) -> None:
     """What is over before the view, or comes after it, is left out without being looked at."""
     statuses = _frame(entered)
+    is_unknown = data.draw(st.lists(st.booleans(), min_size=len(entered), max_size=len(entered)))
+    statuses.loc[np.array(is_unknown, dtype=bool), "time"] = np.datetime64("NaT")
     start, end, until = (_times([at])[0].to_datetime64() for at in (first, first + length, 15))
     span = Span(start, end)
     bars = state_bars(_TASKS, statuses, span=span, until=until)
-    expected = Coverage(len(_STATES), len(_TASKS), gantt._COLUMNS)
+    expected = Coverage(len(_STATES), rows, gantt._COLUMNS)
+    row_of_task = np.arange(len(_TASKS)) * rows // len(_TASKS)
     expected.add(
-        bars["row"].to_numpy(),
+        row_of_task[bars["row"].to_numpy()],
         bars["state"].array.codes,
         span.pixels(bars["start"].to_numpy(), gantt._COLUMNS),
         span.pixels(bars["end"].to_numpy(), gantt._COLUMNS),
     )
     found: list[np.ndarray] = []
 
-    def look(coverage: Coverage, *_: object) -> np.ndarray:
+    def look(
+        coverage: Coverage, _colours: object, whole: np.ndarray, _strength: object
+    ) -> np.ndarray:
+        assert whole.ravel().tolist() == np.bincount(row_of_task).tolist()
         found.append(coverage.mixed(np.eye(len(_STATES))))
         return np.zeros((1, 1, 4), dtype="uint8")
 
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(gantt, "_PIECE", piece)
+        patched.setattr(gantt, "_ROWS", rows)
         patched.setattr(gantt, "coloured", look)
         ids = _TASKS["task_id"].to_numpy()
         gantt._picture(ids, statuses, gantt.lives(_TASKS, statuses), span, until)

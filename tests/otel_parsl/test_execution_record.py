@@ -141,9 +141,13 @@ def test_what_is_no_record_is_told_and_the_others_are_read() -> None:
 
 def test_a_newer_worker_may_say_more() -> None:
     """Fields that a newer worker adds at the end are passed over."""
-    origin, ended = json.loads(_origin().encoded()), list(_ended())
+    failure = Failure("builtins.ValueError", "no", "Traceback", None)
+    told = record(_origin().encoded(), _ended(failure=failure))
+    origin, ended = map(json.loads, told.split(b"\n"))
+    for part in ("sample", "failure"):
+        ended[Ended._fields.index(part)].append("new")
     newer = json.dumps([*origin, "new"]).encode() + b"\n" + json.dumps([*ended, "new"]).encode()
-    assert _told([newer]) == _told([record(_origin().encoded(), _ended())])
+    assert _told([newer]) == _told([told])
 
 
 def test_further_attributes_stand_on_the_span() -> None:

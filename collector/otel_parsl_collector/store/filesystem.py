@@ -7,7 +7,6 @@ their own sources.
 
 from __future__ import annotations
 
-import ctypes
 import os
 import sys
 from pathlib import Path
@@ -44,7 +43,8 @@ _SHARED = {
 }
 _NAMES = _LOCAL | _SHARED
 _STATFS_BYTES = 512
-"""More than ``struct statfs`` has anywhere; it begins with the filesystem's number, a long."""
+"""More than ``struct statfs`` has anywhere; it begins with the filesystem's number, a long.
+On s390x that is an int, and so what is found there has no name and counts as shared."""
 
 
 def filesystem(path: Path) -> str:
@@ -61,10 +61,16 @@ def is_local(path: Path) -> bool:
 def _number(path: Path) -> int | None:
     if sys.platform != "linux":
         return None
+    try:
+        import ctypes  # a Python may have been built without it
+
+        library = ctypes.CDLL(None)
+    except (ImportError, OSError):
+        return None
     there = path.resolve()
-    while not there.exists():
+    while not os.path.exists(there):  # whatever the reason: opening the database says it
         there = there.parent
     told = ctypes.create_string_buffer(_STATFS_BYTES)
-    if ctypes.CDLL(None).statfs(os.fsencode(there), told):
+    if library.statfs(os.fsencode(there), told):
         return None
     return ctypes.c_long.from_buffer(told).value & 0xFFFFFFFF

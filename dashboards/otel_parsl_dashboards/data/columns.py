@@ -47,6 +47,7 @@ class Gathered:
 
     def add(self, values: Iterable[Sequence[Any]]) -> None:
         """Add the values of each column, as the database gives them."""
+        self._small = 0
         for number, some in enumerate(values):
             names = self._names[number]
             self._pieces[number].append(

@@ -46,7 +46,7 @@ def read_marks(connection: Connection) -> Marks:
     """Return where the tables that only grow end now."""
     return Marks(
         *(
-            int(connection.execute(query).scalar() or 0)
+            int(connection.execute(query).scalar_one())
             for query in (queries.LAST_STATUS, queries.LAST_SAMPLE, queries.LAST_NODE)
         )
     )

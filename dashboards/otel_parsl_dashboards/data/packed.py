@@ -149,7 +149,7 @@ def _midnights(dates: Any) -> Any:
 
 
 def _ids(text: str) -> Any:
-    # numpy only warns of what it cannot read, and a warning of one thread is caught by another.
+    # numpy before 2 only warns of what it cannot read, and threads share what is done of warnings.
     if text.encode().translate(None, _IN_IDS):
         raise NotAsExpected("no whole number")
     return _numbers(text, frames.ID)

@@ -115,7 +115,7 @@ class _Bars(NamedTuple):
 
     row: np.ndarray
     place: np.ndarray
-    """Of its status in the frame."""
+    """Of its status among those looked at."""
     start: np.ndarray
     end: np.ndarray
 

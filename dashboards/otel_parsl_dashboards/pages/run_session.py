@@ -258,6 +258,8 @@ class RunSession(Session):
         if window == self._window:
             return
         self._window = window
+        address = self._view(self._library.resident(self._run_id).snapshot).address()
+        self.send({}, address.removesuffix("?"))
         self._follow_window(window, tuple(plot for plot in self._page.plots if plot.follows_window))
 
     def _follow_window(self, window: Window | None, plots: tuple[Plot, ...]) -> None:
@@ -266,7 +268,7 @@ class RunSession(Session):
             return  # the reader has chosen another one meanwhile
         view = self._view(self._library.resident(self._run_id).snapshot)
         if not plots:
-            self.send(self._shared_fragments(view), view.address().removesuffix("?"))
+            self.send(self._shared_fragments(view))
             return
         self.later(partial(self._follow_window, window, plots[1:]))
         self._update(plots[0], view)

@@ -601,11 +601,11 @@ def test_short_reading_says_what_the_whole_one_does() -> None:
         "    block[:] = b'1' * size\n"
         "    del block\n"
         "    print(end=' ' * 1000, file=sys.stderr, flush=True)\n"
+        "    assert sampler._tree.read_own() is not None\n"
         "    samples.append(sampler.sample())\n"
-        "    assert sampler._reading is None\n"
-        "    reading, sampler._tree.read_own = sampler._tree.read_own, lambda: None\n"
+        "    short, sampler._tree.read_own = sampler._tree.read_own, lambda: None\n"
         "    samples.append(sampler.sample())\n"
-        "    sampler._tree.read_own = reading\n"
+        "    sampler._tree.read_own = short\n"
         "print(json.dumps([sample._asdict() for sample in samples]))\n"
     )
     samples = json.loads(run_python(program, program))
@@ -627,6 +627,28 @@ def test_short_reading_says_what_the_whole_one_does() -> None:
             assert short[name] == (pytest.approx(value, abs=near[name]) if name in near else value)
     assert all(sample["write_bytes"] >= 1000 for sample in samples)
     assert samples[4]["memory_peak_bytes"] - samples[4]["memory_resident_bytes"] >= 80_000_000
+
+
+@pytest.mark.parametrize("freed", [0, 80_000_000])
+def test_peak_is_never_below_what_the_try_began_with(freed: int) -> None:
+    """A try that lets go of what the worker held before has held it for a while."""
+    program = (
+        "import subprocess, sys\n"
+        "size, *inner = sys.argv[1:]\n"
+        # Started by a small process: the peak of that one counts as this one's own.
+        "if inner:\n"
+        "    sys.exit(subprocess.call([sys.executable, '-c', *inner, size]))\n"
+        "from otel_parsl.sampling.sampler import TrySampler\n"
+        "block = bytearray(int(size))\n"
+        "block[:] = b'1' * len(block)\n"
+        "sampler = TrySampler()\n"
+        "sampler.begin()\n"
+        "held = sampler._tree._root.resident_bytes()\n"
+        "del block\n"
+        "print(held, sampler.sample().memory_peak_bytes)\n"
+    )
+    held, peak = map(int, run_python(program, str(freed), program).split())
+    assert peak >= held >= freed
 
 
 def test_forked_child_samples_itself() -> None:
