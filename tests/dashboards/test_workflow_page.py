@@ -5,8 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
+import numpy as np
+import pandas as pd
 import pytest
+from otel_parsl_dashboards.data import frames
+from otel_parsl_dashboards.pages import workflow
 from playwright.sync_api import Browser
 
 from tests.support.chromium import Tab, tab
@@ -125,3 +131,30 @@ def test_nothing_goes_wrong_and_nothing_leaves_this_machine(page: Tab, demo: Das
     """The browser asks nobody but the server, is never refused, and its console has no error."""
     assert (page.errors, page.failed) == ([], [])
     assert page.hosts() == {demo.root.removeprefix("http://")}
+
+
+def test_try_whose_task_is_not_known_counts_for_no_other() -> None:
+    """What a worker has told of a try before the submit side told of its task is no app's."""
+    begun = np.array(["2026-01-15T12:00:01", "2026-01-15T12:00:02"], frames.TIME)
+    apps = pd.Categorical(["a", "b"], categories=["a", "b", ""])
+    tasks = pd.DataFrame(
+        {"task_id": [0, 2], "app": apps, "state": pd.Categorical(["executed"] * 2)}
+    )
+    tries = pd.DataFrame(
+        {
+            "task_id": [0, 1],
+            "app": pd.Categorical(["a", ""], categories=["a", "b", ""]),
+            "running": begun,
+            "ended": begun + np.timedelta64(1, "s"),
+        }
+    )
+    view: Any = SimpleNamespace(
+        tries=tries,
+        window=(begun[0], begun[1]),
+        snapshot=SimpleNamespace(tasks=tasks, apps=["a", "b"]),
+        colours={"a": "#fff", "b": "#fff"},
+    )
+
+    rows = workflow._apps(view)
+
+    assert {row["name"]: row["tasks"] for row in rows} == {"a": 1, "b": 0}
