@@ -177,9 +177,10 @@ def test_picture_of_many_tasks_has_all_their_states(
         patched.setattr(gantt, "_ROWS", rows)
         patched.setattr(gantt, "coloured", look)
         ids = _TASKS["task_id"].to_numpy()
-        gantt._picture(ids, statuses, gantt.lives(_TASKS, statuses), span, until)
+        for known in (None, gantt.lives(_TASKS, statuses)):
+            gantt._picture(ids, statuses, known, span, until)
 
-    np.testing.assert_allclose(found, [expected.mixed(np.eye(len(_STATES)))], atol=1e-9)
+    np.testing.assert_allclose(found, [expected.mixed(np.eye(len(_STATES)))] * 2, atol=1e-9)
 
 
 @given(_statuses, st.integers(0, 10), st.integers(1, 10))

@@ -21,8 +21,8 @@ SINGLE = 5000
 """So many tasks, or fewer, are drawn one by one and can be hovered."""
 SINGLE_BARS = 30_000
 """The same of bars: tasks that are tried again and again have many."""
-_PIECE = 200_000
-"""Tasks at a time, lest what is worked out of their states take more memory than these do."""
+_PIECE = 250_000
+"""Statuses at a time, lest what is worked out of them take more memory than they do."""
 _COLUMNS = 1200
 _ROWS = 360
 _FADED = 0.3
@@ -80,7 +80,8 @@ def gantt(
         statuses: The frame of statuses that goes with it.
         span: What is in view.
         until: Where the last state of each task is cut off: the end of the run, or now.
-        known: What ``lives`` gave of these statuses; worked out if not given.
+        known: What ``lives`` gave of these frames, where little of the run is in view; without it
+            every status is looked at.
     """
     is_single = _is_single(tasks, statuses)
     singles = _singles(
@@ -90,7 +91,7 @@ def gantt(
     if is_single or not len(ids) or not len(statuses):
         picture = _image(np.zeros((1, 1, 4), dtype="uint8"), ids, span)
     else:
-        picture = _picture(ids, statuses, known or lives(tasks, statuses), span, until)
+        picture = _picture(ids, statuses, known, span, until)
     return (picture * singles).opts(
         hv.opts.RGB(default_tools=list(TIME_TOOLS)),
         hv.opts.Rectangles(
@@ -220,22 +221,27 @@ def _singles(bars: pd.DataFrame) -> hv.Rectangles:
 
 
 def _picture(
-    ids: np.ndarray, statuses: pd.DataFrame, known: Lives, span: Span, until: np.datetime64
+    ids: np.ndarray, statuses: pd.DataFrame, known: Lives | None, span: Span, until: np.datetime64
 ) -> hv.RGB:
     rows = _rows(len(ids))
     names = list(statuses["state"].cat.categories)
     codes = statuses["state"].array.codes
     task, time = statuses["task_id"].to_numpy(), statuses["time"].to_numpy()
     coverage = Coverage(len(names), rows, _COLUMNS)
-    # Most tasks of a long run are done before the view begins, come after it, or wait through it.
-    is_over = known.latest <= span.start
-    if until > span.start:
-        (end,) = span.pixels(np.array([until]), _COLUMNS)
-        coverage.add_alike(known.row[is_over], known.last_state[is_over], end)
-    in_view = np.flatnonzero(~(is_over | (known.earliest >= span.end)))
-    waiting, place, changing = _through(time, known, in_view, span)
-    coverage.add_alike(known.row[waiting], codes[place], _COLUMNS)
-    for piece in _statuses_of(known, changing):
+    pieces: Iterator[np.ndarray | slice]
+    if known is None:
+        pieces = _pieces(task)
+    else:
+        # Most tasks of a long run are done before the view begins, come after it, or wait through.
+        is_over = known.latest <= span.start
+        if until > span.start:
+            (end,) = span.pixels(np.array([until]), _COLUMNS)
+            coverage.add_alike(known.row[is_over], known.last_state[is_over], end)
+        in_view = np.flatnonzero(~(is_over | (known.earliest >= span.end)))
+        waiting, place, changing = _through(time, known, in_view, span)
+        coverage.add_alike(known.row[waiting], codes[place], _COLUMNS)
+        pieces = _statuses_of(known, changing)
+    for piece in pieces:
         bars = _bars(ids, task[piece], time[piece], span, until)
         coverage.add(
             bars.row * rows // len(ids),
@@ -268,14 +274,22 @@ def _through(
     return np.concatenate(waiting), np.concatenate(places), np.sort(np.concatenate(others))
 
 
-def _statuses_of(known: Lives, tasks: np.ndarray) -> Iterator[np.ndarray | slice]:
+def _pieces(task: np.ndarray) -> Iterator[slice]:
+    """Yield where the statuses are, those of whole tasks at a time."""
+    begin = 0
+    while begin < len(task):
+        last = task[min(begin + _PIECE, len(task)) - 1]
+        end = int(np.searchsorted(task, last, side="right"))
+        yield slice(begin, end)
+        begin = end
+
+
+def _statuses_of(known: Lives, tasks: np.ndarray) -> Iterator[np.ndarray]:
     """Yield the places of the statuses of some tasks, those of whole tasks at a time."""
-    for begin in range(0, len(tasks), _PIECE):
-        some = tasks[begin : begin + _PIECE]
+    at_once = max(1, _PIECE * len(known.row) // max(1, known.first[-1]))
+    for begin in range(0, len(tasks), at_once):
+        some = tasks[begin : begin + at_once]
         first, behind = known.first[some], known.first[some + 1]
-        if behind[-1] - first[0] == (behind - first).sum():
-            yield slice(first[0], behind[-1])
-            continue
         counts = behind - first
         yield np.repeat(first - np.cumsum(counts) + counts, counts) + np.arange(counts.sum())
 

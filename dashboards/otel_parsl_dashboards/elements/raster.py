@@ -13,6 +13,9 @@ import numpy as np
 
 from otel_parsl_dashboards.elements.colours import rgb
 
+_BAND = 32
+"""Rows that are worked out at a time: all of them at once would take a hundred megabytes."""
+
 
 class Coverage:
     """
@@ -90,10 +93,12 @@ class Coverage:
         """
         sums = np.repeat((weights @ self._across)[:, :, None], self._columns, axis=2)
         cut = np.flatnonzero(self._is_cut)
-        if len(cut):
-            parts = np.cumsum(self._ramps[:, cut], axis=2)
-            of_cut = weights @ parts.reshape(len(parts), -1)
-            sums[:, cut] += of_cut.reshape(len(weights), len(cut), -1)[:, :, : self._columns]
+        for first in range(0, len(cut), _BAND):
+            rows = cut[first : first + _BAND]
+            parts = self._ramps[:, rows]
+            np.cumsum(parts, axis=2, out=parts)
+            of_rows = weights @ parts.reshape(len(parts), -1)
+            sums[:, rows] += of_rows.reshape(len(weights), len(rows), -1)[:, :, : self._columns]
         return sums
 
 

@@ -157,6 +157,13 @@ def _app_legend(view: View) -> list[tuple[str, str]]:
     return [*named, ("other apps", OTHER)] if len(view.colours) > len(named) else named
 
 
+def _lives(view: View) -> gantt.Lives | None:
+    if view.window is None:
+        return None
+    snapshot = view.snapshot
+    return snapshot.once("lives", lambda: gantt.lives(snapshot.tasks, snapshot.statuses))
+
+
 def _lines(view: View) -> list[str]:
     """Return the apps that have a line, whatever is in view: they keep it."""
     return view.snapshot.once("most busy", lambda: concurrency.most_busy(view.snapshot.tries))
@@ -236,9 +243,7 @@ PAGE = RunPage(
                 view.snapshot.statuses,
                 span=view.span,
                 until=view.snapshot.until,
-                known=view.snapshot.once(
-                    "lives", lambda: gantt.lives(view.snapshot.tasks, view.snapshot.statuses)
-                ),
+                known=_lives(view),
             ),
             summarise=lambda view: gantt.summarise(view.snapshot.tasks, view.snapshot.statuses),
             hint="click a bar for its task",
