@@ -154,7 +154,7 @@ class _Clients:
         url = f"{self._server.root}/workflow/{RUN_ID}/"
         headers = {"Authorization": f"token {self._server.token}", "Origin": self._server.root}
         answer = await AsyncHTTPClient().fetch(HTTPRequest(url, headers=headers))
-        found = re.search(r'"token":"([^"]+)"', answer.body.decode())
+        found = re.search(r'"token":\s*"([^"]+)"', answer.body.decode())
         assert found is not None, answer.body[:500]
         socket = await websocket_connect(
             HTTPRequest(url.replace("http", "ws", 1) + "ws", headers=headers),

@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-SHARE = 0.15
+SHARE = 0.13
 """Of a core, for all that this process does."""
 MOST_S = 30.0
 """However busy: no plot is older than this."""
