@@ -128,19 +128,14 @@ class ProcessTree:
         Returns:
             What is known of the process; None where only ``read`` can tell.
         """
-        is_alone = not self._known and self._lost is None and self._floor is None
-        if not self._is_peak_of_life or not is_alone or self._has_children():
+        if not self._is_peak_of_life or not self._is_alone():
             return None
-        mine = resource.getrusage(resource.RUSAGE_SELF)
-        main = resource.getrusage(resource.RUSAGE_THREAD)
-        reaped = resource.getrusage(resource.RUSAGE_CHILDREN)
         root = self._root.read_held()
-        root.usage.cpu_user_s, root.usage.cpu_system_s = mine.ru_utime, mine.ru_stime
+        mine = _take_own(root)
+        main = resource.getrusage(resource.RUSAGE_THREAD)
         root.usage.voluntary, root.usage.involuntary = main.ru_nvcsw, main.ru_nivcsw
-        root.reaped_user_s, root.reaped_system_s = reaped.ru_utime, reaped.ru_stime
-        root.reaped_voluntary, root.reaped_involuntary = reaped.ru_nvcsw, reaped.ru_nivcsw
         root.peak_bytes = mine.ru_maxrss * 1024
-        return self._alone(root)
+        return self._reading_alone(root)
 
     def start_ticks(self) -> int | None:
         """Return when the process at the root began, None when it has ended."""
@@ -156,9 +151,8 @@ class ProcessTree:
         Raises:
             ProcessLookupError: When the process at the root has ended.
         """
-        is_alone = not self._known and self._lost is None and self._floor is None
-        if is_alone and not self._has_children():
-            return self._alone(self._read_root())
+        if self._is_alone():
+            return self._reading_alone(self._read_root())
         root, look, hidden = self._settled()
         tree = root.with_reaped()
         for member in look.members.values():
@@ -176,7 +170,13 @@ class ProcessTree:
         self._note_peak(tree, look.members)
         return self._reading(root, tree, children_count=len(look.members) + len(hidden))
 
-    def _alone(self, root: Process) -> Reading:
+    def _is_alone(self) -> bool:
+        """Tell whether the process has no descendants, and had none in this try."""
+        if self._known or self._lost is not None or self._floor is not None:
+            return False
+        return not self._has_children()
+
+    def _reading_alone(self, root: Process) -> Reading:
         """Return the reading of a process without descendants."""
         tree = root.with_reaped()
         self._peak_seen_bytes = highest(self._peak_seen_bytes, tree.memory_resident_bytes)
@@ -232,12 +232,7 @@ class ProcessTree:
     def _read_root(self) -> Process:
         root = self._root.read()
         if self._is_own:
-            # To the microsecond, where /proc has hundredths of a second.
-            mine = resource.getrusage(resource.RUSAGE_SELF)
-            reaped = resource.getrusage(resource.RUSAGE_CHILDREN)
-            root.usage.cpu_user_s, root.usage.cpu_system_s = mine.ru_utime, mine.ru_stime
-            root.reaped_user_s, root.reaped_system_s = reaped.ru_utime, reaped.ru_stime
-            root.reaped_voluntary, root.reaped_involuntary = reaped.ru_nvcsw, reaped.ru_nivcsw
+            _take_own(root)
         return root
 
     def _retire(self, members: dict[int, Process]) -> None:
@@ -264,6 +259,17 @@ class ProcessTree:
             if member.start_ticks is not None and member.start_ticks >= self._began_ticks
         ]
         self._peak_seen_bytes = highest(*peaks)
+
+
+def _take_own(process: Process) -> resource.struct_rusage:
+    """Take what the calling process is told of itself; return it."""
+    # To the microsecond, where /proc has hundredths of a second.
+    mine = resource.getrusage(resource.RUSAGE_SELF)
+    reaped = resource.getrusage(resource.RUSAGE_CHILDREN)
+    process.usage.cpu_user_s, process.usage.cpu_system_s = mine.ru_utime, mine.ru_stime
+    process.reaped_user_s, process.reaped_system_s = reaped.ru_utime, reaped.ru_stime
+    process.reaped_voluntary, process.reaped_involuntary = reaped.ru_nvcsw, reaped.ru_nivcsw
+    return mine
 
 
 class _Look:

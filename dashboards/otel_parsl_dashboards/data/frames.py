@@ -136,3 +136,19 @@ def seconds(later: pd.Series, earlier: pd.Series) -> np.ndarray[tuple[int], np.d
     result: np.ndarray[tuple[int], np.dtype[np.float64]] = delta.astype("int64") / 1e6
     result[np.isnat(delta)] = np.nan
     return result
+
+
+def places(wanted: np.ndarray, ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """
+    Return where among ids each of those wanted stands, and whether it is there at all.
+
+    Args:
+        wanted: In any order.
+        ids: Ascending, none of them twice.
+    """
+    if len(ids) and ids[0] == 0 and ids[-1] == len(ids) - 1:
+        return wanted, wanted < len(ids)  # as Parsl numbers tasks
+    place = np.searchsorted(ids, wanted)
+    is_there = place < len(ids)
+    is_there[is_there] = ids[place[is_there]] == wanted[is_there]
+    return place, is_there

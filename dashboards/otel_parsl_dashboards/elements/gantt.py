@@ -12,6 +12,7 @@ import pandas as pd
 from otel_parsl.cli import words
 from otel_parsl.query.task_states import OF_PARSL
 from otel_parsl.semconv import FINAL_STATES
+from otel_parsl_dashboards.data import frames
 from otel_parsl_dashboards.elements.axes import TIME_TOOLS, opens_task
 from otel_parsl_dashboards.elements.colours import OF_PARSL_STATE
 from otel_parsl_dashboards.elements.raster import Coverage, coloured
@@ -52,7 +53,7 @@ def lives(tasks: pd.DataFrame, statuses: pd.DataFrame) -> Lives:
     first = np.flatnonzero(is_first)
     is_after = is_first & ~np.isnat(time)
     is_after[1:] |= time[1:] >= time[:-1]
-    row, is_known = _rows_of(task[first], ids)
+    row, is_known = frames.places(task[first], ids)
     behind = np.append(first[1:], len(task))[: len(first)]
     return Lives(
         np.append(first, len(task)),
@@ -163,19 +164,9 @@ def _bars(
     )
     start = time[place]
     end = np.maximum(start, np.where(is_last[place], until, following[place]))
-    row, is_known = _rows_of(task[place], ids)
+    row, is_known = frames.places(task[place], ids)
     is_known &= end > span.start
     return _Bars(row[is_known], place[is_known], start[is_known], end[is_known])
-
-
-def _rows_of(task: np.ndarray, ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the place of each task among ids, both ascending, and whether it is there."""
-    if len(ids) and ids[0] == 0 and ids[-1] == len(ids) - 1:
-        return task, task < len(ids)  # as Parsl numbers them
-    row = np.searchsorted(ids, task)
-    is_known = row < len(ids)
-    is_known[is_known] = ids[row[is_known]] == task[is_known]
-    return row, is_known
 
 
 def summarise(tasks: pd.DataFrame, statuses: pd.DataFrame) -> str:

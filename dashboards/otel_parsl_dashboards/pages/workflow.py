@@ -59,11 +59,9 @@ def _apps(view: View) -> list[Facts]:
     tries = view.tries
     tasks = view.snapshot.tasks
     if view.window is not None:
-        ids = tasks["task_id"].to_numpy()  # ascending
         of_tries = np.unique(tries["task_id"].to_numpy())
-        of_tries = of_tries[of_tries <= ids.max(initial=-1)]
-        place = np.searchsorted(ids, of_tries)
-        tasks = tasks.iloc[place[ids[place] == of_tries]]
+        place, is_there = frames.places(of_tries, tasks["task_id"].to_numpy())
+        tasks = tasks.iloc[place[is_there]]
     took = pd.Series(frames.seconds(tries["ended"], tries["running"]), index=tries.index)
     by_app = took.groupby(tries["app"], observed=True)
     summed = by_app.agg(["sum", "mean", "median", "count"])
