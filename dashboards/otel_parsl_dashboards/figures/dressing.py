@@ -9,6 +9,7 @@ from bokeh.models import (
     CustomJSTickFormatter,
     DatetimeTickFormatter,
     Legend,
+    LogAxis,
     Range1d,
     Toolbar,
 )
@@ -27,6 +28,12 @@ if (size >= 1e6) return cut(tick / 1e6) + "M";
 if (size >= 1e4) return cut(tick / 1e3) + "k";
 return cut(tick);
 """
+
+_SOME_LOG = """
+const digit = tick / 10 ** Math.floor(Math.log10(tick) + 1e-9);
+return [1, 2, 5].includes(Math.round(digit * 1e6) / 1e6) ? String(Number(tick.toPrecision(6))) : "";
+"""
+"""Of an axis of a few decades Bokeh labels each digit, one over the other."""
 
 
 def unlabel_time(figure: Any) -> None:
@@ -98,6 +105,8 @@ def _dress(figure: Any, height: int) -> None:
     for axis in figure.yaxis:
         if type(axis).__name__ == "LinearAxis" and not axis.major_label_overrides:
             axis.formatter = CustomJSTickFormatter(code=_SHORT_NUMBER)
+    for axis in figure.select(LogAxis):
+        axis.formatter = CustomJSTickFormatter(code=_SOME_LOG)
     figure.xgrid.grid_line_color = None
     figure.ygrid.update(
         grid_line_color=_LINE,
