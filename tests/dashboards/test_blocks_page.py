@@ -280,10 +280,14 @@ def test_address_says_which_blocks_and_which_nodes_first(page: Tab, server: Dash
     assert [cells[1] for cells in _blocks(page)] == failed
     assert page.cells("#node-list")[0][0] == "node8"
     page.open(
-        f"{server.root}/workflow/{RUN_ID}/blocks?from=2026-01-15T12:00:52&until=2026-01-15T12:00:55"
+        f"{server.root}/workflow/{RUN_ID}/blocks"
+        "?from=2026-01-15T12:00:52.25&until=2026-01-15T12:00:52.75"
     )
     assert [cells[1] for cells in _blocks(page)] == ["0", "0", "1", "3"]
-    assert page.text("#f-window").startswith("Blocks that were there, and what ran, between")
+    assert page.text("#f-window").startswith(
+        "Blocks that were there, and what ran, between 2026-01-15 12:00:52.250"
+        " and 2026-01-15 12:00:52.750."
+    )
 
 
 def test_lost_run_says_what_stood_open(page: Tab, server: Dashboard) -> None:

@@ -8,7 +8,7 @@ NaT where not known. Ids are ``int64``. A number that is not known is NaN.
 
 from __future__ import annotations
 
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -152,3 +152,20 @@ def places(wanted: np.ndarray, ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]
     is_there = place < len(ids)
     is_there[is_there] = ids[place[is_there]] == wanted[is_there]
     return place, is_there
+
+
+def places_of_tries(
+    wanted: pd.DataFrame | dict[str, Any], tries: pd.DataFrame | dict[str, Any]
+) -> tuple[np.ndarray, np.ndarray]:
+    """
+    Return where among tries each of those wanted stands, and whether it is there at all.
+
+    Args:
+        wanted: A frame, or its columns, with ``task_id`` and ``try_id``, in any order.
+        tries: The same columns, ascending, none of them twice.
+    """
+    sought, known = (
+        [np.asarray(of[name]) for name in ("task_id", "try_id")] for of in (wanted, tries)
+    )
+    spread = max(int(ids.max(initial=0)) for _, ids in (sought, known)) + 1
+    return places(sought[0] * spread + sought[1], known[0] * spread + known[1])

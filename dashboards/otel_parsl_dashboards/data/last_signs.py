@@ -62,11 +62,7 @@ def _workers(tries: pd.DataFrame, samples: pd.DataFrame) -> list[LastSign]:
         is_open = np.zeros(int(max(samples["task_id"].max(), tries["task_id"].max())) + 1, bool)
         is_open[tries["task_id"].to_numpy()[~has_ended]] = True
         some = samples[is_open[samples["task_id"].to_numpy()]]
-        spread = int(max(some["try_id"].max(), tries["try_id"].max())) + 1 if len(some) else 1
-        keys = tries["task_id"].to_numpy() * spread + tries["try_id"].to_numpy()
-        wanted = some["task_id"].to_numpy() * spread + some["try_id"].to_numpy()
-        row = np.minimum(np.searchsorted(keys, wanted), len(keys) - 1)
-        is_there = keys[row] == wanted
+        row, is_there = frames.places_of_tries(some, tries)
         times = some["time"].to_numpy().astype(frames.TIME)
         told.append(_latest_of(host[row[is_there]], times[is_there]))
     latest = pd.concat(told).groupby(level=0).max().reindex(range(len(names))).to_numpy()

@@ -312,11 +312,9 @@ def _sorted(columns: dict[str, Any], key: np.ndarray) -> dict[str, Any]:
 def _apps_of(task_ids: np.ndarray, tasks: dict[str, Any]) -> pd.Categorical:
     known, apps = tasks["task_id"], tasks["app"]
     categories = [*apps.categories, *([] if "" in apps.categories else [""])]
-    if not len(known):
-        codes = np.full(len(task_ids), categories.index(""))
-    else:
-        at = np.minimum(np.searchsorted(known, task_ids), len(known) - 1)
-        codes = np.where(known[at] == task_ids, apps.codes[at], categories.index(""))
+    codes = np.full(len(task_ids), categories.index(""))
+    place, is_there = frames.places(task_ids, known)
+    codes[is_there] = apps.codes[place[is_there]]
     return pd.Categorical.from_codes(codes, categories=categories)
 
 
@@ -326,14 +324,8 @@ def _ended(tries: dict[str, Any], statuses: pd.DataFrame) -> np.ndarray:
     if not len(statuses):
         return ended
     said = statuses[statuses["state"].to_numpy() == "running_ended"]
-    spread = int(max(said["try_id"].max(), tries["try_id"].max(), 0)) + 1 if len(said) else 1
-    keys = tries["task_id"] * spread + tries["try_id"]
-    said_keys = said["task_id"].to_numpy() * spread + said["try_id"].to_numpy()
-    at = np.searchsorted(keys, said_keys)
-    at[at == len(keys)] = 0
-    if len(keys):
-        is_there = keys[at] == said_keys
-        ended[at[is_there]] = said["time"].to_numpy()[is_there]
+    place, is_there = frames.places_of_tries(said, tries)
+    ended[place[is_there]] = said["time"].to_numpy()[is_there]
     return ended
 
 

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from otel_parsl.query.task_states import OF_PARSL, OPEN, TaskState
+from otel_parsl_dashboards.data import frames
 
 RANKED: Final = tuple(OF_PARSL)
 """Parsl's states in the order in which a try enters them."""
@@ -42,13 +43,9 @@ def latest_states(
         statuses: A frame of statuses.
     """
     place = np.full(len(task_ids), -1, dtype="int64")
-    if len(statuses) and len(task_ids):
-        ids = statuses["task_id"].to_numpy()
-        at = np.searchsorted(task_ids, ids)
-        at[at == len(task_ids)] = 0
-        is_known = task_ids[at] == ids
-        places = statuses["try_id"].to_numpy() * RANKS + state_ranks(statuses["state"].array)
-        np.maximum.at(place, at[is_known], places[is_known])
+    at, is_known = frames.places(statuses["task_id"].to_numpy(), task_ids)
+    places = statuses["try_id"].to_numpy() * RANKS + state_ranks(statuses["state"].array)
+    np.maximum.at(place, at[is_known], places[is_known])
     rank = place % RANKS
     has_state = place >= 0
     is_ranked = has_state & (rank < len(RANKED))

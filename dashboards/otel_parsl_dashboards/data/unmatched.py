@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from otel_parsl_dashboards.data import frames
+
 _DENSE = 64
 """So many times as long as its keys a table may be."""
 
@@ -48,5 +50,5 @@ def _strangers(keys: np.ndarray, known: np.ndarray) -> int:
         is_known = np.zeros(most + 1, dtype=bool)
         is_known[known] = True
         return len(keys) - int(np.count_nonzero(is_known[keys]))
-    at = np.minimum(np.searchsorted(known, keys), len(known) - 1)
-    return int((known[at] != keys).sum())
+    _, is_known = frames.places(keys, known)
+    return int((~is_known).sum())

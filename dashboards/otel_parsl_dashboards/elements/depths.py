@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from otel_parsl_dashboards.data import frames
+
 Links = tuple[np.ndarray, np.ndarray]
 """Row numbers of tasks: the first is waited for, by the second."""
 
@@ -19,11 +21,9 @@ def links(tasks: pd.DataFrame, edges: pd.DataFrame) -> Links:
     """
     ids = tasks["task_id"].to_numpy()
     waiting, awaited = edges["task_id"].to_numpy(), edges["on_task_id"].to_numpy()
-    if not len(ids):
-        return np.array([], "int64"), np.array([], "int64")
-    first = np.minimum(np.searchsorted(ids, awaited), len(ids) - 1)
-    second = np.minimum(np.searchsorted(ids, waiting), len(ids) - 1)
-    is_known = (ids[first] == awaited) & (ids[second] == waiting)
+    first, is_first = frames.places(awaited, ids)
+    second, is_second = frames.places(waiting, ids)
+    is_known = is_first & is_second
     pairs = different(first[is_known] * len(ids) + second[is_known])
     return pairs // len(ids), pairs % len(ids)
 

@@ -189,24 +189,17 @@ def _marks(
 
 def _of_tasks(tasks: pd.DataFrame, ids: np.ndarray, column: str) -> np.ndarray:
     """Return a time of the tasks with these ids; NaT for those that are not there."""
-    known = tasks["task_id"].to_numpy()
-    if not len(known):
-        return np.full(len(ids), _UNKNOWN)
-    row = np.minimum(np.searchsorted(known, ids), len(known) - 1)
-    times = tasks[column].to_numpy().astype(frames.TIME)[row]
-    return np.where(known[row] == ids, times, _UNKNOWN)
+    times = np.full(len(ids), _UNKNOWN)
+    row, is_there = frames.places(ids, tasks["task_id"].to_numpy())
+    times[is_there] = tasks[column].to_numpy().astype(frames.TIME)[row[is_there]]
+    return times
 
 
 def _joining(tries: pd.DataFrame, statuses: pd.DataFrame) -> np.ndarray:
     times = np.full(len(tries), _UNKNOWN)
     said = statuses[(statuses["state"] == "joining").to_numpy()]
-    if len(said) and len(tries):
-        spread = int(max(said["try_id"].max(), tries["try_id"].max())) + 1
-        keys = tries["task_id"].to_numpy() * spread + tries["try_id"].to_numpy()
-        wanted = said["task_id"].to_numpy() * spread + said["try_id"].to_numpy()
-        row = np.minimum(np.searchsorted(keys, wanted), len(keys) - 1)
-        is_there = keys[row] == wanted
-        times[row[is_there]] = said["time"].to_numpy().astype(frames.TIME)[is_there]
+    row, is_there = frames.places_of_tries(said, tries)
+    times[row[is_there]] = said["time"].to_numpy().astype(frames.TIME)[is_there]
     return times
 
 
@@ -224,9 +217,9 @@ def _staging_of(
     done = _of_tasks(tasks, stage_ids, "returned")
     done = np.where(np.isnat(done), until, done)
     on = edges["on_task_id"].to_numpy()
-    at = np.minimum(np.searchsorted(stage_ids, on), len(stage_ids) - 1)
-    is_it = (stage_ids[at] == on) & (edges["kind"] == "depends").to_numpy()
-    is_it &= ~np.isnat(launched[at])
+    at, is_it = frames.places(on, stage_ids)
+    is_it &= (edges["kind"] == "depends").to_numpy()
+    is_it[is_it] = ~np.isnat(launched[at[is_it]])
     ids, place = np.unique(edges["task_id"].to_numpy()[is_it], return_inverse=True)
     found = pd.DataFrame({"task_id": ids})
     for name, times, keep in (("begun", launched, np.fmin), ("over", done, np.fmax)):

@@ -17,18 +17,12 @@ def located(samples: pd.DataFrame, tries: pd.DataFrame) -> pd.DataFrame:
         samples: A frame of samples; those of tries that are not there are left out.
         tries: A frame of tries.
     """
-    spread = int(max(samples["try_id"].max(), tries["try_id"].max())) + 1 if len(samples) else 1
-    keys = tries["task_id"].to_numpy() * spread + tries["try_id"].to_numpy()
-    wanted = samples["task_id"].to_numpy() * spread + samples["try_id"].to_numpy()
-    order = np.lexsort((samples["time"].to_numpy(), wanted))
-    wanted = wanted[order]
-    row = np.minimum(np.searchsorted(keys, wanted), max(len(keys) - 1, 0))
-    is_there = keys[row] == wanted if len(keys) else np.zeros(len(wanted), dtype=bool)
-    is_there &= samples["time"].notna().to_numpy()[order]
-    row = row[is_there]
-    found = samples.iloc[order[is_there]].reset_index(drop=True)
+    row, is_there = frames.places_of_tries(samples, tries)
+    sample = np.flatnonzero(is_there & samples["time"].notna().to_numpy())
+    sample = sample[np.lexsort((samples["time"].to_numpy()[sample], row[sample]))]
+    found = samples.iloc[sample].reset_index(drop=True)
     return found.assign(
-        **{name: tries[name].array[row] for name in ("app", "host", "running", "ended")}
+        **{name: tries[name].array[row[sample]] for name in ("app", "host", "running", "ended")}
     )
 
 

@@ -10,7 +10,7 @@ import functools
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import quote
 
 import jinja2
@@ -23,6 +23,8 @@ from otel_parsl.cli import words
 
 _HERE = Path(__file__).parent
 RUN_TEMPLATE = "run.html"
+_SHORT = np.timedelta64(10, "s")
+"""A stretch of time whose ends are told to the millisecond."""
 DOCUMENTATION = "https://parsl.readthedocs.io/en/latest/userguide/monitoring.html"
 
 
@@ -40,11 +42,11 @@ def number_words(value: float | None, digits: int = 3) -> str:
     return f"{value:,.0f}" if abs(value) >= 10**digits else f"{value:.{digits}g}"
 
 
-def time_words(value: Any) -> str:
-    """Return a time of a frame to the second; a dash for NaT."""
+def time_words(value: Any, unit: Literal["s", "ms"] = "s") -> str:
+    """Return a time of a frame to the second or millisecond; a dash for NaT."""
     if pd.isna(value):  # NaT, as numpy and as pandas have it
         return words.UNKNOWN
-    return str(np.datetime64(value, "s")).replace("T", " ")
+    return str(np.datetime64(value, unit)).replace("T", " ")
 
 
 def share_words(part: float, whole: float) -> str:
@@ -95,11 +97,12 @@ def window_notice(window: tuple[Any, Any] | None, before: str, after: str = "") 
     """
     if window is None:
         return Markup("")
-    start, end = map(time_words, window)
+    start, end = window
+    unit: Literal["s", "ms"] = "ms" if end - start < _SHORT else "s"
     return Markup(
         '<p class="notice">{} between {} and {}{}.'
         ' <button type="button" data-whole-run>Whole run</button></p>'
-    ).format(before, start, end, after)
+    ).format(before, time_words(start, unit), time_words(end, unit), after)
 
 
 @functools.cache
