@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from otel_parsl_dashboards.data import frames, lanes
-from otel_parsl_dashboards.elements import gantt
+from otel_parsl_dashboards.elements import gantt, state_changes
 from otel_parsl_dashboards.elements.concurrency import steps
 from otel_parsl_dashboards.elements.gantt import state_bars
 from otel_parsl_dashboards.elements.raster import Coverage
@@ -173,12 +173,12 @@ def test_picture_of_many_tasks_has_all_their_states(
         return np.zeros((1, 1, 4), dtype="uint8")
 
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(gantt, "_PIECE", piece)
+        patched.setattr(state_changes, "_PIECE", piece)
         patched.setattr(gantt, "_ROWS", rows)
         patched.setattr(gantt, "coloured", look)
         ids = _TASKS["task_id"].to_numpy()
-        for known in (None, gantt.lives(_TASKS, statuses)):
-            gantt._picture(ids, statuses, known, span, until)
+        for changes in (None, gantt.changes_of(_TASKS, statuses, until=until)):
+            gantt._picture(ids, statuses, changes, span, until)
 
     np.testing.assert_allclose(found, [expected.mixed(np.eye(len(_STATES)))] * 2, atol=1e-9)
 

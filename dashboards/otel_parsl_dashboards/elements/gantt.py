@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import holoviews as hv
@@ -17,52 +17,21 @@ from otel_parsl_dashboards.elements.axes import TIME_TOOLS, opens_task
 from otel_parsl_dashboards.elements.colours import OF_PARSL_STATE
 from otel_parsl_dashboards.elements.raster import Coverage, coloured
 from otel_parsl_dashboards.elements.span import Span
+from otel_parsl_dashboards.elements.state_changes import (
+    StateChanges,
+    left_states,
+    pieces,
+    state_changes,
+)
 
 SINGLE = 5000
 """So many tasks, or fewer, are drawn one by one and can be hovered."""
 SINGLE_BARS = 30_000
 """The same of bars: tasks that are tried again and again have many."""
-_PIECE = 250_000
-"""Statuses at a time, lest what is worked out of them take more memory than they do."""
 _COLUMNS = 1200
 _ROWS = 360
 _FADED = 0.3
 """How strong the last state of a task is, which lasts to the end of the run."""
-
-
-class Lives(NamedTuple):
-    """What is known of each task that has a status, in their order: the same for every span."""
-
-    first: np.ndarray
-    """The place of its first status; then that behind the last of all."""
-    earliest: np.ndarray
-    latest: np.ndarray
-    is_steady: np.ndarray
-    """Whether no status of it is earlier than the one before: clocks of hosts differ."""
-    row: np.ndarray
-    """Its row in the picture; -1 for one that is not among the tasks."""
-    last_state: np.ndarray
-    """The code of its last state."""
-
-
-def lives(tasks: pd.DataFrame, statuses: pd.DataFrame) -> Lives:
-    """Return what ``gantt`` works out of its frames whatever the span."""
-    ids, rows = tasks["task_id"].to_numpy(), _rows(len(tasks))
-    task, time = statuses["task_id"].to_numpy(), statuses["time"].to_numpy()
-    is_first = np.append(True, task[1:] != task[:-1])[: len(task)]
-    first = np.flatnonzero(is_first)
-    is_after = is_first & ~np.isnat(time)
-    is_after[1:] |= time[1:] >= time[:-1]
-    row, is_known = frames.places(task[first], ids)
-    behind = np.append(first[1:], len(task))[: len(first)]
-    return Lives(
-        np.append(first, len(task)),
-        np.minimum.reduceat(time, first),
-        np.maximum.reduceat(time, first),
-        np.logical_and.reduceat(is_after, first),
-        np.where(is_known, row * rows // max(len(ids), 1), -1).astype("int16"),
-        statuses["state"].array.codes[behind - 1],
-    )
 
 
 def gantt(
@@ -71,7 +40,7 @@ def gantt(
     *,
     span: Span,
     until: np.datetime64,
-    known: Lives | None = None,
+    changes: StateChanges | None = None,
 ) -> hv.Overlay:
     """
     Return the chart.
@@ -81,8 +50,8 @@ def gantt(
         statuses: The frame of statuses that goes with it.
         span: What is in view.
         until: Where the last state of each task is cut off: the end of the run, or now.
-        known: What ``lives`` gave of these frames, where little of the run is in view; without it
-            every status is looked at.
+        changes: What ``changes_of`` gave of these frames, where little of the run is in view;
+            without it every status is looked at.
     """
     is_single = _is_single(tasks, statuses)
     singles = _singles(
@@ -92,7 +61,7 @@ def gantt(
     if is_single or not len(ids) or not len(statuses):
         picture = _image(np.zeros((1, 1, 4), dtype="uint8"), ids, span)
     else:
-        picture = _picture(ids, statuses, known, span, until)
+        picture = _picture(ids, statuses, changes, span, until)
     return (picture * singles).opts(
         hv.opts.RGB(default_tools=list(TIME_TOOLS)),
         hv.opts.Rectangles(
@@ -110,6 +79,13 @@ def gantt(
             xlim=(span.start, span.end),
         ),
     )
+
+
+def changes_of(
+    tasks: pd.DataFrame, statuses: pd.DataFrame, *, until: np.datetime64
+) -> StateChanges:
+    """Return what ``gantt`` works out of its frames whatever the span, where little is in view."""
+    return state_changes(tasks, statuses, until=until, rows=_rows(len(tasks)))
 
 
 class _Bars(NamedTuple):
@@ -212,27 +188,30 @@ def _singles(bars: pd.DataFrame) -> hv.Rectangles:
 
 
 def _picture(
-    ids: np.ndarray, statuses: pd.DataFrame, known: Lives | None, span: Span, until: np.datetime64
+    ids: np.ndarray,
+    statuses: pd.DataFrame,
+    changes: StateChanges | None,
+    span: Span,
+    until: np.datetime64,
 ) -> hv.RGB:
     rows = _rows(len(ids))
     names = list(statuses["state"].cat.categories)
     codes = statuses["state"].array.codes
     task, time = statuses["task_id"].to_numpy(), statuses["time"].to_numpy()
     coverage = Coverage(len(names), rows, _COLUMNS)
-    pieces: Iterator[np.ndarray | slice]
-    if known is None:
-        pieces = _pieces(task)
-    else:
-        # Most tasks of a long run are done before the view begins, come after it, or wait through.
-        is_over = known.latest <= span.start
+    looked_at: Iterable[np.ndarray | slice] = pieces(task)
+    if changes is not None:
+        looked_at = (changes.others[piece] for piece in pieces(task[changes.others]))
         if until > span.start:
-            (end,) = span.pixels(np.array([until]), _COLUMNS)
-            coverage.add_alike(known.row[is_over], known.last_state[is_over], end)
-        in_view = np.flatnonzero(~(is_over | (known.earliest >= span.end)))
-        waiting, place, changing = _through(time, known, in_view, span)
-        coverage.add_alike(known.row[waiting], codes[place], _COLUMNS)
-        pieces = _statuses_of(known, changing)
-    for piece in pieces:
+            standing, place = changes.within(span)
+            coverage.add_counts(standing)
+            row = frames.places(task[place], ids)[0] * rows // len(ids)
+            at = span.pixels(time[place], _COLUMNS)
+            left, is_left = left_states(task, codes, place)
+            coverage.step(row, codes[place], at, 1.0)
+            coverage.step(row[is_left], left, at[is_left], -1.0)
+            coverage.end(changes.standing[-1], *span.pixels(np.array([until]), _COLUMNS))
+    for piece in looked_at:
         bars = _bars(ids, task[piece], time[piece], span, until)
         coverage.add(
             bars.row * rows // len(ids),
@@ -244,45 +223,6 @@ def _picture(
     tasks_of_row = np.diff(-(-np.arange(rows + 1) * len(ids) // rows))
     colours = [OF_PARSL_STATE.get(name, "#c4c4c4") for name in names]
     return _image(coloured(coverage, colours, tasks_of_row[:, None], strength)[::-1], ids, span)
-
-
-def _through(
-    time: np.ndarray, known: Lives, tasks: np.ndarray, span: Span
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return tasks that are in one state all the span, its place, and the tasks that are not."""
-    is_plain = known.is_steady[tasks] & (known.earliest[tasks] <= span.start)
-    others, left = [tasks[~is_plain]], tasks[is_plain]
-    waiting, places = [tasks[:0]], [tasks[:0]]
-    place = known.first[left]
-    while len(left):
-        following = time[place + 1]  # there is one: what is over has been left out
-        is_through = following >= span.end
-        waiting.append(left[is_through])
-        places.append(place[is_through])
-        others.append(left[~is_through & (following > span.start)])
-        is_further = following <= span.start
-        left, place = left[is_further], place[is_further] + 1
-    return np.concatenate(waiting), np.concatenate(places), np.sort(np.concatenate(others))
-
-
-def _pieces(task: np.ndarray) -> Iterator[slice]:
-    """Yield where the statuses are, those of whole tasks at a time."""
-    begin = 0
-    while begin < len(task):
-        last = task[min(begin + _PIECE, len(task)) - 1]
-        end = int(np.searchsorted(task, last, side="right"))
-        yield slice(begin, end)
-        begin = end
-
-
-def _statuses_of(known: Lives, tasks: np.ndarray) -> Iterator[np.ndarray]:
-    """Yield the places of the statuses of some tasks, those of whole tasks at a time."""
-    at_once = max(1, _PIECE * len(known.row) // max(1, known.first[-1]))
-    for begin in range(0, len(tasks), at_once):
-        some = tasks[begin : begin + at_once]
-        first, behind = known.first[some], known.first[some + 1]
-        counts = behind - first
-        yield np.repeat(first - np.cumsum(counts) + counts, counts) + np.arange(counts.sum())
 
 
 def _rows(tasks: int) -> int:

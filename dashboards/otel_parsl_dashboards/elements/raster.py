@@ -45,44 +45,44 @@ class Coverage:
             start: Where it begins, in pixels from the left; beyond the picture is cut off.
             end: Where it ends.
         """
-        line = group.astype("int64") * self._across.shape[1] + row
-        is_across = (start <= 0) & (end >= self._columns)
-        if is_across.any():
-            counts = np.bincount(line[is_across], minlength=self._across.size)
-            self._across += counts.reshape(self._across.shape)
-            row, line, start, end = (each[~is_across] for each in (row, line, start, end))
-        self._is_cut[row] = True
-        line *= self._columns + 1
-        flat = self._ramps.reshape(-1)
-        for place, sign in ((start, 1.0), (end, -1.0)):
-            at = np.clip(place, 0, self._columns)
-            cell = at.astype("int64")
-            part = at - cell
-            np.add.at(flat, line + cell, sign * (1 - part))
-            np.add.at(flat, line + np.minimum(cell + 1, self._columns), sign * part)
+        self.step(row, group, start, 1.0)
+        self.step(row, group, end, -1.0)
 
-    def add_alike(self, row: np.ndarray, group: np.ndarray, end: float) -> None:
+    def add_counts(self, counts: np.ndarray) -> None:
+        """Put intervals into the picture that go from one side to the other, by group and row."""
+        self._across += counts
+
+    def step(
+        self, row: np.ndarray, group: np.ndarray, place: np.ndarray, by: np.ndarray | float
+    ) -> None:
         """
-        Put intervals into the picture that begin before it, and all end at the same place.
+        Have intervals begin, or end, and go on to the right side.
 
         Args:
-            row: The row of each interval, from 0; what is in no row, below 0, is left out.
+            row: The row of each, from 0.
             group: Its group, from 0.
-            end: Where they end, in pixels from the left.
+            place: Where it does, in pixels from the left.
+            by: 1 for one that begins, -1 for one that ends; of several alike, their number.
         """
-        rows = self._across.shape[1]
-        line = (group.astype("int64") + 1) * rows + row
-        line[row < 0] = 0
-        size = self._across.size + rows
-        counts = np.bincount(line, minlength=size)[rows:].reshape(self._across.shape)
-        if end >= self._columns:
-            self._across += counts
-            return
-        self._is_cut |= counts.any(axis=0)
-        cell = int(end)
-        self._ramps[:, :, 0] += counts
-        self._ramps[:, :, cell] -= counts * (cell + 1 - end)
-        self._ramps[:, :, cell + 1] -= counts * (end - cell)
+        line = group.astype("int64") * self._across.shape[1] + row
+        by = np.broadcast_to(by, line.shape)
+        is_before, is_in = place <= 0, (place > 0) & (place < self._columns)
+        if is_before.any():
+            size = self._across.size
+            counts = np.bincount(line[is_before], by[is_before], minlength=size)
+            self._across += counts.reshape(self._across.shape).astype("int64")
+        self._is_cut[row[is_in]] = True
+        at, by = place[is_in], by[is_in]
+        cell = at.astype("int64")
+        part = (at - cell) * by
+        flat, first = self._ramps.reshape(-1), line[is_in] * (self._columns + 1) + cell
+        np.add.at(flat, first, by - part)
+        np.add.at(flat, first + 1, part)
+
+    def end(self, counts: np.ndarray, place: float) -> None:
+        """Have so many intervals of each group and row end at a place, as ``step`` does."""
+        group, row = np.nonzero(counts)
+        self.step(row, group, np.full(len(row), place), -counts[group, row])
 
     def mixed(self, weights: np.ndarray) -> np.ndarray:
         """

@@ -12,6 +12,7 @@ from otel_parsl_dashboards.data import frames
 from otel_parsl_dashboards.data.pace import Outlook, outlook
 from otel_parsl_dashboards.elements import concurrency, gantt, run_times, task_stream
 from otel_parsl_dashboards.elements.colours import APPS, OF_STATE, OTHER
+from otel_parsl_dashboards.elements.state_changes import StateChanges
 from otel_parsl_dashboards.pages.card import Card
 from otel_parsl_dashboards.pages.page import Facts, Plot, RunPage, View
 from otel_parsl_dashboards.shell.environment import (
@@ -155,11 +156,14 @@ def _app_legend(view: View) -> list[tuple[str, str]]:
     return [*named, ("other apps", OTHER)] if len(view.colours) > len(named) else named
 
 
-def _lives(view: View) -> gantt.Lives | None:
+def _changes(view: View) -> StateChanges | None:
     if view.window is None:
         return None
-    snapshot = view.snapshot
-    return snapshot.once("lives", lambda: gantt.lives(snapshot.tasks, snapshot.statuses))
+    known = view.snapshot
+    return known.once(
+        "state changes",
+        lambda: gantt.changes_of(known.tasks, known.statuses, until=known.until),
+    )
 
 
 def _lines(view: View) -> list[str]:
@@ -241,7 +245,7 @@ PAGE = RunPage(
                 view.snapshot.statuses,
                 span=view.span,
                 until=view.snapshot.until,
-                known=_lives(view),
+                changes=_changes(view),
             ),
             summarise=lambda view: gantt.summarise(view.snapshot.tasks, view.snapshot.statuses),
             hint="click a bar for its task",
