@@ -34,7 +34,7 @@ from otel_parsl_collector.connectors.clocks import Clocks
 from otel_parsl_collector.connectors.managers import Managers
 from otel_parsl_collector.connectors.own_events import OwnEvents
 from otel_parsl_collector.connectors.run_metrics import RunMetrics
-from otel_parsl_collector.connectors.untold import Execution, Untold
+from otel_parsl_collector.connectors.untold import Execution, Untold, began
 
 _TABLES = """
 CREATE TABLE IF NOT EXISTS event (
@@ -263,7 +263,8 @@ class Lifecycle:
             events = _where(events, lambda event: event.sequence <= end.sequence)
         running = {key: new for key, new in events.items() if key[0] == "running"}
         events = {key: new for key, new in events.items() if key not in running}
-        spans = self._tell_running(running)
+        self._keep_running(running)
+        spans = []
         tasks = sum(_is_new_task(new) for new in events.values())
         if tasks:
             self._count_tasks(tasks)
@@ -287,20 +288,30 @@ class Lifecycle:
             spans += self._close_run(end)
         return spans + self._tell_late(late)
 
-    def _tell_running(self, running: Mapping[Key, list[tuple[Event, bytes]]]) -> list[bytes]:
-        """Return the spans of news of tasks that have ended; what is said of others is kept."""
-        spans = []
+    def _keep_running(self, running: Mapping[Key, list[tuple[Event, bytes]]]) -> None:
+        """
+        Keep news of tries that no execution's span has told of: one may come yet.
+
+        News that comes with one is told of if both say when it began: an executor may run a try
+        again. News that comes later was held up, by an agent that was killed.
+        """
         for (_, task), new in running.items():
-            if self._metrics.has_ended(int(task)):
-                spans += [self._spans.of_event(event) for event, _ in new]
-            else:
-                self._untold.keep(int(task), (record for _, record in new))
+            self._untold.keep(
+                int(task), [record for event, record in new if not self._is_told(event)]
+            )
         self._untold.forget(self._executed)
-        return spans
+        for task_id, try_id, _ in self._executed:
+            self._metrics.keep_execution(task_id, try_id)
 
     def _tell_late(self, events: Mapping[Key, list[tuple[Event, bytes]]]) -> list[bytes]:
         """Return the spans of what came after the end of the run."""
-        return [self._spans.of_event(event) for new in events.values() for event, _ in new]
+        late = (event for new in events.values() for event, _ in new)
+        return [self._spans.of_event(event) for event in late if not self._is_told(event)]
+
+    def _is_told(self, event: Event) -> bool:
+        """Tell whether an event says late what an execution's span has said: that a try began."""
+        which = began(event)
+        return which is not None and self._metrics.has_execution(*which[:2])
 
     def _manager_spans(self, run_ended_ns: int) -> list[bytes]:
         """Return the spans of managers: the run has ended, and none of them reports any more."""

@@ -21,7 +21,7 @@ from opentelemetry.proto.metrics.v1.metrics_pb2 import (
 )
 
 from otel_parsl import semconv, wire
-from otel_parsl.semconv import FINAL_STATES, STATES, TERMS
+from otel_parsl.semconv import STATES, TERMS
 
 BOUNDS_S = (
     *(0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0),
@@ -33,8 +33,10 @@ UNMATCHED = 1000
 CHUNK = 4096
 
 _NUMBER_OF = {state: number for number, state in enumerate(STATES, start=1)}
-
-_FINAL = frozenset(_NUMBER_OF[state] for state in FINAL_STATES)
+_STATE_BITS = 4
+"""Of a task's byte; the others say of which of its first tries an execution is known."""
+_STATE = (1 << _STATE_BITS) - 1
+_KEPT_TRIES = 8 - _STATE_BITS
 
 Labels = tuple[str, ...]
 
@@ -80,21 +82,23 @@ class RunMetrics:
 
     def task_is(self, task_id: int, state: str) -> None:
         """Take in the state that a task has now."""
-        if task_id >= len(self._states):
-            grown = (task_id // CHUNK + 1) * CHUNK
-            self._states.extend(bytes(grown - len(self._states)))
-        before, now = self._states[task_id], _NUMBER_OF[state]
+        known, now = self._known(task_id), _NUMBER_OF[state]
+        before = known & _STATE
         if before == now:
             return
         if before:
             self._tasks[before] -= 1
         self._tasks[now] += 1
-        self._states[task_id] = now
-        self._changed.add(task_id // CHUNK)
+        self._know(task_id, known & ~_STATE | now)
 
-    def has_ended(self, task_id: int) -> bool:
-        """Tell whether a task has, as far as is known."""
-        return task_id < len(self._states) and self._states[task_id] in _FINAL
+    def keep_execution(self, task_id: int, try_id: int) -> None:
+        """Keep in mind that an execution of a try is known: of each task's first four tries."""
+        if try_id < _KEPT_TRIES:
+            self._know(task_id, self._known(task_id) | 1 << _STATE_BITS + try_id)
+
+    def has_execution(self, task_id: int, try_id: int) -> bool:
+        """Tell whether an execution of a try is kept in mind."""
+        return try_id < _KEPT_TRIES and bool(self._known(task_id) >> _STATE_BITS & 1 << try_id)
 
     def task_ended(self, app: str, outcome: str, duration_ns: int) -> None:
         """Take in how long a task took, from its call to the end of its future."""
@@ -178,6 +182,16 @@ class RunMetrics:
             _histogram(semconv.TASK_QUEUE_TIME, (semconv.EXECUTOR_LABEL,), self._queue_times, span),
         ]
         return [wire.sized(metric.SerializeToString()) for metric in made if metric is not None]
+
+    def _known(self, task_id: int) -> int:
+        return self._states[task_id] if task_id < len(self._states) else 0
+
+    def _know(self, task_id: int, known: int) -> None:
+        if task_id >= len(self._states):
+            grown = (task_id // CHUNK + 1) * CHUNK
+            self._states.extend(bytes(grown - len(self._states)))
+        self._states[task_id] = known
+        self._changed.add(task_id // CHUNK)
 
     def _waited(self, executor: str, waited_ns: int) -> None:
         self._queue_times.setdefault((executor,), _Histogram()).add(max(0, waited_ns) / 1e9)

@@ -39,10 +39,10 @@ class Untold:
         (self._may_be_any,) = database.execute("SELECT count(*) FROM untold").fetchone()
 
     def keep(self, task_id: int, records: Iterable[bytes]) -> None:
-        """Keep news of a task that has not ended."""
+        """Keep news of a task."""
         rows = [(task_id, record) for record in records]
         self._database.executemany("INSERT OR IGNORE INTO untold VALUES (?, ?)", rows)
-        self._may_be_any = True
+        self._may_be_any = self._may_be_any or bool(rows)
 
     def forget(self, executions: Iterable[Execution]) -> None:
         """Drop what spans of executions say."""
@@ -50,7 +50,7 @@ class Untold:
             return
         for execution in executions:
             for record in self._of(execution[0]):
-                if _began(Event(LogRecord.FromString(record))) == execution:
+                if began(Event(LogRecord.FromString(record))) == execution:
                     self._database.execute(
                         "DELETE FROM untold WHERE task_id = ? AND record = ?",
                         (execution[0], record),
@@ -80,10 +80,10 @@ class Untold:
         return [record for (record,) in rows]
 
 
-def _began(event: Event) -> Execution | None:
+def began(event: Event) -> Execution | None:
     """Return the execution whose beginning an event says, and nothing else."""
     said = event.attributes
-    if semconv.EXECUTION_TIME_ENDED in said:
+    if event.name != semconv.EVENT_TRY_RUNNING or semconv.EXECUTION_TIME_ENDED in said:
         return None
     which = (semconv.TASK_ID, semconv.TRY_ID, semconv.EXECUTION_TIME_RUNNING)
     task_id, try_id, time_ns = (said.get(name, -1) for name in which)
