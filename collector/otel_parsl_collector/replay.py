@@ -9,6 +9,7 @@ from __future__ import annotations
 import gzip
 import logging
 import time
+import zlib
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
@@ -29,6 +30,7 @@ BUSY_S = 60.0
 """How long a database that is locked or away is waited for."""
 _RETRY_S = 0.5
 _GZIP = b"\x1f\x8b"
+_DAMAGED = (EOFError, gzip.BadGzipFile, zlib.error)
 _BY_GROUPS = {signal.groups: signal for signal in SIGNALS.values()}
 
 
@@ -114,13 +116,18 @@ class Replay:
     def _requests_of(self, file: int) -> Iterator[Frame]:
         """Yield the requests of a file, each with the file's number and its line as its place."""
         path, before = self._paths[file], self._read_bytes
+        number = 0
         try:
             with open(path, "rb") as stream:
                 for number, line in enumerate(_lines(stream), start=1):
                     self._read_bytes = before + stream.tell()
                     if line.strip():
                         yield from self._requests_in(line, Place(file, number))
-        except (OSError, EOFError) as error:
+        except _DAMAGED as error:  # what came before is as good as in a plain file
+            self._read_bytes = before + path.stat().st_size
+            reason = f"gzip is cut or broken here, and what follows is left out: {error}"
+            self.unreadable.append(Unreadable(path, number + 1, reason))
+        except OSError as error:
             raise CollectorError(f"{path}: it cannot be read: {error}") from error
 
     def _requests_in(self, line: bytes, place: Place) -> Iterator[Frame]:

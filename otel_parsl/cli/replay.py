@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from otel_parsl.cli.exit_codes import TROUBLE, UNUSABLE, WELL
+from otel_parsl.cli.words import counted
 
 if TYPE_CHECKING:
     from otel_parsl_collector.replay import Progress, Unreadable
@@ -84,7 +85,7 @@ def _say_unreadable(unreadable: list[Unreadable]) -> None:
         sys.stderr.write(f"otel-parsl replay: {path}:{line}: {reason}\n")
     if unreadable:
         sys.stderr.write(
-            f"otel-parsl replay: {len(unreadable)} lines are no OTLP and were left out;"
+            f"otel-parsl replay: {counted(len(unreadable), 'line')} left out as no OTLP;"
             " a file's last line may be one that its collector had not finished\n"
         )
 

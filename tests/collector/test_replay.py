@@ -6,6 +6,7 @@ import gzip
 import json
 import sqlite3
 import threading
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
@@ -136,7 +137,7 @@ def test_lines_that_are_no_otlp_are_named_and_left_out(
         f"otel-parsl replay: {lines}:{number + 2}: resourceSpans: 1; expected a list",
         f"otel-parsl replay: {lines}:{number + 4}: no JSON: Expecting ':' delimiter: line 1 column"
         " 30 (char 29)",
-        "otel-parsl replay: 3 lines are no OTLP and were left out;"
+        "otel-parsl replay: 3 lines left out as no OTLP;"
         " a file's last line may be one that its collector had not finished",
     ]
     assert read_rows(str(database)) == expected
@@ -158,11 +159,55 @@ def test_a_line_that_no_row_can_hold_is_named_and_left_out(
     assert read_rows(str(database)) == expected
 
 
+def _cut(compressed: bytes) -> bytes:
+    return compressed[:-20]
+
+
+def _followed_by_no_deflate(compressed: bytes) -> bytes:
+    """Return it with a member whose first block is of a kind that there is not."""
+    return compressed + compressed[:10] + b"\x07"
+
+
+def _of_another_sum(compressed: bytes) -> bytes:
+    return compressed[:-8] + bytes(8)
+
+
+@pytest.mark.parametrize(
+    ("damage", "error"),
+    [
+        (_cut, "Compressed file ended before the end-of-stream marker was reached"),
+        (_followed_by_no_deflate, "Error -3 while decompressing"),
+        (_of_another_sum, "CRC check failed "),
+    ],
+)
+def test_lines_before_damaged_gzip_are_stored(
+    tmp_path: Path,
+    lines: Path,
+    damage: Callable[[bytes], bytes],
+    error: str,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """What can be unpacked is stored, the rest is one line left out, and other files are read."""
+    sound = lines.read_bytes().splitlines(keepends=True)
+    half = len(sound) // 2
+    damaged, other = tmp_path / "damaged.gz", tmp_path / "other.jsonl"
+    damaged.write_bytes(damage(gzip.compress(b"".join(sound[:half]))))
+    other.write_bytes(b"".join(sound[half:]))
+    assert replay(tmp_path / "replayed.db", damaged, other) == 1
+    out, err = capsys.readouterr()
+    stored = int(out.split()[0]) - (len(sound) - half)
+    assert 0 < stored <= half
+    named, in_all = err.splitlines()
+    said = f"otel-parsl replay: {damaged}:{stored + 1}: gzip is cut or broken here, and what"
+    assert named.startswith(f"{said} follows is left out: {error}")
+    assert in_all.startswith("otel-parsl replay: 1 line left out as no OTLP; ")
+
+
 @pytest.mark.parametrize(
     ("file", "url", "words"),
     [
         ("nowhere.jsonl", "sqlite:///x.db", "nowhere.jsonl: there is no such file"),
-        ("torn.gz", "sqlite:///{0}/x.db", "torn.gz: it cannot be read: Compressed file ended"),
+        ("/proc/self/mem", "sqlite:///{0}/x.db", "/proc/self/mem: it cannot be read: [Errno 5]"),
         ("stream.jsonl", "nonsense", "store: Could not parse SQLAlchemy URL"),
         ("stream.jsonl", "sqlite:////nowhere/x.db", "store: it cannot be opened: unable to open"),
     ],
@@ -176,7 +221,6 @@ def test_what_cannot_be_replayed_is_said(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     """A file or a database that cannot be used: one sentence, and exit code 3."""
-    (tmp_path / "torn.gz").write_bytes(gzip.compress(lines.read_bytes())[:1000])
     code = main(["replay", str(tmp_path / file), "--to", url.format(tmp_path)])
     assert code == 3
     assert words in capsys.readouterr().err
