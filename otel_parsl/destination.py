@@ -116,8 +116,9 @@ class Destination:
         """Return the fields as plain values, for the agent's settings file."""
         fields = asdict(self)
         fields["timeout_s"] = fields.pop("timeout")
-        if self.certificate is not None:  # the agent works in another directory
-            fields["certificate"] = os.path.abspath(self.certificate)
+        for path in ("certificate", "client_certificate", "client_key"):
+            if fields[path] is not None:  # the agent works in another directory
+                fields[path] = os.path.abspath(fields[path])
         return fields
 
     @classmethod

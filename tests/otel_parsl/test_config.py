@@ -346,6 +346,15 @@ def test_settings_of_a_destination_are_plain_and_whole() -> None:
     )
 
 
+def test_files_of_certificates_are_found_from_another_directory() -> None:
+    """Relative paths are ones from where the program runs; the agent works elsewhere."""
+    files = {"certificate": "ca.pem", "client_certificate": "me.pem", "client_key": "../me.key"}
+    settings = Destination(URL, **files).as_settings()
+    assert {name: settings[name] for name in files} == {
+        name: os.path.abspath(path) for name, path in files.items()
+    }
+
+
 _ERRORS: list[tuple[dict[str, Any], str]] = [
     (
         {"endpoint": "localhost:4318"},
