@@ -20,7 +20,13 @@ from otel_parsl.errors import ConfigError
 from otel_parsl.identity import is_trace_scope
 from otel_parsl.parsl_log import ParslLog
 from otel_parsl.spool_room import MAX_MIB
-from otel_parsl.submit.masked import DatabaseUrl, Headers, absolute_url, without_secrets
+from otel_parsl.submit.masked import (
+    DatabaseUrl,
+    Headers,
+    absolute_url,
+    database_url,
+    without_secrets,
+)
 from otel_parsl.submit.monitored_run import MonitoredRun, RunSettings, say_once
 from otel_parsl.submit.transport import OtlpReceiver, Transport
 
@@ -41,8 +47,8 @@ class OTelMonitoringHub(MonitoringHub):
         hub_port: The port there; any free one by default. With relay, Parsl's own warning.
         workflow_name: The workflow's name; the script's by default.
         workflow_version: The workflow's version; the time it began by default.
-        logging_endpoint: The database as an SQLAlchemy URL; by default SQLite in the run directory
-            (``runinfo/monitoring.db``).
+        logging_endpoint: The database as an SQLAlchemy URL, of SQLite or PostgreSQL; by default
+            SQLite in the run directory (``runinfo/monitoring.db``).
         monitoring_debug: Write more to the logs: ``parsl.log`` and ``database_manager.log``.
         resource_monitoring_enabled: Record what happens on the workers.
         resource_monitoring_interval: Seconds between samples of a try that lasts; 0 takes none.
@@ -112,7 +118,7 @@ class OTelMonitoringHub(MonitoringHub):
             resource_monitoring_interval=resource_monitoring_interval,
         )
         if logging_endpoint is not None:
-            self.logging_endpoint = DatabaseUrl(logging_endpoint)
+            self.logging_endpoint = database_url(logging_endpoint)
         if not is_trace_scope(trace_scope):
             raise ConfigError(
                 f"trace_scope: {trace_scope!r}; expected auto, run, task, or auto:N for the first N"

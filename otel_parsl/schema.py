@@ -36,6 +36,9 @@ A version only adds: what came with one says so (``info["since"]``), columns tha
 NULL. A writer brings an older database up to it, a reader does without what is not there.
 """
 
+DATABASES = ("sqlite", "postgresql")
+"""The kinds of database that have the tables, by SQLAlchemy's names."""
+
 metadata = MetaData()
 
 

@@ -24,7 +24,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 
 from otel_parsl.query.errors import DatabaseChanged, DatabaseUnusable
 from otel_parsl.query.versions import set_version
-from otel_parsl.schema import SCHEMA_VERSION, otel_schema, status, task, try_, workflow
+from otel_parsl.schema import DATABASES, SCHEMA_VERSION, otel_schema, status, task, try_, workflow
 
 LOCK_S = 5.0
 """How long to wait for a writer that holds the database."""
@@ -103,7 +103,7 @@ def find_database(given: str | None = None, *, folder: Path | None = None) -> UR
         if not url.database or url.database == ":memory:":
             raise DatabaseUnusable(f"database {given}: names no file; expected sqlite:///PATH")
         return _sqlite_url(_existing(here / url.database))
-    if url.get_backend_name() != "postgresql":
+    if url.get_backend_name() not in DATABASES:
         raise DatabaseUnusable(
             f"database {url.render_as_string()}: no such kind of database;"
             " expected sqlite:/// or postgresql://"

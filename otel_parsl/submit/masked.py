@@ -6,6 +6,8 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
+from otel_parsl.errors import ConfigError
+
 
 class DatabaseUrl(str):
     """A database URL whose password is not shown by repr."""
@@ -21,6 +23,30 @@ class Headers(dict[str, str]):
 
     def __repr__(self) -> str:
         return repr(dict.fromkeys(self, "…"))
+
+
+def database_url(given: str) -> DatabaseUrl:
+    """
+    Return the hub's ``logging_endpoint``, checked.
+
+    Raises:
+        ConfigError: It is no URL, or of a kind of database that cannot have the tables.
+    """
+    from sqlalchemy.engine import make_url
+    from sqlalchemy.exc import ArgumentError
+
+    from otel_parsl.schema import DATABASES
+
+    expected = "expected sqlite:/// or postgresql+psycopg://"
+    try:
+        url = make_url(given)
+    except ArgumentError as error:  # what was given may be a URL with a password and a slip
+        raise ConfigError(f"logging_endpoint: no SQLAlchemy URL; {expected}") from error
+    if url.get_backend_name() not in DATABASES:
+        raise ConfigError(
+            f"logging_endpoint: {url.render_as_string()}: no such kind of database; {expected}"
+        )
+    return DatabaseUrl(given)
 
 
 def absolute_url(url: str) -> str:

@@ -242,12 +242,13 @@ def test_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
     assert path.read_bytes() == content
 
 
-def test_unknown_kind_of_database_is_refused_without_its_password() -> None:
-    """A URL of a kind that SQLAlchemy has not is refused, and its password is not shown."""
+@pytest.mark.parametrize("kind", ["oarcle", "mysql", "mysql+pymysql", "postgresql+psycpg"])
+def test_unknown_kind_of_database_is_refused_without_its_password(kind: str) -> None:
+    """A URL of a kind that SQLAlchemy or we have not is refused, and its password is not shown."""
     with pytest.raises(StoreError) as raised:
-        open_store("oarcle://me:secret@db.example.org/parsl")
+        open_store(f"{kind}://me:secret@db.example.org/parsl")
     assert str(raised.value) == (
-        "store oarcle://me:***@db.example.org/parsl: no such kind of database;"
+        f"store {kind}://me:***@db.example.org/parsl: no such kind of database;"
         " expected sqlite:/// or postgresql+psycopg://"
     )
 

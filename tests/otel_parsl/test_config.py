@@ -527,6 +527,22 @@ def test_what_no_request_can_be_sent_with_is_refused_at_once(
     assert str(raised.value) == said
 
 
+@pytest.mark.parametrize(
+    ("url", "found"),
+    [
+        ("mysql://me:s3cret@host/name", "mysql://me:***@host/name: no such kind of database"),
+        ("me:s3cret@host/name", "no SQLAlchemy URL"),
+    ],
+)
+def test_database_that_cannot_have_the_tables_is_refused_at_once(url: str, found: str) -> None:
+    """A database of another kind, or no URL, is refused by the hub, its password unshown."""
+    with pytest.raises(ConfigError) as raised:
+        OTelMonitoringHub(logging_endpoint=url)
+    assert str(raised.value) == (
+        f"logging_endpoint: {found}; expected sqlite:/// or postgresql+psycopg://"
+    )
+
+
 def test_headers_are_refused_as_argument_and_as_variable() -> None:
     """A line's end in a header's value is refused wherever it comes from."""
     with pytest.raises(ConfigError, match=r"^headers: the value of 'x-key' has a line's end"):

@@ -8,7 +8,7 @@ import logging
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, create_engine, event, inspect, text
+from sqlalchemy import URL, Connection, Engine, create_engine, event, inspect, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import (
     DatabaseError,
@@ -18,6 +18,7 @@ from sqlalchemy.exc import (
 from sqlalchemy.schema import CreateColumn
 
 from otel_parsl.schema import (
+    DATABASES,
     NODE_ONCE,
     OTEL_TABLES,
     PAGE_INDEXES,
@@ -46,14 +47,13 @@ def open_store(url: str) -> Engine:
     Raises:
         StoreError: The URL cannot be used, or the database is of a newer version.
     """
+    parsed = make_url(url)
+    if parsed.get_backend_name() not in DATABASES:
+        raise _of_no_kind(parsed)
     try:
-        parsed = make_url(url)
         engine = create_engine(parsed, **_arguments(parsed.get_backend_name()))
     except NoSuchModuleError as error:
-        raise StoreError(
-            f"store {parsed.render_as_string()}: no such kind of database;"
-            " expected sqlite:/// or postgresql+psycopg://"
-        ) from error
+        raise _of_no_kind(parsed) from error
     except ModuleNotFoundError as error:
         raise StoreError(
             f"store {parsed.render_as_string()}: needs the package {error.name}."
@@ -81,6 +81,13 @@ def journal_mode(path: Path) -> str:
     (https://www.sqlite.org/wal.html), so only those known to be local have one.
     """
     return "wal" if is_local(path) else "delete"
+
+
+def _of_no_kind(url: URL) -> StoreError:
+    return StoreError(
+        f"store {url.render_as_string()}: no such kind of database;"
+        " expected sqlite:/// or postgresql+psycopg://"
+    )
 
 
 def _arguments(backend: str) -> dict[str, Any]:
