@@ -15,14 +15,14 @@ demo: $(VENV)/.installed  ## Run a small monitored workflow and show what was re
 .PHONY: test
 test: $(VENV)/.installed-dev lint types docs  ## Provision what the tests need, and run everything
 	CI=true $(MAKE) demo
-	$(MAKE) --keep-going parsl-tests-timed side-by-side
+	$(MAKE) --keep-going parsl-tests-timed parsl-tests-without-logs-timed side-by-side
 	$(MAKE) missing
 
 # Three at a time: much of a test's time is waiting for processes to start and to be missed. The
 # longest are the first, and backends are built beside what needs none of them.
 .PHONY: side-by-side
 side-by-side:
-	$(MAKE) --keep-going --jobs 3 backends parsl-tests-untimed parsl-tests-without-logs \
+	$(MAKE) --keep-going --jobs 3 backends parsl-tests-untimed parsl-tests-without-logs-untimed \
 	  pytest-pages pytest-e2e-1 pytest-e2e-2 pytest-parts-1 pytest-parts-2 lowest
 
 .PHONY: backends
@@ -77,6 +77,10 @@ pytest-e2e-2: $(VENV)/.installed-dev backends
 parsl-tests:  ## Run Parsl's own monitoring tests with our hub in MonitoringHub's place
 	$(PYTHON) tests/parsl_own/run.py
 
+.PHONY: parsl-tests-without-logs
+parsl-tests-without-logs:  ## Run them again with rows made of spans and metrics alone
+	$(PYTHON) tests/parsl_own/run.py --without-logs
+
 # Those that want a machine that is not busy, and the others.
 .PHONY: parsl-tests-timed parsl-tests-untimed
 parsl-tests-timed:
@@ -85,8 +89,11 @@ parsl-tests-timed:
 parsl-tests-untimed:
 	$(PYTHON) tests/parsl_own/run.py --untimed
 
-.PHONY: parsl-tests-without-logs
-parsl-tests-without-logs:  ## Run them again with rows made of spans and metrics alone
+.PHONY: parsl-tests-without-logs-timed parsl-tests-without-logs-untimed
+parsl-tests-without-logs-timed:
+	$(PYTHON) tests/parsl_own/run.py --without-logs --timed
+
+parsl-tests-without-logs-untimed:
 	$(PYTHON) tests/parsl_own/run.py --without-logs --untimed
 
 .PHONY: lowest

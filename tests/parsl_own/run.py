@@ -68,8 +68,6 @@ def main() -> int:
     left_out = ["_wq", "_tv"]
     if UNTIMED in options:
         left_out.append(GIVES_TWO_SECONDS)
-    if plugin != "ours_in_place":
-        left_out.append("log_config")  # wants the log of a database manager, which the collector is
     chosen = " and ".join([*wanted, *(f"not {name}" for name in left_out)])
     command += ["--config", "local", "-k", chosen]
     command += ["-c", os.devnull, "--rootdir", str(tests), "-q", *arguments]
