@@ -102,7 +102,8 @@ VARIABLES = (
     Variable("OTEL_SERVICE_NAME", "`service.name`, in the workflow name's place", "fit"),
     Variable(
         "OTEL_RESOURCE_ATTRIBUTES",
-        "`key=value` pairs joined by commas, percent-encoded",
+        "`key=value` pairs joined by commas, percent-encoded; what is no pair is left out with a"
+        " warning",
         "project=p42",
     ),
     Variable(

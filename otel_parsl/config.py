@@ -7,6 +7,7 @@ An argument wins over a variable. The variables are those of the OTLP exporter s
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -18,10 +19,12 @@ from otel_parsl.destination import (
     given_destination,
     guess_protocol,
     header_pairs,
-    pairs,
+    split_pairs,
     with_scheme,
 )
 from otel_parsl.errors import ConfigError
+
+logger = logging.getLogger(__name__)
 
 
 def destinations(
@@ -84,16 +87,53 @@ def site_collector(
     return given_destination("collector", {**filled, **settings}, unknown)
 
 
+def given_attributes(given: Any) -> dict[str, str | int | float | bool] | None:
+    """
+    Return the hub's ``resource_attributes``, checked.
+
+    Raises:
+        ConfigError: They are no mapping, or one is of a name or a value that there may not be.
+    """
+    if given is None:
+        return None
+    if not isinstance(given, Mapping):
+        raise ConfigError(
+            f"resource_attributes: a {type(given).__name__}; expected a mapping of names to values"
+        )
+    for name, value in given.items():
+        if not isinstance(name, str) or not name:
+            raise ConfigError(
+                f"resource_attributes: {name!r} is no name of an attribute; expected a text"
+            )
+        if not isinstance(value, str | int | float | bool):
+            raise ConfigError(
+                f"resource_attributes: the value of {name!r} is of type {type(value).__name__};"
+                " expected a str, int, float or bool"
+            )
+    return dict(given)
+
+
 def resource_attributes(
     given: Mapping[str, str | int | float | bool] | None,
     environment: Mapping[str, str] = os.environ,
 ) -> dict[str, str | int | float | bool]:
-    """Return ``OTEL_RESOURCE_ATTRIBUTES`` and ``OTEL_SERVICE_NAME`` overlaid by the argument."""
-    found: dict[str, str | int | float | bool] = dict(
-        pairs(environment.get("OTEL_RESOURCE_ATTRIBUTES", ""), "OTEL_RESOURCE_ATTRIBUTES")
-    )
-    if name := environment.get("OTEL_SERVICE_NAME"):
-        found["service.name"] = name
+    """
+    Return ``OTEL_RESOURCE_ATTRIBUTES`` and ``OTEL_SERVICE_NAME`` overlaid by the argument.
+
+    What is no pair in the variable is left out with a warning, as OpenTelemetry's SDK does.
+    """
+    found: dict[str, str | int | float | bool] = {}
+    for name, value in split_pairs(environment.get("OTEL_RESOURCE_ATTRIBUTES", "")):
+        if name and value is not None:
+            found[name] = value
+        else:
+            logger.warning(
+                "OTEL_RESOURCE_ATTRIBUTES: %r is left out; expected key=value pairs joined by"
+                " commas",
+                name,
+            )
+    if service := environment.get("OTEL_SERVICE_NAME"):
+        found["service.name"] = service
     return {**found, **(given or {})}
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from difflib import get_close_matches
 from typing import Any
@@ -184,7 +184,14 @@ def header_pairs(given: Any, name: str) -> tuple[tuple[str, str], ...]:
         ConfigError: They are neither; without what was found, which may be a secret.
     """
     if isinstance(given, str):
-        return tuple(pairs(given, name, is_secret=True))
+        found = []
+        for key, value in split_pairs(given):
+            if value is None:
+                raise ConfigError(
+                    f"{name}: a part without '='; expected key=value pairs joined by commas"
+                )
+            found.append((key, value))
+        return tuple(found)
     if not isinstance(given, Mapping):
         raise ConfigError(
             f"{name}: a {type(given).__name__}; expected a mapping of names to values,"
@@ -193,26 +200,11 @@ def header_pairs(given: Any, name: str) -> tuple[tuple[str, str], ...]:
     return tuple(given.items())
 
 
-def pairs(text: str, name: str, *, is_secret: bool = False) -> list[tuple[str, str]]:
-    """
-    Return ``key=value,key=value`` as pairs; values are percent-encoded.
-
-    Args:
-        text: The pairs.
-        name: Of the variable or argument, for messages.
-        is_secret: Whether a message may not show what was found.
-
-    Raises:
-        ConfigError: A part is no pair.
-    """
-    found = []
+def split_pairs(text: str) -> Iterator[tuple[str, str | None]]:
+    """Yield ``key=value,key=value`` as pairs, values percent-decoded; None where no ``=`` is."""
     for part in filter(None, (part.strip() for part in text.split(","))):
         key, separator, value = part.partition("=")
-        if not separator:
-            found_text = "a part without '='" if is_secret else repr(part)
-            raise ConfigError(f"{name}: {found_text}; expected key=value pairs joined by commas")
-        found.append((key.strip(), unquote(value.strip())))
-    return found
+        yield key.strip(), unquote(value.strip()) if separator else None
 
 
 def _names(given: Any) -> tuple[str, ...]:

@@ -14,7 +14,7 @@ from typing import Any
 
 from parsl.monitoring import MonitoringHub
 
-from otel_parsl.config import destinations, site_collector
+from otel_parsl.config import destinations, given_attributes, site_collector
 from otel_parsl.destination import header_pairs
 from otel_parsl.errors import ConfigError
 from otel_parsl.identity import is_trace_scope
@@ -67,7 +67,8 @@ class OTelMonitoringHub(MonitoringHub):
             own channel, if it has one. ``direct``: by HTTP to ``hub_address`` and ``hub_port``,
             with a token. ``auto``: directly where ``hub_address`` is given or an executor has no
             channel, but by relay from an executor that encrypts its channel.
-        resource_attributes: Further attributes of the run, for the destinations.
+        resource_attributes: Further attributes of the run, for the destinations: names, and values
+            that are str, int, float or bool.
         shutdown_timeout: Seconds that cleanup may wait for the store.
         spool_max_size_mib: How much of a run may wait on disk. Beyond it what destinations lack is
             dropped, the oldest first; what the store lacks is kept, and what comes then is dropped.
@@ -162,7 +163,7 @@ class OTelMonitoringHub(MonitoringHub):
         self.certificate = certificate
         self.forward_to = tuple(without_secrets(further) for further in forward_to)
         self.trace_scope = trace_scope
-        self.resource_attributes = resource_attributes
+        self.resource_attributes = given_attributes(resource_attributes)
         self.shutdown_timeout = shutdown_timeout
         self.dashboard = dashboard
         self.spool_max_size_mib = spool_max_size_mib

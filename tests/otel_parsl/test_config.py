@@ -486,13 +486,35 @@ def test_resource_attributes_are_overlaid_by_the_argument() -> None:
     assert resource_attributes(None, {}) == {}
 
 
-def test_resource_attributes_that_cannot_be_read_are_said() -> None:
-    """An attribute without a value is a ConfigError that shows it."""
+def test_resource_attributes_that_cannot_be_read_are_left_out_and_said(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Of the variable what is no pair is left out, and a warning shows it; the rest stands."""
+    variable = {"OTEL_RESOURCE_ATTRIBUTES": "a=b, team,=c,d="}
+    assert resource_attributes({"n": 1}, variable) == {"a": "b", "d": "", "n": 1}
+    assert caplog.messages == [
+        f"OTEL_RESOURCE_ATTRIBUTES: {part!r} is left out; expected key=value pairs joined by commas"
+        for part in ("team", "")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"b": [1, 2]}, "the value of 'b' is of type list; expected a str, int, float or bool"),
+        ({"b": None}, "the value of 'b' is of type NoneType; expected a str, int, float or bool"),
+        ({5: "b"}, "5 is no name of an attribute; expected a text"),
+        ({"": "b"}, "'' is no name of an attribute; expected a text"),
+        ("a=b", "a str; expected a mapping of names to values"),
+    ],
+)
+def test_resource_attributes_that_cannot_be_sent_are_refused_at_once(given: Any, said: str) -> None:
+    """The hub takes texts, numbers and truth values under names, and says which one is none."""
+    taken = {"s": "a", "i": 1, "f": 0.5, "b": True}
+    assert OTelMonitoringHub(resource_attributes=taken).resource_attributes == taken
     with pytest.raises(ConfigError) as raised:
-        resource_attributes(None, {"OTEL_RESOURCE_ATTRIBUTES": "a=b,team"})
-    assert str(raised.value) == (
-        "OTEL_RESOURCE_ATTRIBUTES: 'team'; expected key=value pairs joined by commas"
-    )
+        OTelMonitoringHub(resource_attributes=given)
+    assert str(raised.value) == f"resource_attributes: {said}"
 
 
 @pytest.mark.parametrize(
