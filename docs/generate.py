@@ -96,7 +96,12 @@ VARIABLES = (
         for signal in SIGNALS
     ),
     *(
-        Variable(f"OTEL_{signal.upper()}_EXPORTER", f"`none` forwards no {signal}", "none")
+        Variable(
+            f"OTEL_{signal.upper()}_EXPORTER",
+            f"`none` sends no {signal} to what `endpoint` or a variable names; a mapping of"
+            " `forward_to` has `signals` for that",
+            "none",
+        )
         for signal in SIGNALS
     ),
     Variable("OTEL_SERVICE_NAME", "`service.name`, in the workflow name's place", "fit"),

@@ -161,7 +161,7 @@ def _from_environment(
     """
     by_settings: dict[Destination, list[str]] = {}
     for signal in SIGNALS:
-        if environment.get(f"OTEL_{signal.upper()}_EXPORTER") == "none":
+        if environment.get(f"OTEL_{signal.upper()}_EXPORTER", "").strip().lower() == "none":
             continue
 
         def variable(name: str, signal: str = signal) -> str | None:

@@ -11,7 +11,7 @@ import pytest
 
 from otel_parsl import OTelMonitoringHub
 from otel_parsl.config import destinations, resource_attributes
-from otel_parsl.destination import Destination
+from otel_parsl.destination import SIGNALS, Destination
 from otel_parsl.errors import ConfigError
 
 URL = "http://127.0.0.1:4317"
@@ -180,15 +180,19 @@ def test_forward_to_takes_the_form_that_variables_have() -> None:
     assert OTelMonitoringHub(forward_to=[given], headers="e=f").headers == {"e": "f"}  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize("none", ["none", " None "])
 @pytest.mark.parametrize("signal", ["traces", "metrics", "logs"])
-def test_exporter_none_leaves_a_signal_out(signal: str) -> None:
-    """A signal whose exporter is none is not sent; one of another name of exporter is."""
-    environment = {
-        "OTEL_EXPORTER_OTLP_ENDPOINT": URL,
-        f"OTEL_{signal.upper()}_EXPORTER": "none",
-    }
-    rest = tuple(name for name in ("traces", "metrics", "logs") if name != signal)
-    assert _destinations(environment) == [Destination(URL, signals=rest)]
+def test_exporter_none_leaves_a_signal_out(signal: str, none: str) -> None:
+    """A signal whose exporter is none is sent neither to the variable's endpoint nor to the
+    argument's; one of another name of exporter is, and so are all to forward_to."""
+    names = {name: f"OTEL_{name.upper()}_EXPORTER" for name in SIGNALS}
+    switched = {**dict.fromkeys(names.values(), "otlp"), names[signal]: none}
+    rest = Destination(URL, signals=tuple(name for name in SIGNALS if name != signal))
+    assert _destinations({**switched, "OTEL_EXPORTER_OTLP_ENDPOINT": URL}) == [rest]
+    assert _destinations(switched, endpoint=URL, forward_to=[HTTP_URL]) == [
+        rest,
+        Destination(HTTP_URL, "http/protobuf"),
+    ]
 
 
 def test_empty_variable_is_as_good_as_none() -> None:
