@@ -18,6 +18,7 @@ from multiprocessing.queues import Queue
 from typing import Any, Protocol
 
 import parsl.executors.high_throughput.executor as htex
+from parsl.curvezmq import ServerContext
 from parsl.dataflow.dflow import DataFlowKernel
 from parsl.executors.base import ParslExecutor
 from parsl.executors.high_throughput.executor import HighThroughputExecutor, HTEXFuture
@@ -35,6 +36,7 @@ from parsl.serialize import pack_apply_message
 from parsl.serialize.errors import SerializationError
 
 from otel_parsl.errors import ParslMismatch
+from otel_parsl.submit.discarding import Discarding
 from otel_parsl.submit.kernel_executors import KernelExecutors, mark_open
 from otel_parsl.submit.settling import Tracing
 from otel_parsl.submit.transport import Network, local_addresses
@@ -80,8 +82,8 @@ class Run(Protocol):
     def untraced(self, label: str, why: str) -> None:
         """Take why an executor's workers cannot trace: it is seen from the submit side only."""
 
-    def listen(self, label: str, socket: dict[str, Any]) -> int:
-        """Listen for an executor's interchange and return the port."""
+    def listen(self, label: str, socket: dict[str, Any]) -> int | None:
+        """Listen for an executor's interchange; return the port, None if nobody can."""
 
     def stop_listening(self, label: str) -> None:
         """Stop to listen for an executor's interchange."""
@@ -365,7 +367,11 @@ def _replace_start_zmq_receiver() -> None:
             "executor": executor.label,
             "heartbeat_threshold_s": executor.heartbeat_threshold,
         }
-        return _AgentReceiver(run, label, run.listen(label, socket))
+        port = run.listen(label, socket)
+        if port is not None:
+            return _AgentReceiver(run, label, port)
+        context = ServerContext(cert_dir=socket["cert_dir"])
+        return Discarding(context, socket["address"], socket["port_range"])
 
     start_zmq_receiver.acts_for_otel_parsl = True  # type: ignore[attr-defined]
     htex.start_zmq_receiver = start_zmq_receiver

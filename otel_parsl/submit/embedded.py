@@ -22,6 +22,8 @@ _POLL_S = 0.02
 _RESTART_S, _MAX_RESTART_S = 1.0, 30.0
 """How long after its start an agent that has ended is started again; doubled for each that fails
 by itself, since the next will fail likewise."""
+_HOPELESS = 3
+"""So many that fail one after another are not waited for any more."""
 
 
 class EmbeddedAgent:
@@ -37,6 +39,7 @@ class EmbeddedAgent:
         self._process = start_agent(self._directory)
         self._started_at = time.monotonic()
         self._restart_s = _RESTART_S
+        self._failed = 0
         self._untold: dict[str, Any] = {}
         self._trouble = Seldom(logger, logging.WARNING)
 
@@ -70,6 +73,7 @@ class EmbeddedAgent:
             return
         failed_soon = not was_killed and lived_s < _MAX_RESTART_S
         self._restart_s = min(2 * self._restart_s, _MAX_RESTART_S) if failed_soon else _RESTART_S
+        self._failed = self._failed + 1 if failed_soon and code else 0
         logger.log(
             logging.DEBUG if code == 0 else logging.WARNING,  # 0: another agent serves the run
             "the monitoring agent ended with code %s; starting it again (its log: %s)",
@@ -84,7 +88,7 @@ class EmbeddedAgent:
         Have the agent listen for an executor's interchange, and return the port.
 
         Raises:
-            TimeoutError: It did not answer in time.
+            OSError: It did not answer in time, or ends again and again.
         """
         sockets = rendezvous.read(self._directory, rendezvous.SOCKETS) or {}
         sockets[label] = {**socket, "is_closed": False}
@@ -127,20 +131,24 @@ class EmbeddedAgent:
         Return what the agent writes into a file, once it is what is waited for.
 
         Raises:
-            TimeoutError: It did not write it in time.
+            OSError: It did not write it in time, or ends again and again.
         """
         deadline = time.monotonic() + timeout_s
-        while time.monotonic() < deadline:
+        while time.monotonic() < deadline and self._failed < _HOPELESS:
             self.revive()
             found = rendezvous.read(self._directory, name)
             if found is not None and is_it(found):
                 return found
             time.sleep(_POLL_S)
-        raise TimeoutError(
-            f"the monitoring agent did not answer in {timeout_s:.0f} s;"
-            f" see {self._directory.parent / rendezvous.LOG} and"
-            f" {self._directory / rendezvous.OUTPUT}"
-        )
+        what = "ends again and again"
+        if self._failed < _HOPELESS:
+            what = f"did not answer in {timeout_s:.0f} s"
+        raise OSError(f"the monitoring agent {what}; see {self._logs}")
+
+    @property
+    def _logs(self) -> str:
+        log = self._directory.parent / rendezvous.LOG
+        return f"{log} and {self._directory / rendezvous.OUTPUT}"
 
     def finish(self, place: Place, *, timeout_s: float) -> str | None:
         """
@@ -166,6 +174,8 @@ class EmbeddedAgent:
             self.revive()
             time.sleep(_POLL_S)
         reason = (status or {}).get("store_error") or "it is still being written"
+        if self._failed:
+            return f"the agent has ended by itself {self._failed} times; see {self._logs}"
         return f"{reason}; the agent (process {self.pid}) goes on"
 
     def troubles(self) -> Iterator[str]:

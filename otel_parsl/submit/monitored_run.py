@@ -242,9 +242,18 @@ class MonitoredRun:
         """Take why an executor's workers cannot trace: it is seen from the submit side only."""
         self._drain.untraced(label, why)
 
-    def listen(self, label: str, socket: dict[str, Any]) -> int:
-        """Have the agent listen for an executor's interchange and return the port."""
-        return self._agent.listen(label, socket, timeout_s=_LISTEN_TIMEOUT_S)
+    def listen(self, label: str, socket: dict[str, Any]) -> int | None:
+        """Have the agent listen for an executor's interchange; return the port, None for none."""
+        try:
+            return self._agent.listen(label, socket, timeout_s=_LISTEN_TIMEOUT_S)
+        except OSError as error:
+            logger.warning(
+                "executor %s: the run goes on, but nothing is heard of its managers, and of tries"
+                " only when they end: %s",
+                socket["executor"],
+                error,
+            )
+            return None
 
     def stop_listening(self, label: str) -> None:
         """Tell the agent that an executor's interchange is gone."""

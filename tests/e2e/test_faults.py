@@ -25,7 +25,7 @@ from otel_parsl.query.runs import find_run
 from otel_parsl.query.times import utc_from_ns
 from tests.support.command_line import otel_parsl, otel_parsl_by_path
 from tests.support.otlp_sink import grpc_sink
-from tests.support.programs import Program, query, run, until
+from tests.support.programs import Program, query, run, states_in, until
 
 
 def _agent_pid(program: Program) -> int | None:
@@ -34,6 +34,32 @@ def _agent_pid(program: Program) -> int | None:
     except FileNotFoundError:
         return None
     return pid
+
+
+def test_agent_that_cannot_start_costs_the_run_nothing(tmp_path: Path) -> None:
+    """On HTEX a run is not even held up, is told of it, and is in the database by `flush`."""
+    broken = tmp_path / "broken"
+    broken.mkdir()
+    (broken / "sitecustomize.py").write_text(
+        "import sys\nif 'otel_parsl_collector.agent' in sys.orig_argv:\n    sys.exit('broken')\n"
+    )
+    program = Program(
+        tmp_path,
+        """
+        with parsl.load(Config(executors=[htex()],
+                               monitoring=OTelMonitoringHub(resource_monitoring_interval=1,
+                                                            shutdown_timeout=1))):
+            print("sum:", sum(future.result() for future in [sleep(0.5) for _ in range(4)]))
+        """,
+        PYTHONPATH=str(broken),
+    )
+    output = program.wait()
+    assert "sum: 2.0" in output
+    said = (program.spool.parent / "parsl.log").read_text()
+    assert "the run goes on, but nothing is heard of its managers" in said
+    assert "the agent has ended by itself" in said
+    assert otel_parsl("flush", tmp_path / "runinfo").code == 0
+    assert states_in(program.database)["running_ended"] == 4
 
 
 def test_agent_killed_ten_times_loses_nothing_and_writes_nothing_twice(tmp_path: Path) -> None:
