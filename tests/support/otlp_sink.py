@@ -31,9 +31,13 @@ class Sink:
 
     def span_names(self) -> list[str]:
         """Return the names of all spans, in the order they came."""
+        return [span.name for span in self.spans()]
+
+    def spans(self) -> list[Any]:
+        """Return all spans, in the order they came; one that was sent again is there again."""
         request = {signal.name: signal.request for signal in SIGNALS.values()}
         return [
-            span.name
+            span
             for signal, body in self.received
             if signal == "traces"
             for group in request[signal].FromString(body).resource_spans
