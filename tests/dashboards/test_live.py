@@ -120,6 +120,50 @@ def test_nothing_moves_that_its_reader_looks_at(run: StoredRun, live: Tab) -> No
     assert live.page.evaluate("String(getSelection())") != ""
 
 
+def test_keyboard_and_scrolled_table_stay_where_they_are(run: StoredRun, live: Tab) -> None:
+    """The link or help mark that has the keyboard keeps it, though rows move, and so do tables."""
+    for number in range(40):
+        run.task(10 + number, "pending", "launched", at_s=12.0, app=f"app_{number:02d}")
+    run.write()
+    live.page.wait_for_function("document.querySelectorAll('#apps tbody tr').length === 41")
+    live.page.set_viewport_size({"width": 420, "height": 800})
+    live.page.evaluate("document.querySelector('#f-apps .scroll').scrollTo(60, 300)")
+    live.page.evaluate("document.querySelector('a[href$=app_25]').focus({ preventScroll: true })")
+    place = """() => {
+      const table = document.querySelector('#f-apps .scroll');
+      return [document.activeElement.innerText, table.scrollTop, table.scrollLeft];
+    }"""
+
+    run.task(50, "pending", at_s=13.0, app="app_30")
+    run.write()
+    live.page.wait_for_function("document.querySelector('#apps a').innerText === 'app_30'")
+
+    assert live.page.evaluate(place) == ["app_25", 300, 60]
+
+    live.page.locator("#apps .help").first.focus()
+    run.task(51, "pending", at_s=14.0, app="app_30")
+    run.write()
+    live.page.wait_for_function("document.querySelector('#apps td + td').innerText === '3'")
+
+    assert live.page.evaluate("document.activeElement.matches('#apps .help')")
+
+
+def test_what_was_folded_stays_folded(run: StoredRun, live: Tab) -> None:
+    """A stack trace that its reader has closed is not opened by what comes in."""
+    run.execution(1, at_s=3.0, run_s=1.0, exception_type="ValueError", stacktrace="Traceback: …")
+    run.task(1, "fail_retryable", at_s=4.0, fail_history="ValueError: no")
+    run.write()
+    live.open(live.page.url + "task/1")
+    live.page.locator("summary", has_text="Stack trace").click()
+
+    run.task(1, "pending", "launched", at_s=5.0, try_id=1)
+    run.write()
+    live.page.wait_for_function("document.querySelectorAll('#tries tbody tr').length === 2")
+
+    assert live.page.locator("details[open]", has_text="Stack trace").count() == 0
+    assert live.page.evaluate("document.activeElement.innerText") == "Stack trace"
+
+
 def test_run_that_ends_is_said_to_have_ended(run: StoredRun, live: Tab) -> None:
     """The header changes from running to completed by itself, and so does the list of runs."""
     assert live.text("#f-header .pill") in ("running", "lost")

@@ -11,13 +11,37 @@
       }
     }
   };
-  // What the reader has opened stays open, and what has the keyboard keeps it, by their ids.
+  // What has the keyboard keeps it, what is opened or closed stays so, what is scrolled stays there.
   const put = (element, html) => {
-    const open = [...element.querySelectorAll("details[open][id]")].map((each) => each.id);
-    const focused = element.contains(document.activeElement) && document.activeElement.id;
+    const before = [...named(element, FOCUSABLE)];
+    const place = before.findIndex(([, each]) => each === document.activeElement);
+    const folds = named(element, "details");
+    const scrolled = [...element.querySelectorAll(SCROLLABLE)].map(
+      (each) => [each.scrollLeft, each.scrollTop]);
     element.innerHTML = html;
-    for (const id of open) document.getElementById(id)?.setAttribute("open", "");
-    if (focused) document.getElementById(focused)?.focus({ preventScroll: true });
+    for (const [name, each] of named(element, "details")) {
+      if (folds.has(name)) each.open = folds.get(name).open;
+    }
+    const scrollables = element.querySelectorAll(SCROLLABLE);
+    scrolled.forEach((to, number) => scrollables[number]?.scrollTo(...to));
+    if (place < 0) return;
+    const after = named(element, FOCUSABLE);
+    const next = after.get(before[place][0]) ?? [...after.values()].slice(0, place + 1).at(-1);
+    next?.focus({ preventScroll: true });
+  };
+  const SCROLLABLE = ".scroll, pre";
+  // Browsers let the keyboard scroll what is scrolled.
+  const FOCUSABLE = `a[href], button, summary, [tabindex], ${SCROLLABLE}`;
+  // What a selector finds, by id, address or text, and which of several such: rows come between
+  // others, so that a place alone does not say what stood there.
+  const named = (element, selector) => {
+    const counts = new Map();
+    return new Map([...element.querySelectorAll(selector)].map((each) => {
+      const name = each.id || each.getAttribute("href")
+        || (each.querySelector(":scope > summary") ?? each).textContent;
+      counts.set(name, (counts.get(name) ?? 0) + 1);
+      return [`${counts.get(name)} ${name}`, each];
+    }));
   };
   const holdsReader = (element) => {
     const selection = document.getSelection();
