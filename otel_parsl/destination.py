@@ -146,6 +146,8 @@ def given_destination(
         ConfigError: It cannot be used.
     """
     settings = {"endpoint": given} if isinstance(given, str) else given
+    if not isinstance(settings, Mapping):
+        raise ConfigError(f"{argument}: {given!r}; expected a URL, or a mapping with an 'endpoint'")
     known = set(Destination.__dataclass_fields__) - set(unknown)
     for name in settings:
         if name not in known:

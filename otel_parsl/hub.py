@@ -6,9 +6,11 @@ It says what its arguments mean; ``submit.monitored_run`` does it.
 
 from __future__ import annotations
 
+import math
 import os
 import warnings
 from collections.abc import Mapping, Sequence
+from numbers import Real
 from pathlib import Path
 from typing import Any
 
@@ -60,7 +62,8 @@ class OTelMonitoringHub(MonitoringHub):
         protocol: ``grpc`` or ``http/protobuf``, for ``endpoint``; without one for ``collector``.
         headers: Sent there with every request.
         certificate: Path of the certificates to trust there.
-        forward_to: Further destinations: URLs, or mappings of ``destination.Destination``'s fields.
+        forward_to: Further destinations, one or several, each a URL or a mapping of
+            ``destination.Destination``'s fields.
         trace_scope: ``auto``: tasks below 1,000 share the run's trace, later ones have one each;
             ``auto:5000``: those below 5,000; ``run`` and ``task`` force one or the other.
         transport: How news of tries that last come from the workers. ``relay``: by the executor's
@@ -96,7 +99,7 @@ class OTelMonitoringHub(MonitoringHub):
         protocol: str | None = None,
         headers: Mapping[str, str] | None = None,
         certificate: str | None = None,
-        forward_to: Sequence[str | Mapping[str, Any]] = (),
+        forward_to: str | Mapping[str, Any] | Sequence[str | Mapping[str, Any]] = (),
         trace_scope: str = "auto",
         transport: str = "auto",
         resource_attributes: Mapping[str, str | int | float | bool] | None = None,
@@ -125,11 +128,13 @@ class OTelMonitoringHub(MonitoringHub):
                 f"trace_scope: {trace_scope!r}; expected auto, run, task, or auto:N for the first N"
                 " tasks in the run's trace"
             )
-        if resource_monitoring_interval < 0:
-            raise ConfigError(
-                f"resource_monitoring_interval: {resource_monitoring_interval!r};"
-                " expected seconds, or 0 for no samples"
-            )
+        _check_number(
+            "resource_monitoring_interval",
+            resource_monitoring_interval,
+            "seconds, or 0 for no samples",
+        )
+        _check_number("shutdown_timeout", shutdown_timeout, "seconds, 0 or more")
+        _check_number("spool_max_size_mib", spool_max_size_mib, "a number from 1 on", least=1)
         if collector is not None and logging_endpoint is not None:
             raise ConfigError(
                 "logging_endpoint: the database is the collector's where collector is given;"
@@ -142,11 +147,10 @@ class OTelMonitoringHub(MonitoringHub):
             )
         self.hub_address, self.hub_port = hub_address, hub_port
         self.transport = transport
-        if spool_max_size_mib < 1:
-            raise ConfigError(
-                f"spool_max_size_mib: {spool_max_size_mib!r}; expected a number from 1 on"
-            )
         Transport(transport, hub_address, hub_port)  # an argument that cannot be used is said now
+        if isinstance(forward_to, str | Mapping):
+            forward_to = (forward_to,)
+        forward_to = tuple(forward_to or ())
         of_url = {"protocol": protocol, "headers": headers, "certificate": certificate}
         of_none = dict.fromkeys(of_url)
         is_for_collector = collector is not None and endpoint is None
@@ -229,11 +233,17 @@ class OTelMonitoringHub(MonitoringHub):
             sample_interval_s=float(self.resource_monitoring_interval),
             resource_attributes=self.resource_attributes,
             shutdown_timeout_s=self.shutdown_timeout,
-            spool_max_bytes=self.spool_max_size_mib << 20,
+            spool_max_bytes=int(self.spool_max_size_mib * (1 << 20)),
             transport=(self.transport, self.hub_address, self.hub_port),
             has_dashboard=self.dashboard,
             is_debugged=self.monitoring_debug,
         )
+
+
+def _check_number(name: str, given: Any, expected: str, *, least: float = 0) -> None:
+    is_number = isinstance(given, Real) and not isinstance(given, bool)
+    if not (is_number and least <= given < math.inf):
+        raise ConfigError(f"{name}: {given!r}; expected {expected}")
 
 
 def _warn_of_retired(retired: Mapping[str, Any]) -> None:

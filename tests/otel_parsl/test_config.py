@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -327,6 +328,38 @@ def test_collector_that_cannot_be_meant_is_refused(given: dict[str, Any], messag
         OTelMonitoringHub(**given)
 
     assert message == str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"shutdown_timeout": "30"}, "shutdown_timeout: '30'; expected seconds, 0 or more"),
+        ({"shutdown_timeout": None}, "shutdown_timeout: None; expected seconds, 0 or more"),
+        ({"shutdown_timeout": math.nan}, "shutdown_timeout: nan; expected seconds, 0 or more"),
+        (
+            {"resource_monitoring_interval": -1},
+            "resource_monitoring_interval: -1; expected seconds, or 0 for no samples",
+        ),
+        ({"spool_max_size_mib": 0}, "spool_max_size_mib: 0; expected a number from 1 on"),
+        (
+            {"forward_to": [7]},
+            "forward_to: 7; expected a URL, or a mapping with an 'endpoint'",
+        ),
+    ],
+)
+def test_argument_of_the_wrong_kind_is_refused_at_once(given: dict[str, Any], message: str) -> None:
+    """None of them may end a run that has done its work."""
+    with pytest.raises(ConfigError) as refused:
+        OTelMonitoringHub(**given)
+
+    assert message == str(refused.value)
+
+
+@pytest.mark.parametrize("one", [URL, {"endpoint": URL}])
+def test_one_further_destination_needs_no_list(one: Any) -> None:
+    """What is given by itself means the same as in a list."""
+    assert OTelMonitoringHub(forward_to=one).forward_to == (one,)
+    assert OTelMonitoringHub(forward_to=None).forward_to == ()
 
 
 def test_settings_of_a_destination_are_plain_and_whole() -> None:
