@@ -134,7 +134,7 @@ def attach(hub: MonitoringHub, run: Run) -> KernelExecutors:
 
     def add(executors: Any) -> None:
         for executor in executors:
-            _trace(executor, run)
+            _trace(executor, run, known)
             known.add(executor)
         add_executors(executors)
 
@@ -156,7 +156,7 @@ def _starting_kernel(hub: MonitoringHub) -> DataFlowKernel:
     )
 
 
-def _trace(executor: ParslExecutor, run: Run) -> None:
+def _trace(executor: ParslExecutor, run: Run, known: KernelExecutors) -> None:
     if not _has_default_radio(executor):
         radio = executor.remote_monitoring_radio
         logger.warning(
@@ -167,16 +167,16 @@ def _trace(executor: ParslExecutor, run: Run) -> None:
             type(radio).__name__,
         )
         if isinstance(executor, HighThroughputExecutor):
-            executor.submit = _marking_submit(executor)
+            known.replace(executor, "submit", _marking_submit(executor))
         return
-    executor.remote_monitoring_radio = CarriedRadio()
+    known.replace(executor, "remote_monitoring_radio", CarriedRadio())
     if isinstance(executor, HighThroughputExecutor):
         submit = _htex_submit(executor, run)
     elif isinstance(executor, ThreadPoolExecutor):
         submit = _thread_submit(executor, run)
     else:
         submit = _wrapping_submit(executor, run)
-    executor.submit = submit
+    known.replace(executor, "submit", submit)
 
 
 def _has_default_radio(executor: ParslExecutor) -> bool:

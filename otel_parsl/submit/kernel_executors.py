@@ -20,6 +20,7 @@ from otel_parsl.errors import ParslMismatch
 from otel_parsl.submit.executor_watch import Interchange, OpenTry
 
 _OPEN_TRY = "otel_parsl_try"
+_OF_CLASS = object()
 
 
 def mark_open(future: Future[Any], task_id: int, try_id: int, app: str) -> None:
@@ -33,6 +34,21 @@ class KernelExecutors:
     def __init__(self) -> None:
         self._executors: dict[str, BlockProviderExecutor] = {}
         self._submit_errors: dict[tuple[str, str], BaseException] = {}
+        self._replaced: list[tuple[ParslExecutor, str, Any]] = []
+
+    def replace(self, executor: ParslExecutor, name: str, value: Any) -> None:
+        """Replace an attribute of an executor, until ``restore``."""
+        self._replaced.append((executor, name, vars(executor).get(name, _OF_CLASS)))
+        setattr(executor, name, value)
+
+    def restore(self) -> None:
+        """Leave the executors as they were found: their Config may be loaded again."""
+        for executor, name, value in reversed(self._replaced):
+            if value is _OF_CLASS:
+                delattr(executor, name)
+            else:
+                setattr(executor, name, value)
+        self._replaced.clear()
 
     def add(self, executor: ParslExecutor) -> None:
         """Look after an executor, if it has blocks."""
@@ -48,7 +64,7 @@ class KernelExecutors:
                 self._submit_errors[label, block_id] = error
                 raise
 
-        executor._launch_block = launch_block
+        self.replace(executor, "_launch_block", launch_block)
 
     def labels(self) -> Sequence[str]:
         """Return the labels of all that have blocks."""

@@ -191,6 +191,7 @@ class MonitoredRun:
                 undelivered,
                 __version__,
             )
+        self.executors.restore()
         self._on_closed()
 
     def run_context(self, label: str, network: Network) -> RunContext:

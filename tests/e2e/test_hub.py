@@ -59,6 +59,24 @@ def test_runs_one_after_another_and_two_at_once_keep_apart(tmp_path: Path) -> No
     assert 4 == len({rundir for rundir, _, _ in found})
 
 
+def test_config_that_is_loaded_again_is_monitored_as_at_first(tmp_path: Path) -> None:
+    """A thread pool can be started again, with its hub, and is left as it was found."""
+    program = run(
+        tmp_path,
+        """
+        executor = ThreadPoolExecutor()
+        radio = executor.remote_monitoring_radio
+        config = Config(executors=[executor], monitoring=OTelMonitoringHub())
+        for _ in range(2):
+            with parsl.load(config):
+                nothing().result()
+        assert executor.remote_monitoring_radio is radio and "submit" not in vars(executor)
+        """,
+    )
+    assert dict.fromkeys(ALL_FIVE, 2) == states_in(program.database)
+    assert "keeps its own" not in program.output
+
+
 def test_two_at_once_on_workers_keep_apart(tmp_path: Path) -> None:
     """Each of two HighThroughputExecutors of one process has its tries in its own run."""
     program = run(
