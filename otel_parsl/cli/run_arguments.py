@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from sqlalchemy import Connection
 
 from otel_parsl.query.engine import open_database
-from otel_parsl.query.runs import LATEST, Run, find_run
+from otel_parsl.query.runs import LATEST, Run, find_runs
 
 RUN_HELP = (
-    "latest (the default), the number of its run directory (3 or 003), its workflow's name,"
-    " or the beginning of its id"
+    "latest (the default), the number of its run directory (3 or 003), its workflow's name"
+    " (the latest of that name), or the beginning of its id"
 )
 
 
@@ -64,4 +65,20 @@ def opened_run(database_url: str | None, which: str) -> Iterator[tuple[Connectio
     """
     database = open_database(database_url)
     with database.read() as connection:
-        yield connection, find_run(connection, which, has_otel=database.has_otel)
+        yield connection, find_named(connection, which, has_otel=database.has_otel)
+
+
+def find_named(connection: Connection, which: str, *, has_otel: bool) -> Run:
+    """
+    Return the run that a user means; standard error says so where it is the latest of several.
+
+    Raises:
+        NoSuchRun: Nothing fits, or several runs do.
+    """
+    run, *earlier = find_runs(connection, which, has_otel=has_otel)
+    if earlier:
+        sys.stderr.write(
+            f"otel-parsl: {1 + len(earlier)} runs are named {which!r};"
+            f" this is the latest, {run.number} ({run.run_id})\n"
+        )
+    return run

@@ -78,23 +78,33 @@ def select_runs(connection: Connection, *, has_otel: bool) -> list[Run]:
 
 def find_run(connection: Connection, which: str = LATEST, *, has_otel: bool) -> Run:
     """
-    Return the run that a user means.
+    Return the run that a user means: the first of ``find_runs``.
+
+    Raises:
+        NoSuchRun: Nothing fits, or several runs do.
+    """
+    return find_runs(connection, which, has_otel=has_otel)[0]
+
+
+def find_runs(connection: Connection, which: str = LATEST, *, has_otel: bool) -> list[Run]:
+    """
+    Return the run that a user means, before the earlier ones of its workflow if that was named.
 
     The first of these that anything fits: ``latest``, a whole id, the number of a run directory
     (``3`` or ``003``), a workflow's name, the beginning of an id.
 
     Raises:
-        NoSuchRun: Nothing fits, or several runs do.
+        NoSuchRun: Nothing fits, or several runs of which none is more likely.
     """
     runs = select_runs(connection, has_otel=has_otel)
     if not runs:
         raise NoSuchRun("no run is in the database yet. If one has only just begun, try again")
     if which in (LATEST, ""):
-        return runs[0]
+        return runs[:1]
     for fits in (_has_id, _has_number, _has_name, _has_beginning):
         found = [run for run in runs if fits(run, which)]
-        if len(found) == 1:
-            return found[0]
+        if len(found) == 1 or (found and fits is _has_name):
+            return found
         if found:
             raise NoSuchRun(
                 f"run {which!r} may be any of {len(found)}. Give the beginning of an id:\n"

@@ -9,8 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
+from otel_parsl.cli.run_arguments import find_named
 from otel_parsl.errors import OTelParslError
-from otel_parsl.query.runs import find_run
 from otel_parsl_dashboards.data.source import Source
 
 
@@ -24,7 +24,7 @@ def write_report(database_url: str | None, which: str, output: Path | None) -> P
 
     Args:
         database_url: The database, as the user named it; None for the one in this folder.
-        which: The run, as ``query.runs.find_run`` understands it.
+        which: The run, as ``query.runs.find_runs`` understands it.
         output: The file; None for ``report-NUMBER.html``.
 
     Raises:
@@ -34,7 +34,7 @@ def write_report(database_url: str | None, which: str, output: Path | None) -> P
     source = Source(database_url)
     database, _ = source.open()
     with database.read() as connection:
-        run = find_run(connection, which, has_otel=database.has_otel)
+        run = find_named(connection, which, has_otel=database.has_otel)
     path = output or Path(f"report-{run.number}.html")
     with _replaced(path) as file:
         # Seconds go by until these are imported, and what is wrong has been said by then.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import importlib
 import re
 import resource
@@ -20,7 +21,7 @@ from tests.support.command_line import (
     otel_parsl_by_path,
     otel_parsl_on_terminal,
 )
-from tests.support.stored_run import StoredRun
+from tests.support.stored_run import BEGAN, RUN_ID, StoredRun
 
 READING = ("status", "tasks", "failures", "show")
 
@@ -112,6 +113,26 @@ def test_unknown_run_is_code_2(command: str, folder: Path) -> None:
 
     assert (ran.code, ran.output) == (2, "")
     assert ran.error.startswith("otel-parsl: no run 'nosuch'. There are:\n  8f1d2a4e-")
+
+
+@pytest.mark.parametrize("command", [*READING, "report"])
+def test_name_of_several_runs_is_the_latest(command: str, tmp_path: Path) -> None:
+    """A workflow's name stands for its latest run; standard error says which, and of how many."""
+    database, latest = tmp_path / "monitoring.db", "c0000000-0000-4000-8000-000000000000"
+    for hours, run_id in ((0, RUN_ID), (1, latest)):
+        began, rundir = BEGAN + datetime.timedelta(hours=hours), f"/x/runinfo/00{hours}"
+        with StoredRun(f"sqlite:///{database}", run_id=run_id, began=began, rundir=rundir) as run:
+            run.task(hours, "pending")
+            run.ended()
+    more = ("-o", tmp_path / "report.html") if command == "report" else ()
+
+    by_name = otel_parsl(command, "corridor.py", *more, "--db", database)
+
+    assert by_name.output == otel_parsl(command, latest, *more, "--db", database).output
+    assert (by_name.code, by_name.error) == (
+        0,
+        f"otel-parsl: 2 runs are named 'corridor.py'; this is the latest, 001 ({latest})\n",
+    )
 
 
 @pytest.mark.parametrize("command", READING)

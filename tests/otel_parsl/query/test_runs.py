@@ -11,12 +11,12 @@ import pytest
 
 from otel_parsl.query.engine import open_database
 from otel_parsl.query.errors import NoSuchRun
-from otel_parsl.query.runs import Run, find_run, select_runs
+from otel_parsl.query.runs import Run, find_run, find_runs, select_runs
 from tests.support.recorded_databases import rows
 from tests.support.stored_run import BEGAN, StoredRun
 
-FIRST = "3a000000-0000-4000-8000-000000000000"
-SECOND = "3b000000-0000-4000-8000-000000000000"
+FIRST = "da000000-0000-4000-8000-000000000000"
+SECOND = "db000000-0000-4000-8000-000000000000"
 THIRD = "c0000000-0000-4000-8000-000000000000"
 
 
@@ -52,8 +52,8 @@ def _find(path: Path, which: str) -> Run:
         ("3", SECOND),
         ("003", SECOND),
         ("other flow", THIRD),
-        ("3a", FIRST),
-        ("3B0000", SECOND),
+        ("da", FIRST),
+        ("DB0000", SECOND),
         ("c", THIRD),
     ],
 )
@@ -75,16 +75,26 @@ def test_number_of_several_runs_is_refused(store: Path, which: str) -> None:
     )
 
 
-def test_name_of_several_runs_is_refused(store: Path) -> None:
-    """A workflow that was run twice names neither run; the latest is listed first."""
+def test_beginning_of_several_ids_is_refused(store: Path) -> None:
+    """What two ids begin with names neither run; the latest is listed first."""
     with pytest.raises(NoSuchRun) as caught:
-        _find(store, "flow.py")
+        _find(store, "d")
 
     assert str(caught.value) == (
-        "run 'flow.py' may be any of 2. Give the beginning of an id:\n"
+        "run 'd' may be any of 2. Give the beginning of an id:\n"
         f"  {SECOND}  003  2026-01-15 13:00:00 UTC  flow.py\n"
         f"  {FIRST}  000  2026-01-15 12:00:00 UTC  flow.py"
     )
+
+
+def test_name_of_several_runs_is_that_of_the_latest(store: Path) -> None:
+    """A workflow that was run twice names its latest run; the earlier one comes after it."""
+    database = open_database(str(store))
+    with database.read() as connection:
+        found = find_runs(connection, "flow.py", has_otel=database.has_otel)
+
+    assert [run.run_id for run in found] == [SECOND, FIRST]
+    assert _find(store, "flow.py") == found[0]
 
 
 def test_unknown_run_is_refused_with_those_that_are(store: Path) -> None:
