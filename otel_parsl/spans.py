@@ -289,8 +289,17 @@ class RunSpans:
             error=error and error[:STATUS_LIMIT],
         )
 
-    def of_block(self, events: Iterable[Event], *, end_ns: int) -> bytes:
-        """Return the span of a block, from its changes of status, when it or its run ends."""
+    def of_block(
+        self, events: Iterable[Event], *, end_ns: int, outcome: str | None = None
+    ) -> bytes:
+        """
+        Return the span of a block, from its changes of status, when it or its run ends.
+
+        Args:
+            events: At least one.
+            end_ns: When that was.
+            outcome: Of a block that its run left open: ``lost`` or ``unfinished``.
+        """
         ordered = sorted(events, key=lambda event: event.sequence)
         last = ordered[-1]
         label, block_id = last.attributes[names.EXECUTOR_LABEL], last.attributes[names.BLOCK_ID]
@@ -300,6 +309,10 @@ class RunSpans:
             said = last.attributes
             words = said.get(names.BLOCK_SUBMIT_ERROR) or said.get(names.BLOCK_MESSAGE)
             error = (words or status)[:STATUS_LIMIT]
+        attributes = [last.encoded[key] for key in sorted(last.encoded) if key != names.SEQUENCE]
+        if outcome is not None:
+            attributes.append(_OUTCOME.text(outcome))
+            error = error or (outcome if outcome == "lost" else None)
         return wire.span(
             self._run,
             span_id(self._run, "block", label, block_id),
@@ -308,7 +321,7 @@ class RunSpans:
             wire.INTERNAL,
             ordered[0].time_ns,
             max(end_ns, last.time_ns),
-            [last.encoded[key] for key in sorted(last.encoded) if key != names.SEQUENCE],
+            attributes,
             events=[event.span_event() for event in ordered],
             error=error,
         )
@@ -386,7 +399,9 @@ class RunSpans:
             events=[event.span_event()],
         )
 
-    def of_manager(self, manager: Manager, *, run_ended_ns: int, has_block: bool) -> bytes:
+    def of_manager(
+        self, manager: Manager, *, run_ended_ns: int, has_block: bool, outcome: str | None = None
+    ) -> bytes:
         """
         Return the span of a manager, from its first report to its last.
 
@@ -394,10 +409,17 @@ class RunSpans:
             manager: What was heard of it until nothing more could be.
             run_ended_ns: Its end where it was active when it was last heard of.
             has_block: Whether its block has a span: else the run is its parent.
+            outcome: Of a manager that its run left active: ``lost`` or ``unfinished``.
         """
         label = manager.executor
         parent = ("block", label, manager.block_id) if has_block else ("run",)
-        end_ns = max(run_ended_ns, manager.last_ns) if manager.is_active else manager.last_ns
+        end_ns, error = manager.last_ns, None
+        if manager.is_active:
+            end_ns = max(run_ended_ns, end_ns)
+            error = "lost" if outcome == "lost" else None
+        else:
+            outcome = "lost" if manager.is_lost else None
+            error = "its heartbeats stopped" if manager.is_lost else None
         texts = (
             (names.EXECUTOR_LABEL, label),
             (names.BLOCK_ID, manager.block_id),
@@ -418,9 +440,9 @@ class RunSpans:
             end_ns,
             [
                 *(Key(name).any(value) for name, value in texts),
-                *((_OUTCOME.text("lost"),) if manager.is_lost else ()),
+                *((_OUTCOME.text(outcome),) if outcome is not None else ()),
             ],
-            error="its heartbeats stopped" if manager.is_lost else None,
+            error=error,
         )
 
     def of_run(self, events: Sequence[Event], *, name: str, tasks: int) -> bytes:

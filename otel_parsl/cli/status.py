@@ -172,7 +172,9 @@ def _facts(status: Status) -> dict[str, Any]:
         "time_left_s": status.time_left.seconds if status.time_left else None,
         "time_left_unseen_apps": status.time_left.unseen_apps if status.time_left else [],
         "workers": status.workers,
-        "blocks": status.blocks,
+        "blocks": [
+            {**block._asdict(), "is_over": not _is_open(block, status)} for block in status.blocks
+        ],
         "executors": status.executors,
         "untraced_executors": status.untraced,
     }
@@ -325,8 +327,16 @@ def executor_lines(status: Status) -> list[str]:
 def block_status(block: Block, status: Status) -> str:
     """Return a block's status in words: where its run is over, nobody hears of its end."""
     said = block.status.lower()
-    is_open = not status.is_running and said in ("running", "pending")
-    return f"{said} when last seen" if is_open else said
+    is_unseen = not (_has_ended(block) or _is_open(block, status))
+    return f"{said} when last seen" if is_unseen else said
+
+
+def _is_open(block: Block, status: Status) -> bool:
+    return status.is_running and not _has_ended(block)
+
+
+def _has_ended(block: Block) -> bool:
+    return block.status.lower() not in ("running", "pending")
 
 
 def _block_lines(status: Status) -> list[str]:

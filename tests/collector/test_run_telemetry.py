@@ -14,7 +14,7 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
     ExportMetricsServiceRequest,
 )
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
-from opentelemetry.proto.trace.v1.trace_pb2 import Span
+from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 from otel_parsl_collector.connectors import lifecycle
 from otel_parsl_collector.connectors.lifecycle import Lifecycle
 from otel_parsl_collector.connectors.run_metrics import BOUNDS_S, CHUNK, RunMetrics
@@ -32,7 +32,7 @@ from tests.support.recorded_stream import RecordedRun, RecordedTask
 Signals = list[tuple[int, bytes]]
 
 
-def _run() -> RecordedRun:
+def _run(*, is_lost: bool = False) -> RecordedRun:
     """Write down a run on one block: a task that is retried, one that fails, one that goes on."""
     run = RecordedRun("measured.py")
     run.start()
@@ -48,7 +48,7 @@ def _run() -> RecordedRun:
         if task_id < 2:
             task.execute()
             task.becomes("exec_done" if task_id == 0 else "failed")
-    run.end(30)
+    (run.lost if is_lost else run.end)(30)
     return run
 
 
@@ -168,6 +168,27 @@ def test_manager_has_a_span_under_its_block(tmp_path: Path) -> None:
     assert said["parsl.manager.uid"].string_value == "ffff"
     assert said["host.name"].string_value == "node2"
     assert said["parsl.manager.workers"].int_value == 2
+
+
+@pytest.mark.parametrize("is_lost", [False, True])
+def test_block_and_manager_that_a_dead_run_leaves_open_are_marked(
+    tmp_path: Path, is_lost: bool
+) -> None:
+    """Where the submit process died nobody saw them end; at a good end nothing is wrong."""
+    run = _run(is_lost=is_lost)
+    batches = [run.requests, _agent_stream(run)]
+    spans = _spans(_derive(tmp_path / "db", run, batches))
+    key = run_key(run.run_id)
+
+    def marks(*which: str) -> tuple[list[str], int]:
+        span = spans[span_id(key, *which)]
+        said = [pair.value.string_value for pair in span.attributes if pair.key == semconv.OUTCOME]
+        return said, span.status.code
+
+    left_open = (["lost"], Status.STATUS_CODE_ERROR) if is_lost else ([], 0)
+    assert marks("block", "htex", "0") == left_open
+    assert marks("manager", "ffff") == left_open
+    assert marks("manager", "0a1b2c3d4e5f") == ([], 0), "it had left before"
 
 
 def test_manager_whose_block_is_not_known_stands_under_the_run(tmp_path: Path) -> None:

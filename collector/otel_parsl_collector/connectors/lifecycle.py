@@ -50,6 +50,8 @@ _KEYS_AT_ONCE = 500
 _SPANS_AT_ONCE = 500
 METRICS_EVERY_S = 10.0
 _MANAGERS_ENDED, _MANAGERS_DONE = "managers_ended", "managers_done"
+_LEFT_OPEN = "left_open"
+"""What becomes of blocks and managers that the end of the run leaves open; None if it was good."""
 _ENDED_BLOCK = frozenset(
     {"COMPLETED", "CANCELLED", "FAILED", "TIMEOUT", "MISSING", "SCALED_IN", "HELD"}
 )
@@ -324,6 +326,7 @@ class Lifecycle:
                 manager,
                 run_ended_ns=run_ended_ns,
                 has_block=_block_key(manager.executor, manager.block_id) in blocks,
+                outcome=self._said.get(_LEFT_OPEN),
             )
             for manager in self._managers.all()
         ]
@@ -381,16 +384,23 @@ class Lifecycle:
     def _close_run(self, end: Event) -> list[bytes]:
         """Return the spans of all that is still open when the run ends, the run's own last."""
         spans = []
-        is_lost = end.attributes.get(semconv.OUTCOME) == "lost"
-        outcome = "lost" if is_lost else "unfinished"
+        how_run_ended = end.attributes.get(semconv.OUTCOME)
+        outcome = "lost" if how_run_ended == "lost" else "unfinished"
+        if how_run_ended in ("lost", "unfinished"):
+            self._said[_LEFT_OPEN] = how_run_ended
         for kind, key in self._database.execute(
             "SELECT DISTINCT kind, key FROM event WHERE kind != 'run'"
         ).fetchall():
             kept = self._kept([(kind, key)])[kind, key]
             last = kept[-1]
             if kind == "block":
-                end_ns = last.time_ns if _ends(last) else end.time_ns
-                spans.append(self._spans.of_block(kept, end_ns=end_ns))
+                if _ends(last):
+                    spans.append(self._spans.of_block(kept, end_ns=last.time_ns))
+                else:
+                    left_open = self._said.get(_LEFT_OPEN)
+                    spans.append(
+                        self._spans.of_block(kept, end_ns=end.time_ns, outcome=left_open)
+                    )
                 continue
             try_id = last.attributes[semconv.TRY_ID]
             of_try = [event for event in kept if event.attributes[semconv.TRY_ID] == try_id]
