@@ -15,7 +15,7 @@ from typing import Any, Literal, NamedTuple
 from otel_parsl_collector.component import Component
 from otel_parsl_collector.config_reader import Duration, read_settings, unknown
 from otel_parsl_collector.config_source import read_source
-from otel_parsl_collector.endpoint import Endpoint
+from otel_parsl_collector.endpoint import Endpoint, by_set
 from otel_parsl_collector.errors import ConfigError
 from otel_parsl_collector.registry import KINDS, find
 from otel_parsl_collector.routes import Route, find_routes
@@ -109,15 +109,17 @@ class MetricsSettings:
     """As the OpenTelemetry Collector had it before ``readers``."""
     readers: tuple[ReaderSettings, ...] = ()
 
-    def endpoints(self) -> list[Endpoint]:
-        """Return where the page is to be."""
+    def endpoints(self) -> dict[str, Endpoint]:
+        """Return where the page is to be, by what a user sets to have it elsewhere."""
         if self.level == "none":
-            return []
-        found = [self.address] if self.address is not None else []
-        for reader in self.readers:
+            return {}
+        metrics = "service.telemetry.metrics"
+        found = {} if self.address is None else {by_set(f"{metrics}.address"): self.address}
+        for number, reader in enumerate(self.readers):
             prometheus = reader.pull.exporter.prometheus
-            found.append(Endpoint(prometheus.host, prometheus.port))
-        return found or [PAGE]
+            setting = f"{metrics}.readers[{number}].pull.exporter.prometheus"
+            found[setting] = Endpoint(prometheus.host, prometheus.port)
+        return found or {by_set(f"{metrics}.address"): PAGE}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -53,12 +53,26 @@ def socket_family(endpoint: Endpoint) -> socket.AddressFamily:
     return socket.AF_INET6 if ":" in endpoint.host else socket.AF_INET
 
 
-def cannot_listen(endpoint: Endpoint, error: OSError | None = None) -> CollectorError:
-    """Return the error that says that an address cannot be had."""
+def by_set(setting: str) -> str:
+    """Return how the collector's command line is given another endpoint."""
+    return f"--set {setting}=HOST:PORT"
+
+
+def cannot_listen(
+    endpoint: Endpoint, elsewhere: str, error: OSError | None = None
+) -> CollectorError:
+    """
+    Return the error that says that an address cannot be had.
+
+    Args:
+        endpoint: The address.
+        elsewhere: What a user sets to have another.
+        error: Why, if that is known.
+    """
     reason = "is it in use?" if error is None else f"{error.strerror}."
     return CollectorError(
         f"{endpoint} cannot be listened on: {reason}"
-        " Stop what listens there, or set this endpoint to another"
+        f" Stop what listens there, or listen elsewhere: {elsewhere}"
     )
 
 

@@ -29,12 +29,15 @@ class HttpPage:
         endpoint: Where to listen.
         path: Of the page; every other is not found.
         render: Makes the page.
+        elsewhere: What a user sets to have it at another endpoint.
 
     Raises:
         CollectorError: The address cannot be had.
     """
 
-    def __init__(self, endpoint: Endpoint, path: str, render: Callable[[], Page]) -> None:
+    def __init__(
+        self, endpoint: Endpoint, path: str, render: Callable[[], Page], *, elsewhere: str
+    ) -> None:
         class Handler(BaseHTTPRequestHandler):
             timeout = 10
 
@@ -58,7 +61,7 @@ class HttpPage:
         try:
             self._server = Server(endpoint, Handler)
         except OSError as error:
-            raise cannot_listen(endpoint, error) from error
+            raise cannot_listen(endpoint, elsewhere, error) from error
         self.port: int = self._server.server_address[1]
         self._thread = threading.Thread(
             target=self._server.serve_forever, args=(0.1,), name=f"page-{self.port}", daemon=True

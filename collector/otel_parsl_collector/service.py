@@ -67,7 +67,7 @@ class Service:
         self._is_insecure = is_insecure
         self._streams = {route.pipeline: stream_name(route.pipeline) for route in config.routes}
         self._pages: list[HttpPage] = []
-        for endpoint in settings.telemetry.metrics.endpoints():
+        for endpoint in settings.telemetry.metrics.endpoints().values():
             check_exposure(
                 "service.telemetry.metrics",
                 endpoint,
@@ -137,8 +137,10 @@ class Service:
                 size,
                 stream,
             )
-        for endpoint in self._config.service.telemetry.metrics.endpoints():
-            self._pages.append(HttpPage(endpoint, "/metrics", self._metrics_page))
+        for elsewhere, endpoint in self._config.service.telemetry.metrics.endpoints().items():
+            self._pages.append(
+                HttpPage(endpoint, "/metrics", self._metrics_page, elsewhere=elsewhere)
+            )
         for extension in self._extensions.values():
             extension.start()
         for receiver in self._receivers.values():

@@ -55,7 +55,9 @@ def test_the_default_is_a_store_here_and_both_transports_on_loopback() -> None:
     assert config.exporters["parsl_sql"].settings == ParslSqlSettings(url="sqlite:///monitoring.db")
     assert config.extensions["health_check"].settings.endpoint == Endpoint("127.0.0.1", 13133)
     assert sorted(config.service.pipelines) == ["logs", "metrics", "traces"]
-    assert config.service.telemetry.metrics.endpoints() == [Endpoint("127.0.0.1", 8888)]
+    assert config.service.telemetry.metrics.endpoints() == {
+        "--set service.telemetry.metrics.address=HOST:PORT": Endpoint("127.0.0.1", 8888)
+    }
 
 
 def test_a_protocol_that_is_named_has_its_defaults() -> None:
@@ -102,7 +104,11 @@ service:
         {"x-scope": "1"},
         "bearertokenauth/out",
     )
-    assert config.service.telemetry.metrics.endpoints() == [Endpoint("127.0.0.1", 18888)]
+    assert config.service.telemetry.metrics.endpoints() == {
+        "service.telemetry.metrics.readers[0].pull.exporter.prometheus": Endpoint(
+            "127.0.0.1", 18888
+        )
+    }
     assert config.service.telemetry.logs.level == "warn"
 
 

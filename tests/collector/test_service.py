@@ -470,21 +470,29 @@ def test_a_spool_has_one_collector(tmp_path: Path, collector: CollectorProcess) 
     )
 
 
-@pytest.mark.parametrize(("protocol", "number"), [("grpc", 0), ("http", 1)])
+@pytest.mark.parametrize(
+    ("setting", "number"),
+    [
+        ("receivers.otlp.protocols.grpc.endpoint", 0),
+        ("receivers.otlp.protocols.http.endpoint", 1),
+        ("extensions.health_check.endpoint", 2),
+        ("service.telemetry.metrics.address", 3),
+    ],
+)
 def test_a_port_that_is_taken_is_said(
-    tmp_path: Path, collector: CollectorProcess, protocol: str, number: int
+    tmp_path: Path, collector: CollectorProcess, setting: str, number: int
 ) -> None:
-    """A port in use ends the start with a sentence; it is never shared."""
+    """A port in use ends the start and says what to set; it is never shared."""
     taken = f"127.0.0.1:{collector.ports[number]}"
-    settings: dict[str, Any] = {protocol: {"endpoint": taken}}
-    config = collector_config(tmp_path / "second", **settings)
     (tmp_path / "second").mkdir()
     file = tmp_path / "second.yaml"
-    file.write_text(json.dumps(config))
-    second = started(tmp_path, "--config", str(file))
+    file.write_text(json.dumps(collector_config(tmp_path / "second")))
+    second = started(tmp_path, "--config", str(file), "--set", f"{setting}={taken}")
     assert second.returncode == 3
     assert f"otel-parsl collector: {taken} cannot be listened on: " in second.stderr
-    assert second.stderr.endswith("Stop what listens there, or set this endpoint to another\n")
+    assert second.stderr.endswith(
+        f" Stop what listens there, or listen elsewhere: --set {setting}=HOST:PORT\n"
+    )
 
 
 def test_a_mistake_in_the_configuration_is_said(tmp_path: Path) -> None:

@@ -85,6 +85,7 @@ class DirectReceiver:
                 MAX_REQUEST_BYTES,
                 None,
                 bearer.is_known,
+                "OTelMonitoringHub(hub_port=PORT)",
                 partial(proof.answer, token),
             ),
             intake,

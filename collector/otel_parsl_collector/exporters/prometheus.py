@@ -18,7 +18,7 @@ from otel_parsl.spool import Frame, Place
 from otel_parsl.wire import METRICS
 from otel_parsl_collector.component import Component, ExporterContext, NotYet, Outcome
 from otel_parsl_collector.config_reader import Duration
-from otel_parsl_collector.endpoint import Endpoint, check_exposure
+from otel_parsl_collector.endpoint import Endpoint, by_set, check_exposure
 from otel_parsl_collector.errors import CollectorError
 from otel_parsl_collector.exporters.prometheus_page import PrometheusPage
 from otel_parsl_collector.http_page import HttpPage, Page
@@ -53,8 +53,9 @@ class PrometheusExporter:
     retryable: tuple[type[Exception], ...] = (OSError,)
 
     def __init__(self, settings: PrometheusExporterSettings, context: ExporterContext) -> None:
+        setting = f"exporters.{context.name}.endpoint"
         check_exposure(
-            f"exporters.{context.name}.endpoint",
+            setting,
             settings.endpoint,
             is_guarded=False,
             is_insecure=context.is_insecure,
@@ -63,7 +64,9 @@ class PrometheusExporter:
         self._kept = context.place_file()
         self._page = PrometheusPage(settings.metric_expiration)
         try:
-            self._server = HttpPage(settings.endpoint, "/metrics", self._render)
+            self._server = HttpPage(
+                settings.endpoint, "/metrics", self._render, elsewhere=by_set(setting)
+            )
         except CollectorError as error:
             raise NotYet(str(error)) from error
         self.port = self._server.port

@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass
 
 from otel_parsl_collector.component import Component, ExtensionContext
-from otel_parsl_collector.endpoint import Endpoint, check_exposure
+from otel_parsl_collector.endpoint import Endpoint, by_set, check_exposure
 from otel_parsl_collector.http_page import HttpPage, Page
 
 _ENDPOINT = Endpoint("127.0.0.1", 13133)
@@ -33,14 +33,16 @@ class HealthCheck:
     """
 
     def __init__(self, settings: HealthCheckSettings, context: ExtensionContext) -> None:
+        setting = f"extensions.{context.name}.endpoint"
         check_exposure(
-            f"extensions.{context.name}.endpoint",
+            setting,
             settings.endpoint,
             is_guarded=False,
             is_insecure=context.is_insecure,
             advice="this page has neither TLS nor a token",
         )
         self._settings = settings
+        self._elsewhere = by_set(setting)
         self._troubles = context.troubles
         self._page: HttpPage | None = None
 
@@ -51,7 +53,12 @@ class HealthCheck:
         Raises:
             CollectorError: The address cannot be had.
         """
-        self._page = HttpPage(self._settings.endpoint, self._settings.path, self._render)
+        self._page = HttpPage(
+            self._settings.endpoint,
+            self._settings.path,
+            self._render,
+            elsewhere=self._elsewhere,
+        )
 
     def stop(self) -> None:
         if self._page is not None:

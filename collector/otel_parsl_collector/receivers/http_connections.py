@@ -138,6 +138,7 @@ class Connections(ThreadingMixIn, TCPServer):
         endpoint: Where.
         handler: A RequestHandler.
         tls: For HTTPS.
+        elsewhere: What a user sets to have another endpoint.
 
     Raises:
         CollectorError: The address cannot be had.
@@ -149,7 +150,12 @@ class Connections(ThreadingMixIn, TCPServer):
     request_queue_size = 128
 
     def __init__(
-        self, endpoint: Endpoint, handler: type[RequestHandler], tls: ssl.SSLContext | None
+        self,
+        endpoint: Endpoint,
+        handler: type[RequestHandler],
+        tls: ssl.SSLContext | None,
+        *,
+        elsewhere: str,
     ) -> None:
         self.address_family = socket_family(endpoint)
         self.is_finishing = False
@@ -159,7 +165,7 @@ class Connections(ThreadingMixIn, TCPServer):
         try:
             super().__init__(endpoint, handler)
         except OSError as error:
-            raise cannot_listen(endpoint, error) from error
+            raise cannot_listen(endpoint, elsewhere, error) from error
 
     def server_bind(self) -> None:
         if self.server_address[0] == "::":  # every address of this host, of either family

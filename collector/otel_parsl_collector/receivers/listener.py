@@ -58,6 +58,8 @@ class Listener(NamedTuple):
     tls: ServerTls | None
     is_known: Callable[[str], bool] | None
     """Tells whether an authorization header lets in; None lets everybody in."""
+    elsewhere: str
+    """What a user sets to have another endpoint."""
     prove: Callable[[str], str] | None = None
     """Answers over HTTP who asks whether this is the receiver that has its token: see ``proof``."""
 

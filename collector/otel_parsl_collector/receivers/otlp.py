@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from otel_parsl_collector.component import Component, ReceiverContext
-from otel_parsl_collector.endpoint import Endpoint, check_exposure
+from otel_parsl_collector.endpoint import Endpoint, by_set, check_exposure
 from otel_parsl_collector.errors import ConfigError
 from otel_parsl_collector.receivers.codec import MAX_REQUEST_BYTES
 from otel_parsl_collector.receivers.intake import Intake
@@ -154,6 +154,7 @@ class OtlpReceiver:
             limit_bytes,
             None if tls is None else ServerTls.read(f"{path}.tls", **tls.__dict__),
             None if settings.auth is None else known[settings.auth.authenticator].is_known,
+            by_set(f"{path}.endpoint"),
         )
 
 

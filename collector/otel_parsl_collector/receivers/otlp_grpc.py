@@ -72,7 +72,7 @@ class GrpcServer:
         except RuntimeError:
             self.port = 0
         if not self.port:
-            raise cannot_listen(self._listener.endpoint)
+            raise cannot_listen(self._listener.endpoint, self._listener.elsewhere)
         self._server.start()
 
     def stop(self) -> None:

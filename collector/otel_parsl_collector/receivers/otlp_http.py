@@ -74,7 +74,10 @@ class HttpServer:
         """
         tls = self._listener.tls
         self._connections = Connections(
-            self._listener.endpoint, self._handler, None if tls is None else tls.context()
+            self._listener.endpoint,
+            self._handler,
+            None if tls is None else tls.context(),
+            elsewhere=self._listener.elsewhere,
         )
         self.port = self._connections.server_address[1]
         self._thread = threading.Thread(
