@@ -144,6 +144,13 @@ def test_what_stands_beside_parsls_tables(tmp_path: Path) -> None:
     ]
 
 
+def test_peak_is_the_most_that_was_seen_of_a_try(tmp_path: Path) -> None:
+    """A sample may have seen more than the worker itself at the end."""
+    stored = _stored(tmp_path, "samples")
+
+    assert _columns(stored, "otel_try", "memory_peak_bytes") == [(300 << 20,)]
+
+
 def _columns(rows: Rows, table: str, names: str) -> list[tuple[Any, ...]]:
     """Return some columns of a table's rows."""
     columns = list(metadata.tables[table].columns.keys())

@@ -253,7 +253,8 @@ def test_execution_of_a_killed_worker_has_a_span(tmp_path: Path) -> None:
 
             soon = htex(heartbeat_period=1, heartbeat_threshold=60)  # to miss a worker
             with parsl.load(Config(executors=[soon],
-                                   monitoring=OTelMonitoringHub(endpoint="{sink.url}"))):
+                                   monitoring=OTelMonitoringHub(endpoint="{sink.url}",
+                                                                resource_monitoring_interval=1))):
                 print("died of", type(dies().exception()).__name__)
             """,
         )
@@ -269,6 +270,13 @@ def test_execution_of_a_killed_worker_has_a_span(tmp_path: Path) -> None:
     assert execution.end_time_unix_nano - execution.start_time_unix_nano > 1.5e9
     states = query(program.database, "select task_status_name from status order by timestamp")
     assert [("pending",), ("launched",), ("running",), ("failed",)] == states
+    # It could not say what it used; what was seen of it is known.
+    ((peak, seen),) = query(
+        program.database,
+        "select memory_peak_bytes, max(psutil_process_memory_resident)"
+        " from otel_try natural join resource",
+    )
+    assert peak == seen > 1e6
 
 
 def test_every_fate_is_told_of_what_really_happened(tmp_path: Path) -> None:

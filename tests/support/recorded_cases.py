@@ -262,6 +262,7 @@ def samples() -> Recording:
             psutil_process_time_user=float(number),
             psutil_process_disk_read=None if number == 2 else number * 1000,
             psutil_process_memory_percent=None if number == 2 else 0.5,
+            psutil_process_memory_resident=float((300 if number == 1 else 90) << 20),
         )
     task.seconds += 45
     run.execution(task.which, began, at(task.seconds))

@@ -9,7 +9,9 @@ from typing import Any
 from sqlalchemy import bindparam
 
 from otel_parsl.schema import BUCKET_S, otel_bucket, otel_pending, otel_try, status, try_
-from otel_parsl_collector.materialise.facts import Execution, Facts, Running, TaskState
+from otel_parsl.semconv import TRY_MEMORY_RESIDENT
+from otel_parsl_collector.materialise.facts import Execution, Facts, Running, Sample, TaskState
+from otel_parsl_collector.materialise.metrics import SAMPLE_METRICS
 from otel_parsl_collector.store.clocks import write_clocks
 from otel_parsl_collector.store.received import SUBMIT, WORKER
 from otel_parsl_collector.store.session import Session, TryKey
@@ -25,6 +27,7 @@ _TOTALS = (
     " read_bytes write_bytes exit_code"
 )
 _FIRST_TOTAL = Execution._fields.index("running_ns")
+_RESIDENT = SAMPLE_METRICS.index(TRY_MEMORY_RESIDENT)
 _LAST_TOTAL = Execution._fields.index("exit_code") + 1
 
 
@@ -53,13 +56,15 @@ def write_tries(facts: Facts, session: Session) -> None:
         if other is None or execution.ended_ns >= other.ended_ns:
             executions[execution.run_id][key] = execution
     ended = _ended(facts)
-    for run_id in states.keys() | running.keys() | executions.keys():
+    peaks = _peaks(facts)
+    for run_id in states.keys() | running.keys() | executions.keys() | peaks.keys():
         _RunTries(run_id, session).write(
             states.get(run_id, {}),
             running.get(run_id, {}),
             executions.get(run_id, {}),
             submitted.get(run_id, {}),
             ended.get(run_id, []),
+            peaks.get(run_id, {}),
         )
     _write_statuses(facts, session)
 
@@ -79,8 +84,9 @@ class _RunTries:
         executions: dict[TryKey, Execution],
         submitted: dict[TryKey, TaskState],
         ended: list[Running],
+        peaks: dict[TryKey, int],
     ) -> None:
-        before = self._before(states.keys() | running.keys() | executions.keys())
+        before = self._before(states.keys() | running.keys() | executions.keys() | peaks.keys())
         states = {
             key: state
             for key, state in states.items()
@@ -107,7 +113,17 @@ class _RunTries:
                 if key in running:
                     begun_ns.append(running[key].running_ns or 0)
                 latest[key] = execution._replace(running_ns=max(begun_ns))
+        for key, row in before.items():
+            if row.memory_peak_bytes is not None:
+                peaks[key] = max(peaks.get(key, 0), row.memory_peak_bytes)
+        higher = []
+        for key, peak in peaks.items():
+            if key in latest:
+                latest[key] = latest[key]._replace(memory_peak_bytes=peak)
+            elif key not in before or before[key].memory_peak_bytes != peak:
+                higher.append((self._run_id, *key, peak))
         self._write_current(states, running, latest, submitted)
+        self._upsert("memory_peak_bytes", higher)
         write_clocks(
             self._run_id,
             self._session,
@@ -125,7 +141,7 @@ class _RunTries:
             (task_id for task_id, _ in keys),
             (
                 *("task_id", "try_id", "sequence", "running_ns", "ended_ns"),
-                *("launched_ns", "returned_ns"),
+                *("launched_ns", "returned_ns", "memory_peak_bytes"),
             ),
         )
         return {(row.task_id, row.try_id): row for row in rows}
@@ -302,6 +318,24 @@ class _RunTries:
             [(self._run_id, app, start, *row) for (app, start), row in sums.items()],
             add="ended failed run_s cpu_s",
         )
+
+
+def _peaks(facts: Facts) -> dict[str, dict[TryKey, int]]:
+    """
+    Return by run the most memory that anybody saw tries hold.
+
+    A worker that was killed could not tell of the whole try: what its samples say is all there is.
+    """
+    found: dict[str, dict[TryKey, int]] = defaultdict(dict)
+    seen: list[tuple[Execution | Sample, float | None]] = [
+        *((each, each.memory_peak_bytes) for each in facts.executions),
+        *((each, each.values[_RESIDENT]) for each in facts.samples),
+    ]
+    for each, held in seen:
+        if held is not None:
+            of_run, key = found[each.run_id], (each.task_id, each.try_id)
+            of_run[key] = max(of_run.get(key, 0), int(held))
+    return found
 
 
 def _ended(facts: Facts) -> dict[str, list[Running]]:
