@@ -73,6 +73,20 @@ def test_journal_follows_the_filesystem(
     assert found == mode
 
 
+@pytest.mark.parametrize("number", [0xEF53, 0x6969], ids=["wal", "delete"])
+def test_what_is_committed_outlives_a_power_cut(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    """Each commit is synced, whatever the journal: what the store has may leave the spool."""
+    monkeypatch.setattr(filesystem, "_number", lambda _: number)
+    store = open_store(f"sqlite:///{tmp_path / 'x.db'}")
+    with store.connect() as connection:
+        found = connection.exec_driver_sql("PRAGMA synchronous").scalar()
+    store.dispose()
+    full = 2  # https://www.sqlite.org/pragma.html#pragma_synchronous
+    assert found == full
+
+
 def _schema(path: Path) -> set[tuple[str, str]]:
     with sqlite3.connect(path) as connection:
         query = "SELECT type, name FROM sqlite_master WHERE name NOT LIKE 'sqlite_%'"

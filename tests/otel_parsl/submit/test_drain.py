@@ -6,8 +6,11 @@ import bisect
 import errno
 import itertools
 import logging
+import os
+import stat
 import tempfile
-from collections.abc import Iterable
+import time
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import pytest
@@ -16,10 +19,10 @@ from hypothesis import strategies as st
 
 from otel_parsl import rendezvous
 from otel_parsl.rendezvous import STATUS, SUBMIT
-from otel_parsl.spool import CorruptFrame, SpoolReader, frame, segment_path
+from otel_parsl.spool import CorruptFrame, SpoolReader, frame, segment_path, segments
 from otel_parsl.spool_room import StoreBacklog
 from otel_parsl.stream_writer import PatientWriter, StreamWriter
-from otel_parsl.submit.drain import Drain
+from otel_parsl.submit.drain import FLUSH_S, Drain
 from otel_parsl.submit.executor_watch import ExecutorWatch
 from otel_parsl.submit.kernel_executors import KernelExecutors
 
@@ -69,6 +72,72 @@ def test_whose_run_it_is_is_written_before_anything_is_spooled(tmp_path: Path) -
     drain.close()
     assert (tmp_path / rendezvous.RUN).exists()
     assert _payloads(tmp_path) == [b"one", b"two"]
+
+
+class _Platter:
+    """What has been brought to the disk, so that a power cut leaves it."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self._bytes: dict[int, int] = {}
+        self._named: set[int] = set()
+        for name in ("fdatasync", "fsync"):
+            monkeypatch.setattr(os, name, self._seen(getattr(os, name)))
+
+    def _seen(self, sync: Callable[[int], None]) -> Callable[[int], None]:
+        def sync_and_note(fd: int) -> None:
+            sync(fd)
+            status = os.fstat(fd)
+            if stat.S_ISDIR(status.st_mode):
+                with os.scandir(fd) as entries:
+                    self._named |= {entry.inode() for entry in entries}
+            else:
+                self._bytes[status.st_ino] = status.st_size
+
+        return sync_and_note
+
+    def payloads(self, directory: Path) -> list[bytes | CorruptFrame]:
+        """Return what a reader finds in a spool after a power cut now."""
+        with tempfile.TemporaryDirectory() as name:
+            for path in directory.glob("*.spool"):
+                inode = path.stat().st_ino
+                if inode in self._named:
+                    left = path.read_bytes()[: self._bytes.get(inode, 0)]
+                    (Path(name) / path.name).write_bytes(left)
+            return _payloads(Path(name))
+
+
+def test_what_was_spooled_a_second_ago_outlives_a_power_cut(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While a program goes on its spool is synced each second, the names of its files too."""
+    platter = _Platter(monkeypatch)
+    drain = Drain(tmp_path, scope="auto", watch=ExecutorWatch(KernelExecutors()))
+    drain.begin(RUN_ID, ())
+    for payload in (b"one", b"two"):
+        drain.put_frames(frame(1, payload))
+        spooled_at, is_due = time.monotonic(), False
+        while not is_due:
+            time.sleep(FLUSH_S)  # as the hub's own thread
+            is_due = time.monotonic() - spooled_at > 1.1
+            drain.flush()
+        assert platter.payloads(tmp_path)[-1:] == [payload]
+    drain.close()
+
+
+def test_what_a_program_that_has_ended_spooled_outlives_a_power_cut(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """When a hub is closed all its files are on disk, those that it has finished before too."""
+    platter = _Platter(monkeypatch)
+    drain = Drain(tmp_path, scope="auto", watch=ExecutorWatch(KernelExecutors()), max_bytes=8 * 100)
+    drain.begin(RUN_ID, ())
+    payloads = [b"%02d" % number for number in range(20)]
+    for payload in payloads:
+        drain.put_frames(frame(1, payload))
+        drain.flush()
+    drain.close()
+    assert len(segments(tmp_path, SUBMIT)) > 2
+    assert platter.payloads(tmp_path) == payloads
 
 
 @given(st.lists(st.binary(max_size=40), max_size=4), st.data())
