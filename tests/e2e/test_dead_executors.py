@@ -379,17 +379,18 @@ def test_job_that_fails_at_once_is_told_with_its_words(tmp_path: Path, state: st
     words = "slurmstepd: error: the node said so"
     path = _scheduler(
         tmp_path / "bin",
-        sbatch=f"echo '{words}' > $1.stderr; echo Submitted batch job 4711",
+        sbatch=f"echo begun > $1.stdout; echo '{words}' > $1.stderr; echo Submitted batch job 4711",
         sacct=f'case "$*" in *--job*) echo "4711 {state}";; esac',
         scancel="exit 0",
     )
     program = run(tmp_path, SLURM, PATH=path)
 
-    ((status, job_id, message, stderr),) = query(
-        program.database, "select status, job_id, message, stderr_path from otel_block"
+    ((status, job_id, message, stdout, stderr),) = query(
+        program.database, "select status, job_id, message, stdout_path, stderr_path from otel_block"
     )
     assert (status, job_id) == ("MISSING", "4711")  # as HTEX calls a job without a manager
     assert message.startswith("Job is marked as MISSING")
+    assert Path(stdout).read_text() == "begun\n"
     assert Path(stderr).read_text() == f"{words}\n"
     assert _fates(program.database) == [(0, 0, "block_failed", 1)]
     told = otel_parsl("failures", "--db", program.database)
