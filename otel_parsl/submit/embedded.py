@@ -41,6 +41,7 @@ class EmbeddedAgent:
         self._restart_s = _RESTART_S
         self._failed = 0
         self._untold: dict[str, Any] = {}
+        self._store_error: str | None = None
         self._trouble = Seldom(logger, logging.WARNING)
 
     @property
@@ -177,6 +178,19 @@ class EmbeddedAgent:
         if self._failed:
             return f"the agent has ended by itself {self._failed} times; see {self._logs}"
         return f"{reason}; the agent (process {self.pid}) goes on"
+
+    def say_what_the_store_lacks(self) -> None:
+        """Say, the first time, why the database cannot be written: nobody looks for it so soon."""
+        status = rendezvous.read(self._directory, rendezvous.STATUS) or {}
+        error = status.get("store_error")
+        if error and error != self._store_error:
+            logger.warning(
+                "monitoring: nothing can be stored yet, the run goes on: %s. What it says is kept"
+                " in %s until it can",
+                error,
+                self._directory,
+            )
+        self._store_error = error or self._store_error
 
     def troubles(self) -> Iterator[str]:
         """Yield what keeps destinations from having everything, and what becomes of it."""

@@ -44,6 +44,7 @@ from otel_parsl.worker import RunContext, Writer
 logger = logging.getLogger(__name__)
 
 _REVIVE_EVERY_S = 0.5
+_LOOK_EVERY_S = 5.0
 _LISTEN_TIMEOUT_S = 120.0  # as long as Parsl waits for its own router
 
 
@@ -336,12 +337,16 @@ class MonitoredRun:
         return self._sampled_share
 
     def _serve(self) -> None:
-        revived_at = time.monotonic()
+        revived_at = looked_at = time.monotonic()
         while not self._is_over.wait(FLUSH_S):
             self._drain.flush()
-            if time.monotonic() - revived_at > _REVIVE_EVERY_S:
+            now = time.monotonic()
+            if now - revived_at > _REVIVE_EVERY_S:
                 self._agent.revive()
-                revived_at = time.monotonic()
+                revived_at = now
+            if now - looked_at > _LOOK_EVERY_S:
+                self._agent.say_what_the_store_lacks()
+                looked_at = now
 
     def _close_uncleaned(self) -> None:
         """Close a run whose DataFlowKernel is not cleaned up when Python ends: it is unfinished."""

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import site
+import socket
 import subprocess
 import sys
 import textwrap
@@ -12,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.programs import ALL_FIVE, PROCESS_EXECUTOR, query, run, states_in
+from tests.support.programs import ALL_FIVE, PROCESS_EXECUTOR, Program, query, run, states_in
 
 
 def test_script_without_main_guard_runs_on_htex(tmp_path: Path) -> None:
@@ -130,6 +133,31 @@ def test_database_of_parsls_own_hub_is_continued(tmp_path: Path) -> None:
         assert query(program.database, f"{of_run} != ?", theirs), table
     assert query(program.database, "select outcome from otel_run") == [("completed",)]
     assert query(program.database, "select count(*) from otel_try") == [(3,)]
+
+
+def test_database_that_cannot_be_reached_is_said_while_the_run_goes_on(tmp_path: Path) -> None:
+    """Nobody is to learn it from a cleanup hours later, and the run does not wait for it."""
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        program = Program(
+            tmp_path,
+            f"""
+            hub = OTelMonitoringHub(
+                logging_endpoint="postgresql+psycopg://127.0.0.1:{closed.getsockname()[1]}/runs",
+                shutdown_timeout=0,
+            )
+            with parsl.load(Config(executors=[ThreadPoolExecutor()], monitoring=hub)):
+                nothing().result()
+                sys.stdin.readline()
+            """,
+        )
+        try:
+            program.until_printed("nothing can be stored yet, the run goes on")
+        finally:
+            program.go_on()
+        program.wait()
+        status = json.loads((program.spool / "status.json").read_text())
+        os.kill(status["pid"], signal.SIGKILL)
 
 
 def test_beside_a_kernel_with_parsls_own_hub_each_keeps_its_own(tmp_path: Path) -> None:
