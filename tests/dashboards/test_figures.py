@@ -9,6 +9,7 @@ from typing import Any
 
 import holoviews as hv
 import numpy as np
+import pandas as pd
 from bokeh.document import Document
 from bokeh.io.doc import patch_curdoc
 from bokeh.models import ColumnDataSource
@@ -18,7 +19,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from otel_parsl_dashboards.data.library import Library
 from otel_parsl_dashboards.data.source import Source
+from otel_parsl_dashboards.elements.depths import with_depths
+from otel_parsl_dashboards.elements.task_graph import task_graph
 from otel_parsl_dashboards.figures.canvas import Canvas
+from otel_parsl_dashboards.figures.copies import packed, unpacked
 from otel_parsl_dashboards.figures.drawn import Drawn, put, take
 from otel_parsl_dashboards.pages import RUN_PAGES
 from otel_parsl_dashboards.pages.page import Plot, View, Window
@@ -130,4 +134,40 @@ def test_figures_that_are_changed_show_what_new_ones_would(otel_database: Path) 
 def _comparable(drawn: Drawn) -> Any:
     data = [{name: _plain(values) for name, values in each.items()} for each in drawn.data]
     ranges = [[float(end) for end in each] for each in drawn.ranges if each and None not in each]
-    return repr([data, ranges, drawn.ticks])
+    return repr([data, drawn.looks, ranges, drawn.ticks])
+
+
+def _graph(tasks: int, *, wait: int, marked: int | None = None) -> hv.Overlay:
+    """Return the graph of so many tasks, each of which waits for the one so many before it."""
+    ids = np.arange(tasks)
+    edges = pd.DataFrame({"task_id": ids[wait:], "on_task_id": ids[: tasks - wait]})
+    frame = with_depths(
+        pd.DataFrame({"task_id": ids, "app": "double", "parsl_state": "exec_done"}), edges
+    )
+    return task_graph(frame, edges, {"double": "#7b6fb5"}, marked=marked)
+
+
+def test_graph_that_grows_or_is_looked_at_from_near_has_its_own_dots_and_lines() -> None:
+    """HoloViews has sizes that are all the same as a glyph's size, and else in a column."""
+    canvas = Canvas(height=400, is_timed=False)
+    graphs = (
+        partial(_graph, 12, wait=4),
+        partial(_graph, 3000, wait=400),
+        partial(_graph, 12, wait=4, marked=5),
+        partial(_graph, 12, wait=4),
+    )
+    page = canvas.render(graphs[-1]).figure()
+    shown = take(page)
+    for graph in graphs:
+        anew = Canvas(height=400, is_timed=False).render(graph).figure()
+        found = canvas.render(graph)
+        assert found.drawn.shape == shown.shape
+        put(page, shown, found.drawn, keeps_x=False)
+        shown = found.drawn
+        for each in (page, found.figure()):
+            assert _sent_looks(each) == _sent_looks(anew)
+
+
+def _sent_looks(shown: Any) -> Any:
+    """Return how glyphs look to a browser: of a model it is told a value in one form alone."""
+    return take(unpacked(packed(shown))).looks

@@ -10,14 +10,16 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
-from bokeh.models import FixedTicker, GlyphRenderer, Range1d
+from bokeh.models import FixedTicker, Glyph, GlyphRenderer, Range1d
 
 
 class Drawn(NamedTuple):
     """What a figure shows."""
 
     shape: tuple[Any, ...]
-    """Glyphs, their colours and columns, legend and y axis; figures of one differ in data alone."""
+    """Glyphs and their columns, legend and y axis: what stays while the rest is put anew."""
+    looks: list[dict[str, Any]]
+    """Colours, sizes and widths of each glyph: what all rows share is no column to HoloViews."""
     data: list[dict[str, Any]]
     """The columns of each glyph."""
     ranges: tuple[tuple[float, float] | None, tuple[float, float] | None]
@@ -32,12 +34,12 @@ def take(figure: Any) -> Drawn:
     return Drawn(
         shape=(
             tuple(
-                (type(each.glyph).__name__, *_colours(each.glyph), *sorted(each.data_source.data))
-                for each in renderers
+                (type(each.glyph).__name__, *sorted(each.data_source.data)) for each in renderers
             ),
             tuple(item.label.value for legend in figure.legend for item in legend.items),
             tuple((type(axis.ticker).__name__, axis.axis_label) for axis in figure.axis),
         ),
+        looks=[_look(glyph) for glyph in _glyphs(renderers)],
         data=[dict(each.data_source.data) for each in renderers],
         ranges=(_range(figure.x_range), _range(figure.y_range)),
         ticks=[
@@ -58,9 +60,12 @@ def put(figure: Any, before: Drawn, now: Drawn, *, keeps_x: bool) -> None:
         now: What it is to show.
         keeps_x: Whether its x range is somebody else's to move.
     """
-    for renderer, old, new in zip(_renderers(figure), before.data, now.data, strict=True):
+    renderers = _renderers(figure)
+    for renderer, old, new in zip(renderers, before.data, now.data, strict=True):
         if not _is_same(old, new):
             renderer.data_source.data = new
+    for glyph, old, new in zip(_glyphs(renderers), before.looks, now.looks, strict=True):
+        glyph.update(**{name: value for name, value in new.items() if old[name] != value})
     fixed = [axis for axis in figure.axis if isinstance(axis.ticker, FixedTicker)]
     for axis, old_ticks, new_ticks in zip(fixed, before.ticks, now.ticks, strict=True):
         if old_ticks != new_ticks:
@@ -70,12 +75,19 @@ def put(figure: Any, before: Drawn, now: Drawn, *, keeps_x: bool) -> None:
     _move(figure.y_range, before.ranges[1], now.ranges[1])
 
 
-def _colours(glyph: Any) -> list[Any]:
-    return [repr(getattr(glyph, name, None)) for name in ("line_color", "fill_color")]
-
-
 def _renderers(figure: Any) -> list[Any]:
     return [each for each in figure.renderers if isinstance(each, GlyphRenderer)]
+
+
+def _glyphs(renderers: list[Any]) -> list[Any]:
+    """Return the glyphs of renderers, and how each looks where one of its points is selected."""
+    names = ("glyph", "selection_glyph", "nonselection_glyph")
+    found = (getattr(renderer, name) for renderer in renderers for name in names)
+    return [each for each in found if isinstance(each, Glyph)]
+
+
+def _look(glyph: Any) -> dict[str, Any]:
+    return {name: getattr(glyph, name) for name in sorted(glyph.properties() - Glyph.properties())}
 
 
 def _range(found: Any) -> tuple[float, float] | None:
