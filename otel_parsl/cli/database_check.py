@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+from sqlalchemy import URL
+from sqlalchemy.exc import OperationalError
+
 from otel_parsl.cli import words
 from otel_parsl.cli.finding import Finding, Verdict
 from otel_parsl.query.engine import Database, find_database, is_write_ahead, open_database
@@ -25,11 +28,23 @@ def check_database(given: str | None) -> Iterator[Finding]:
             yield check_journal(Path.cwd() / "runinfo" / "monitoring.db")
         return
     try:
-        yield _owner(open_database(given))
+        owner = _owner(open_database(given))
     except DatabaseUnusable as error:
-        yield Finding(_SUBJECT, Verdict.BAD, str(error))
+        owner = Finding(_SUBJECT, Verdict.BAD, str(error), _advice(url, error))
+    yield owner
     if url.get_backend_name() == "sqlite":
-        yield check_journal(Path(url.database or ""))
+        journal = check_journal(Path(url.database or ""))
+        # No run of ours is about to open another program's file; a bad journal may be why one of
+        # ours cannot be read.
+        if owner.verdict is Verdict.OK or journal.verdict is Verdict.BAD:
+            yield journal
+
+
+def _advice(url: URL, error: DatabaseUnusable) -> str:
+    """Return what to do where a server cannot be had; other errors say it themselves."""
+    if url.get_backend_name() == "postgresql" and isinstance(error.__cause__, OperationalError):
+        return "start the server, or mend user, password, host, port and name of the URL"
+    return ""
 
 
 def _missing(given: str | None, error: DatabaseUnusable) -> Finding:

@@ -130,8 +130,16 @@ def check_visualize(path: str | None, *, beside: Path) -> Finding:
     """
     if path is None:
         own = beside / _VISUALIZE
-        found = f"not on the PATH; this environment has {own}" if own.exists() else "not installed"
-        return Finding(_VISUALIZE, Verdict.NOTE, found)
+        if not own.exists():
+            return Finding(
+                _VISUALIZE, Verdict.NOTE, "not installed", "to have ours: otel-parsl doctor --fix"
+            )
+        return Finding(
+            _VISUALIZE,
+            Verdict.NOTE,
+            f"not on the PATH; this environment has {own}",
+            f"to have it there: export PATH={beside}:$PATH",
+        )
     try:
         with open(path, "rb") as file:
             script = file.read(_SCRIPT_BYTES).decode(errors="replace")

@@ -17,6 +17,7 @@ from typing import Any
 
 import grpc
 import pytest
+from otel_parsl_collector.store import filesystem
 
 from otel_parsl.cli.database_check import check_database, check_journal
 from otel_parsl.cli.endpoint_check import check_endpoints
@@ -445,11 +446,18 @@ def test_folder_that_cannot_be_written_is_told(tmp_path: Path) -> None:
 
 
 def test_parsl_visualize_off_the_path_is_told(tmp_path: Path) -> None:
-    """Where none is on the PATH, one beside our own program is named."""
-    assert check_visualize(None, beside=tmp_path).found == "not installed"
+    """Where none is on the PATH, one beside our own program is named, or how to have one."""
+    missing = check_visualize(None, beside=tmp_path)
     (tmp_path / "parsl-visualize").touch()
-    assert check_visualize(None, beside=tmp_path).found == (
-        f"not on the PATH; this environment has {tmp_path}/parsl-visualize"
+    elsewhere = check_visualize(None, beside=tmp_path)
+
+    assert (missing.found, missing.advice) == (
+        "not installed",
+        "to have ours: otel-parsl doctor --fix",
+    )
+    assert (elsewhere.found, elsewhere.advice) == (
+        f"not on the PATH; this environment has {tmp_path}/parsl-visualize",
+        f"to have it there: export PATH={tmp_path}:$PATH",
     )
 
 
@@ -481,16 +489,22 @@ def test_database_of_parsls_hub_is_told(parsl_database: Path) -> None:
 
 
 def test_database_of_neither_is_bad(tmp_path: Path) -> None:
-    """A database of something else, and one that is not there, are bad where they were named."""
+    """A database of something else, a file that is none, and one that is not there, are bad where
+    they were named; of a journal of ours nothing is said there."""
     foreign = tmp_path / "foreign.db"
     with closing(sqlite3.connect(foreign)) as connection:
         connection.execute("CREATE TABLE thing (id INTEGER)")
 
-    bad = list(check_database(str(foreign)))
+    junk = tmp_path / "junk.db"
+    junk.write_bytes(b"no database" * 100)
+
+    (bad,) = check_database(str(foreign))
+    (no_sqlite,) = check_database(str(junk))
     missing = list(check_database(str(tmp_path / "no.db")))
 
-    assert bad[0].verdict is Verdict.BAD
-    assert "not a monitoring database" in bad[0].found
+    assert bad.verdict is no_sqlite.verdict is Verdict.BAD
+    assert "not a monitoring database" in bad.found
+    assert "not an SQLite database" in no_sqlite.found
     assert missing == [
         Finding(
             "database",
@@ -500,6 +514,34 @@ def test_database_of_neither_is_bad(tmp_path: Path) -> None:
         )
     ]
     assert not (tmp_path / "no.db").exists()
+
+
+def test_server_that_cannot_be_had_is_bad() -> None:
+    """Where PostgreSQL refuses the connection, what to look at is said."""
+    (finding,) = check_database("postgresql://127.0.0.1:9/name")
+
+    assert finding.verdict is Verdict.BAD
+    assert finding.found.startswith("database postgresql://127.0.0.1:9/name: cannot be read: ")
+    assert finding.advice == (
+        "start the server, or mend user, password, host, port and name of the URL"
+    )
+
+
+def test_bad_journal_is_told_of_a_database_that_cannot_be_read(
+    otel_database: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A write-ahead log where none may be is named also where the database cannot be used."""
+    path = tmp_path / "newer.db"
+    path.write_bytes(otel_database.read_bytes())
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("UPDATE otel_schema SET version = version + 1")
+        connection.commit()
+    monkeypatch.setattr(filesystem, "_number", lambda _: 0x6969)
+
+    owner, journal = check_database(str(path))
+
+    assert (owner.verdict, journal.verdict) == (Verdict.BAD, Verdict.BAD)
+    assert journal.found.endswith("may not be safe; it has a write-ahead log")
 
 
 def test_folder_without_a_database_is_no_fault(
