@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -101,16 +102,17 @@ class _Names:
             kind: set() for kind in ("resource", "attribute", "event", "metric")
         }
         self.metrics: dict[str, tuple[str, str]] = {}
+        self.schemas: dict[str, set[tuple[str, str]]] = defaultdict(set)
         for signal, body in sink.received:
             request = BY_NAME[signal].request.FromString(body)
-            for group in getattr(
-                request,
-                {
-                    "traces": "resource_spans",
-                    "metrics": "resource_metrics",
-                    "logs": "resource_logs",
-                }[signal],
-            ):
+            groups, scopes = {
+                "traces": ("resource_spans", "scope_spans"),
+                "metrics": ("resource_metrics", "scope_metrics"),
+                "logs": ("resource_logs", "scope_logs"),
+            }[signal]
+            for group in getattr(request, groups):
+                for scope in getattr(group, scopes):
+                    self.schemas[signal].add((group.schema_url, scope.schema_url))
                 self._keys("resource", group.resource.attributes)
                 getattr(self, f"_of_{signal}")(group)
 
@@ -178,3 +180,9 @@ def test_metrics_have_the_unit_and_the_instrument_of_the_reference(names: _Names
     assert names.metrics == {
         name: (TERMS[name].instrument, TERMS[name].unit) for name in names.metrics
     }
+
+
+def test_all_that_is_sent_names_the_conventions_that_it_follows(names: _Names) -> None:
+    """Every Resource and every scope of every signal has the schema URL of the conventions."""
+    url = "https://opentelemetry.io/schemas/1.44.0"
+    assert names.schemas == {signal: {(url, url)} for signal in BY_NAME}
