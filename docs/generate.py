@@ -398,7 +398,8 @@ def _collector() -> str:
     parts = [
         "`otel-parsl collector --config FILE` reads YAML in the OpenTelemetry Collector's shape.",
         "`${env:NAME}` and `${env:NAME:-default}` stand for variables of the environment.",
-        "`--set a.b=value` overrides a setting.",
+        "`--set a.b=value` overrides a setting; a value is YAML where it is a list, a mapping or in"
+        " quotes, and else text as it stands.",
         "An unknown key is an error that names the nearest known one.\n",
         "Without a file the collector runs with this:\n",
         f"```yaml\n{collector_config.DEFAULT}```\n",

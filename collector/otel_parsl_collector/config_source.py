@@ -89,13 +89,17 @@ def _assign(config: dict[str, Any], assignment: str) -> None:
         inner = inner[key]
         if not isinstance(inner, dict):
             raise ConfigError(f"--set {assignment}: {key!r} is {inner!r}, which has no settings")
-    if not value.lstrip().startswith(("[", "{")):
-        inner[keys[-1]] = value
-        return
+    inner[keys[-1]] = _assigned(value)
+
+
+def _assigned(text: str) -> Any:
+    """Return a list, settings or a quoted text as YAML has it; all else is text as it stands."""
+    if not text.lstrip().startswith(("[", "{", '"', "'")):
+        return text
     try:
-        inner[keys[-1]] = yaml.safe_load(value)
-    except yaml.YAMLError as error:
-        raise ConfigError(f"--set {assignment}: no YAML: {_one_line(error)}") from error
+        return yaml.safe_load(text)
+    except yaml.YAMLError:  # as of [::1]:4317
+        return text
 
 
 def _expand(value: Any, environment: Mapping[str, str], path: str) -> Any:

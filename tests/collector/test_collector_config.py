@@ -309,12 +309,28 @@ def test_what_is_no_configuration_is_refused(text: str, words: str) -> None:
             "exporters.file.path.x=1",
             "--set exporters.file.path.x=1: 'path' is 'out.jsonl', which has no settings",
         ),
-        ("service.extensions=[", "--set service.extensions=[: no YAML: "),
+        ("service.extensions=[", "collector config: service.extensions is '['; expected a list"),
     ],
 )
 def test_an_assignment_that_cannot_be_used_is_refused(assignment: str, words: str) -> None:
     """--set wants a path and a value."""
     assert refusal(BASE, assignment).startswith(words)
+
+
+@pytest.mark.parametrize(
+    ("given", "path"),
+    [
+        ("[::1]:4317", "[::1]:4317"),
+        ('"[a, b]"', "[a, b]"),
+        ("'7'", "7"),
+        ("a 'b'", "a 'b'"),
+        ("'a", "'a"),
+    ],
+)
+def test_an_assigned_text_may_begin_as_yaml(given: str, path: str) -> None:
+    """What --set gives is YAML where it is a list, settings or in quotes, and text elsewhere."""
+    config = load(BASE, f"exporters.file.path={given}")
+    assert config.exporters["file"].settings == FileSettings(path=path)
 
 
 def test_a_secret_is_never_shown() -> None:
