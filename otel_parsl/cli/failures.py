@@ -113,9 +113,13 @@ def _summary(failures: _Failures) -> str:
     groups = failures.groups
     parts = []
     failed = sum(group.failed_tasks for group in groups)
+    fatal = sum(group.failed_tasks > 0 for group in groups)
     dependents = sum(group.dependents for group in groups)
     recovered = sum(group.recovered_tasks for group in groups)
-    parts.append(f"{words.counted(failed, 'task')} failed of {words.counted(len(groups), 'cause')}")
+    if failed:
+        parts.append(f"{words.counted(failed, 'task')} failed of {words.counted(fatal, 'cause')}")
+    else:
+        parts.append("no task failed")
     if dependents:
         parts.append(f"{words.counted(dependents, 'dependent')} with them")
     if recovered:

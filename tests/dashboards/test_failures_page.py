@@ -93,6 +93,18 @@ def test_each_cause_has_its_numbers(page: Tab, demo_database: Path) -> None:
     assert {name: _facts(page, f"#cause-{name}") for name in found} == expected
 
 
+def test_causes_of_failed_tasks_are_those_that_cost_one(page: Tab, demo_database: Path) -> None:
+    """A cause of which every task succeeded when tried again is none of the failed tasks'."""
+    failed, fatal = rows(
+        demo_database,
+        "SELECT count(*), count(DISTINCT fingerprint) FROM otel_failure"
+        " WHERE is_final AND fate <> 'dependency'",
+    )[0]
+
+    assert page.text("#f-sums .card:first-child strong") == str(failed)
+    assert page.text("#f-sums .card:first-child small") == f"of {fatal} causes"
+
+
 def test_tab_has_the_number_of_failed_tasks(page: Tab, demo_database: Path) -> None:
     """The tab says how many tasks failed by themselves."""
     failed = value(demo_database, "SELECT count(*) FROM status WHERE task_status_name = 'failed'")

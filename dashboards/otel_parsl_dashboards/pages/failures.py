@@ -84,7 +84,7 @@ def _is_in(group: FailureGroup, view: View) -> bool:
 
 def _sums(groups: list[FailureGroup]) -> Facts:
     return {
-        "causes": len(groups),
+        "causes": sum(group.failed_tasks > 0 for group in groups),
         "failed": sum(group.failed_tasks for group in groups),
         "dependents": sum(group.dependents for group in groups),
         "recovered": sum(group.recovered_tasks for group in groups),

@@ -101,7 +101,7 @@ def test_text_has_blocks_and_causes(tmp_path: Path) -> None:
 
     assert ran.code == 1
     assert ran.lines == [
-        "corridor.py  run 000: 2 tasks failed of 2 causes, 1 dependent with them,"
+        "corridor.py  run 000: 2 tasks failed of 1 cause, 1 dependent with them,"
         " 1 succeeded when tried again, 1 block in trouble",
         "",
         "block_failed  block 0 of htex  job 4711  exit code 1",
@@ -160,7 +160,7 @@ def test_blocks_refused_alike_are_told_once(tmp_path: Path) -> None:
             run.block(str(number), "FAILED", at_s=number, message="x", submit_error=error)
 
     assert otel_parsl("failures", "--db", tmp_path).lines == [
-        "corridor.py  run 000: 0 tasks failed of 0 causes, 13 blocks in trouble",
+        "corridor.py  run 000: no task failed, 13 blocks in trouble",
         "",
         "block_failed  block 12 of htex",
         "  sbatch: error: job 12 is over the limit",
@@ -220,7 +220,7 @@ def test_tasks_that_died_with_their_run_are_told(tmp_path: Path) -> None:
 
     assert (ran.code, ran.lines) == (
         1,
-        ["corridor.py  run 000: 0 tasks failed of 0 causes, 2 tasks lost with the run"],
+        ["corridor.py  run 000: no task failed, 2 tasks lost with the run"],
     )
     assert otel_parsl("failures", "--db", tmp_path, "--json").json["lost_tasks"] == 2
     assert "  tasks       2: 2 lost" in show.lines
