@@ -43,7 +43,7 @@ def test_each_pixel_has_the_exact_part_that_is_covered(
     coverage = Coverage(2, 3, columns)
     coverage.add(row[:piece], group[:piece], start[:piece], end[:piece])
     coverage.add(row[piece:], group[piece:], start[piece:], end[piece:])
-    parts = coverage.mixed(np.eye(2))
+    parts = coverage.picture(np.eye(2))
 
     np.testing.assert_allclose(parts, expected, atol=1e-9)
 
@@ -107,7 +107,7 @@ def test_the_first_row_is_at_the_top() -> None:
     coverage = Coverage(1, 2, 4)
     coverage.add(np.array([0]), np.array([0]), np.array([0.0]), np.array([4.0]))
 
-    assert coverage.mixed(np.eye(1))[0].tolist() == [[1.0] * 4, [0.0] * 4]
+    assert coverage.picture(np.eye(1))[0].tolist() == [[1.0] * 4, [0.0] * 4]
 
 
 _STATES = ("pending", "launched", "running", "exec_done")
@@ -169,7 +169,7 @@ def test_picture_of_many_tasks_has_all_their_states(
         coverage: Coverage, _colours: object, whole: np.ndarray, _strength: object
     ) -> np.ndarray:
         assert whole.ravel().tolist() == np.bincount(row_of_task).tolist()
-        found.append(coverage.mixed(np.eye(len(_STATES))))
+        found.append(coverage.picture(np.eye(len(_STATES))))
         return np.zeros((1, 1, 4), dtype="uint8")
 
     with pytest.MonkeyPatch.context() as patched:
@@ -180,7 +180,7 @@ def test_picture_of_many_tasks_has_all_their_states(
         for changes in (None, gantt.changes_of(_TASKS, statuses, until=until)):
             gantt._picture(ids, statuses, changes, span, until)
 
-    np.testing.assert_allclose(found, [expected.mixed(np.eye(len(_STATES)))] * 2, atol=1e-9)
+    np.testing.assert_allclose(found, [expected.picture(np.eye(len(_STATES)))] * 2, atol=1e-9)
 
 
 @given(_statuses, st.integers(0, 10), st.integers(1, 10))

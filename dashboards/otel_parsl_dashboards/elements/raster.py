@@ -7,7 +7,7 @@ its ends, so that two additions an end and one running sum give the picture of a
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
@@ -32,6 +32,8 @@ class Coverage:
         self._ramps = np.zeros((groups, rows, columns + 1))
         self._across = np.zeros((groups, rows), dtype="int64")
         """Intervals that go from one side to the other: most of them, where little is in view."""
+        self.shape = rows, columns
+        """Of the picture."""
         self._is_cut = np.zeros(rows, dtype=bool)
         """Rows in which an interval begins or ends: no other changes from pixel to pixel."""
 
@@ -84,22 +86,34 @@ class Coverage:
         group, row = np.nonzero(counts)
         self.step(row, group, np.full(len(row), place), -counts[group, row])
 
-    def mixed(self, weights: np.ndarray) -> np.ndarray:
+    def mixed(self, weights: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """
-        Return sums of what the groups cover, a picture of rows and columns each.
+        Yield sums of what the groups cover, for some rows of the picture at a time.
 
         Args:
             weights: A row for each sum: what each group counts in it.
+
+        Yields:
+            The rows, and an array of sums, rows and columns: of one column alone for rows in which
+            no pixel differs from the next.
         """
-        sums = np.repeat((weights @ self._across)[:, :, None], self._columns, axis=2)
+        across = weights @ self._across
+        alike = np.flatnonzero(~self._is_cut)
+        yield alike, across[:, alike, None]
         cut = np.flatnonzero(self._is_cut)
         for first in range(0, len(cut), _BAND):
             rows = cut[first : first + _BAND]
-            parts = self._ramps[:, rows]
-            np.cumsum(parts, axis=2, out=parts)
-            of_rows = weights @ parts.reshape(len(parts), -1)
-            sums[:, rows] += of_rows.reshape(len(weights), len(rows), -1)[:, :, : self._columns]
-        return sums
+            ramps = weights @ self._ramps[:, rows].reshape(len(self._ramps), -1)
+            sums = ramps.reshape(len(weights), len(rows), -1)[:, :, : self._columns]
+            sums[:, :, 0] += across[:, rows]
+            yield rows, np.cumsum(sums, axis=2)
+
+    def picture(self, weights: np.ndarray) -> np.ndarray:
+        """Return all of what ``mixed`` yields, as sums, rows and columns."""
+        whole = np.empty((len(weights), self._across.shape[1], self._columns))
+        for rows, sums in self.mixed(weights):
+            whole[:, rows] = sums
+        return whole
 
 
 def coloured(
@@ -120,14 +134,17 @@ def coloured(
     paint = np.array([(1, *rgb(colour)) for colour in colours], dtype="float64").reshape(-1, 4)
     if strength is not None:
         paint *= np.array(strength)[:, None]
-    total, *mixed = coverage.mixed(paint.T)
-    picture = np.empty((*total.shape, 4), dtype="uint8")
-    # What the running sum leaves of zero is noise in the last bits.
-    is_covered = total > 1e-9
-    share = 1 / np.where(is_covered, total, np.inf)
-    for channel, of_all in enumerate(mixed):
-        picture[:, :, channel] = np.clip(of_all * share, 0, 255).round()
-    density = np.clip(total / whole, 0.0, 1.0)
-    # A single short task in an empty stretch is to be seen.
-    picture[:, :, 3] = (np.where(is_covered, np.maximum(density, 0.12), 0.0) * 255).round()
+    picture = np.empty((*coverage.shape, 4), dtype="uint8")
+    whole = np.broadcast_to(whole, (len(picture), 1))
+    for rows, (total, *mixed) in coverage.mixed(paint.T):
+        # What the running sum leaves of zero is noise in the last bits.
+        is_covered = total > 1e-9
+        share = 1 / np.where(is_covered, total, np.inf)
+        pixels = np.empty((*total.shape, 4), dtype="uint8")
+        for channel, of_all in enumerate(mixed):
+            pixels[:, :, channel] = np.minimum(of_all * share + 0.5, 255)
+        # A single short task in an empty stretch is to be seen.
+        density = np.clip(total / whole[rows], 0.12, 1.0) * is_covered
+        pixels[:, :, 3] = density * 255 + 0.5
+        picture[rows] = pixels
     return picture
