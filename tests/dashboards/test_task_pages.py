@@ -168,6 +168,28 @@ def test_tasks_are_filtered_sorted_and_paged_by_the_address(
     assert {cells[1] for cells in opened.cells("#tasks")} == {app}
 
 
+def test_narrow_window_breaks_no_name_and_no_number(
+    demo: Dashboard, run_root: str, shown: Tab
+) -> None:
+    """Where a table is wider than the window it is scrolled: what it says stays in one line."""
+    shown.page.set_viewport_size({"width": 600, "height": 800})
+    shown.open(demo.address)
+    for path in ("task/", ""):
+        shown.open(run_root + path)
+
+        lines = shown.page.eval_on_selector_all(
+            "td:not(.text), td a",
+            """(all) => all.map((each) => {
+                 const range = document.createRange();
+                 range.selectNodeContents(each);
+                 return [each.innerText, range.getClientRects().length];
+               })""",
+        )
+
+        assert len(lines) > 20
+        assert [text for text, count in lines if count > 1] == []
+
+
 def test_app_has_its_counts_and_its_tasks(opened: Tab, run_root: str, demo_database: Path) -> None:
     """An app's page, which the workflow's links to, has its counts, both plots and its tasks."""
     app = value(
