@@ -19,6 +19,7 @@ from otel_parsl.demo import apps
 from otel_parsl.hub import OTelMonitoringHub
 
 FIELDS = 12
+JOINED = 4
 _BAR = 30
 
 
@@ -59,7 +60,12 @@ def run(directory: Path, *, output: TextIO, endpoint: str | None = None) -> str:
 
 
 def _submit() -> list[Future[Any]]:
-    """Submit a graph with a failure that a retry mends, one that none does, and its dependents."""
+    """
+    Submit a graph with a failure that a retry mends, one that none does, and its dependents.
+
+    Returns:
+        A future for each task; a join app's stands for the tasks that it joins, too.
+    """
     reference = apps.observe(100, seconds=0.1)
     differences = []
     futures: list[Future[Any]] = [reference]
@@ -71,7 +77,7 @@ def _submit() -> list[Future[Any]]:
         differences.append(difference)
         futures += (image, calibrated, difference, kept)
     futures.append(apps.publish(3, stderr="publish-3.txt"))
-    futures.append(apps.mosaic(4))
+    futures += [apps.mosaic(JOINED)] * (1 + JOINED)  # it is done when what it joins is
     futures.append(apps.summarise(inputs=differences[:4]))
     return futures
 
