@@ -90,7 +90,7 @@ class MonitoredRun:
         on_closed: Called when the run has said its last.
 
     Raises:
-        ConfigError: An ``OTEL_`` variable cannot be used.
+        ConfigError: An argument of the transport cannot be used.
         ParslMismatch: No DataFlowKernel is starting.
     """
 
