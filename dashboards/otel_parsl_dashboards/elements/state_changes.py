@@ -21,6 +21,9 @@ _MOMENTS = 256
 _PIECE = 250_000
 """Statuses at a time, lest what is worked out of them take more memory than they do."""
 
+_ONE = np.int32(1)
+"""Of the kind that it is added to: numpy is thirty times as fast then."""
+
 
 class StateChanges(NamedTuple):
     """The changes of state of a run's tasks, and where these stood at some moments."""
@@ -70,27 +73,29 @@ def state_changes(
     task, time = statuses["task_id"].to_numpy(), statuses["time"].to_numpy()
     is_even = _are_even(task, time, until)
     first = time.min(where=is_even, initial=until)
-    width = (time.max(where=is_even, initial=first) - first) // _MOMENTS + np.timedelta64(1, "us")
+    longest = time.max(where=is_even, initial=first) - first
+    # Numpy divides numbers five times as fast as times.
+    width_us = int(longest.astype("timedelta64[us]").astype("int64")) // _MOMENTS + 1
     changes = np.zeros((_MOMENTS, len(statuses["state"].cat.categories), rows), dtype="int32")
+    flat = changes.reshape(-1)
     moment = np.zeros(len(task), dtype="uint8")
     for piece in pieces(task):
         row, is_known = frames.places(task[piece], ids)
         is_even[piece] &= is_known
         place = np.flatnonzero(is_even[piece])
-        at = (time[piece][place] - first) // width
+        at = (time[piece] - first).astype("int64")[place] // width_us
         moment[piece][place] = at
-        line = at * changes.shape[1] * rows + row[place] * rows // max(len(ids), 1)
+        line = at * len(changes[0]) * rows + row[place] * rows // max(len(ids), 1)
         left, is_left = left_states(task[piece], codes[piece], place)
-        flat = changes.reshape(-1)
-        np.add.at(flat, line + codes[piece][place].astype("int64") * rows, 1)
-        np.subtract.at(flat, line[is_left] + left.astype("int64") * rows, 1)
-    place = np.flatnonzero(is_even)
-    moment = moment[place]
+        np.add.at(flat, line + codes[piece][place].astype("int64") * rows, _ONE)
+        np.subtract.at(flat, line[is_left] + left.astype("int64") * rows, _ONE)
+    place = np.flatnonzero(is_even).astype("int32")
+    order = np.argsort(moment[place], kind="stable")
     return StateChanges(
-        moments=first + np.arange(_MOMENTS) * width,
+        moments=first + np.arange(_MOMENTS) * np.timedelta64(width_us, "us"),
         standing=np.concatenate([changes[:1] * 0, np.cumsum(changes, axis=0, dtype="int32")]),
-        place=place[np.argsort(moment, kind="stable")].astype("int32"),
-        begins=np.append(0, np.cumsum(np.bincount(moment, minlength=_MOMENTS))),
+        place=place[order],
+        begins=np.append(0, np.cumsum(np.bincount(moment[place], minlength=_MOMENTS))),
         others=np.flatnonzero(~is_even),
     )
 
