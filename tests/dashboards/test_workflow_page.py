@@ -15,9 +15,11 @@ from otel_parsl_dashboards.data import frames
 from otel_parsl_dashboards.pages import workflow
 from playwright.sync_api import Browser
 
+from tests.support.browser_fixtures import Serve
 from tests.support.chromium import Tab, tab
 from tests.support.dashboard import Dashboard
 from tests.support.recorded_databases import rows
+from tests.support.stored_run import StoredRun
 
 
 @pytest.fixture(scope="module")
@@ -85,6 +87,36 @@ def test_stream_has_the_colour_of_each_app(page: Tab) -> None:
     red, green, blue = (int(part) for part in re.findall(r"\d+", observe))
 
     assert f"#{red:02x}{green:02x}{blue:02x}" in page.colours("stream")
+
+
+def test_long_names_of_nodes_leave_the_stream_in_line(
+    serve: Serve, shown: Tab, tmp_path: Path
+) -> None:
+    """Beside the axis stands what tells nodes apart, and moments of all plots are in a line."""
+    domain = "cluster-interconnect.supercomputer.example-national-lab.gov"
+    with StoredRun(f"sqlite:///{tmp_path}/monitoring.db") as run:
+        for task_id in range(3):
+            run.task(task_id, "pending", "launched", "exec_done", at_s=1.0)
+            run.execution(task_id, at_s=2, run_s=5, host=f"compute-node-000{task_id}.{domain}")
+    dashboard = serve(tmp_path / "monitoring.db")
+    shown.page.set_viewport_size({"width": 600, "height": 800})
+    shown.open(dashboard.address)
+    shown.open(f"{dashboard.root}/workflow/{run.run_id}/")
+    shown.wait_drawn()
+
+    labels, *left = shown.page.evaluate(
+        """() => {
+          const view = (plot) => Bokeh.index[
+            document.querySelector(`#plot-${plot} [data-root-id]`).dataset.rootId].child_views[0];
+          return [
+            [...view("stream").model.left[0].major_label_overrides.values()],
+            ...["stream", "concurrency", "gantt"].map((plot) => view(plot).frame.bbox.left),
+          ];
+        }"""
+    )
+
+    assert labels == ["compu…-0000", "compu…-0001", "compu…-0002"]
+    assert len(set(left)) == 1
 
 
 def test_dark_theme_repaints_the_page(page: Tab) -> None:

@@ -12,6 +12,8 @@ TIME_TOOLS: Final = ("xbox_zoom", "xpan", "box_zoom", "xwheel_zoom", "ywheel_zoo
 """Of plots of time, by HoloViews' names; the first one takes a drag: it brushes a stretch."""
 TOOLS: Final = ("xbox_zoom", "reset", "save")
 """Of other plots."""
+LETTERS: Final = 11
+"""Of a name beside a plot of time: more would move its frame out of line with other plots."""
 _UNITS: Final = (("h", 3600.0), ("min", 60.0), ("s", 1.0), ("ms", 1e-3), ("µs", 1e-6))
 
 
@@ -25,6 +27,14 @@ def time_unit(longest_s: float) -> tuple[str, float]:
 def count_axis(plot: Any, _element: object) -> None:
     """Have no ticks between whole numbers: a hook of HoloViews for an axis of counts."""
     plot.handles["yaxis"].ticker.min_interval = 1
+
+
+def cut(name: str, letters: int = LETTERS) -> str:
+    """Return a name short enough to stand beside an axis, with both ends: names differ there."""
+    if len(name) <= letters:
+        return name
+    end = (letters - 1) // 2
+    return f"{name[: letters - 1 - end]}…{name[-end:]}"
 
 
 def histogram_look(colour: str, **more: Any) -> Any:

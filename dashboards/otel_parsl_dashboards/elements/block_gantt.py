@@ -11,7 +11,7 @@ import pandas as pd
 
 from otel_parsl.cli import words
 from otel_parsl_dashboards.data import frames
-from otel_parsl_dashboards.elements.axes import TIME_TOOLS
+from otel_parsl_dashboards.elements.axes import TIME_TOOLS, cut
 from otel_parsl_dashboards.elements.colours import OF_BLOCK_STATUS
 from otel_parsl_dashboards.elements.raster import Coverage, coloured
 from otel_parsl_dashboards.elements.span import Span
@@ -23,8 +23,6 @@ _ROWS: Final = 260
 _LABELS: Final = 24
 _FEWEST: Final = 4
 """Rows that there is room for at least: one block alone is no wall."""
-_LONGEST: Final = 11
-"""Letters of an executor's name: more would move the axis away from those of other plots."""
 _OTHER: Final = OF_BLOCK_STATUS["UNKNOWN"]
 _HOVER: Final = ["executor", "block", "job", "status", "seconds", "colour"]
 
@@ -162,13 +160,9 @@ def _ticks(stages: pd.DataFrame) -> list[tuple[float, str]]:
         return [(0.5, "no block")]
     if len(named) <= _LABELS:
         each = zip(named["row"], named["executor"], named["block"], strict=True)
-        return [(row + 0.5, f"{_cut(executor)} {block}") for row, executor, block in each]
+        return [(row + 0.5, f"{cut(executor)} {block}") for row, executor, block in each]
     middles = named.groupby("executor", sort=False)["row"].mean() + 0.5
-    return [(float(at), _cut(str(name))) for name, at in middles.items()]
-
-
-def _cut(name: str) -> str:
-    return name if len(name) <= _LONGEST else f"{name[: _LONGEST - 1]}…"
+    return [(float(at), cut(str(name))) for name, at in middles.items()]
 
 
 LEGEND: Final = [

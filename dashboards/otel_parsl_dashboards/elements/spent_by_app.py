@@ -10,7 +10,7 @@ import pandas as pd
 
 from otel_parsl.cli import words
 from otel_parsl_dashboards.data.phases import IDLE, PHASES
-from otel_parsl_dashboards.elements.axes import TOOLS, time_unit
+from otel_parsl_dashboards.elements.axes import TOOLS, cut, time_unit
 from otel_parsl_dashboards.elements.colours import OF_PHASE
 from otel_parsl_dashboards.elements.span import Span
 from otel_parsl_dashboards.elements.spent import ALL, Spent
@@ -43,6 +43,7 @@ def spent_by_app(spent: Spent, *, span: Span) -> hv.Rectangles:
     rows = _rows(spent, span)
     longest = max((sum(row.values()) for _, row in rows), default=0.0)
     unit, size = time_unit(longest)
+    ticks = [(number + 0.5, cut(name, _WIDE)) for number, (name, _) in enumerate(rows)]
     bars = []
     for number, (name, row) in enumerate(rows):
         left, whole = 0.0, sum(row.values())
@@ -74,7 +75,7 @@ def spent_by_app(spent: Spent, *, span: Span) -> hv.Rectangles:
             xlabel=f"time of tasks, and of idle workers ({unit})",
             ylabel="",
             invert_yaxis=True,
-            yticks=[(number + 0.5, _cut(name)) for number, (name, _) in enumerate(rows)] or None,
+            yticks=ticks or None,
             xlim=(0, longest / size * 1.02 or 1.0),
             ylim=(0, max(len(rows), _FEW)),
         )
@@ -117,7 +118,3 @@ def _rows(spent: Spent, span: Span) -> list[tuple[str, dict[str, float]]]:
     if np.isfinite(idle_s):
         rows.append(("(idle workers)", {IDLE: idle_s}))
     return rows
-
-
-def _cut(name: str) -> str:
-    return name if len(name) <= _WIDE else f"{name[: _WIDE - 1]}…"

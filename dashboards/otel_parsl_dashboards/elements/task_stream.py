@@ -10,7 +10,7 @@ import pandas as pd
 
 from otel_parsl.cli import words
 from otel_parsl_dashboards.data import frames
-from otel_parsl_dashboards.elements.axes import TIME_TOOLS, opens_task
+from otel_parsl_dashboards.elements.axes import TIME_TOOLS, cut, opens_task
 from otel_parsl_dashboards.elements.colours import OTHER
 from otel_parsl_dashboards.elements.raster import Coverage, coloured
 from otel_parsl_dashboards.elements.span import Span
@@ -81,7 +81,14 @@ def host_ticks(lanes: pd.DataFrame) -> list[tuple[float, str]]:
         return [(0.5, "no worker")]
     middles = lanes.groupby("host", observed=True, sort=False)["lane"].mean() + 0.5
     step = -(-len(middles) // _LABELS)
-    return [(float(at), str(host)) for host, at in middles.iloc[::step].items()]
+    names = _short(list(map(str, middles.index)))
+    return [(float(at), name) for name, at in zip(names, middles, strict=True)][::step]
+
+
+def _short(hosts: list[str]) -> list[str]:
+    """Return what stands beside the axis of the names of hosts, domains where they differ there."""
+    heads = [host.partition(".")[0] for host in hosts]
+    return [cut(name) for name in (heads if len(set(heads)) == len(hosts) else hosts)]
 
 
 def summarise(tries: pd.DataFrame, lanes: pd.DataFrame, *, span: Span, until: np.datetime64) -> str:

@@ -17,7 +17,7 @@ from bokeh.models import (
 _INK = "#808a94"
 _LINE = "#808a94"
 _FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'DejaVu Sans', sans-serif"
-_LEFT = 84
+_LEFT = 104
 """Pixels left of the frames of plots that share a time axis, so that moments stand in a line."""
 
 _SHORT_NUMBER = """
