@@ -43,7 +43,7 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from otel_parsl_collector.otlp_json import render
 from otel_parsl_collector.signals import SIGNALS
 
-from otel_parsl.wire import LOGS, METRICS, TRACES
+from otel_parsl.wire import LOGS, METRICS, TRACES, sized
 from tests.support.collector import (
     Running,
     collector_config,
@@ -279,14 +279,21 @@ def test_row_13_a_chunked_body_over_the_limit_is_too_large(collector: Collector)
 
 
 def test_row_14_the_response_stays_small(collector: Collector) -> None:
-    """A hundred thousand refused spans give a response of a few hundred bytes."""
-    request = trace_request()
-    spans = request.resource_spans[0].scope_spans[0].spans
-    for _ in range(100_000):
-        spans.add(name="x")
-    answer = collector.call(request.SerializeToString())
-    assert answer.partial_success.rejected_spans == 100_000
+    """A million refused spans give a response of a few hundred bytes."""
+    spans = b"\x12\x00" * 1_000_000  # a span each, that says nothing
+    answer = collector.call(b"\x0a" + sized(b"\x12" + sized(spans)))
+    assert answer.partial_success.rejected_spans == 1_000_000
     assert answer.ByteSize() < 1000
+
+
+def test_row_14_a_refusal_quotes_little(collector: Collector) -> None:
+    """Of a wrong id of three megabytes the response has the beginning."""
+    span = {"traceId": "x" * 3_000_000}
+    body = {"resourceSpans": [{"scopeSpans": [{"spans": [span]}]}]}
+    answer = collector.post(json.dumps(body).encode(), JSON)
+    assert (answer.status, answer.json["code"]) == (400, 3)
+    assert "spans[0].traceId: 'xxxxx" in answer.json["message"]
+    assert len(answer.body) < 1000
 
 
 # Rows 16 to 18: encodings.
