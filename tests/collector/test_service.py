@@ -14,6 +14,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ from otel_parsl_collector.signals import SIGNALS
 from sqlalchemy import create_engine, select
 
 from otel_parsl.schema import task
+from otel_parsl.spool import frame
 from otel_parsl.wire import LOGS, TRACES
 from tests.support.collector import CollectorProcess, collector_config
 from tests.support.http_wire import post
@@ -387,6 +389,31 @@ def test_a_store_that_is_away_at_the_start_is_waited_for(tmp_path: Path) -> None
         wait_for(lambda: database.exists() or None, what="the database")
         wait_for(lambda: url_text(collector.health_url)[0] == 200 or None, what="health")
         wait_for(lambda: tasks_in(database) == [0] or None, what="the task")
+
+
+def test_what_a_locked_store_lags_behind_is_on_the_page_of_counters(tmp_path: Path) -> None:
+    """While somebody holds a lock all that comes is seen to wait, and nothing once it is gone."""
+    database = tmp_path / "monitoring.db"
+    exporters = {"parsl_sql": {"url": f"sqlite:///{database}"}}
+    with CollectorProcess(tmp_path, exporters=exporters) as collector:
+
+        def waiting() -> float | None:
+            return metric(
+                collector.metrics_url, "otelcol_exporter_queue_size", exporter="parsl_sql"
+            )
+
+        client = Client(collector.grpc)
+        assert client.send_task(0)
+        wait_for(lambda: waiting() == 0 or None, what="the first task in the store")
+        with closing(sqlite3.connect(database, isolation_level=None)) as other:
+            other.execute("BEGIN EXCLUSIVE")
+            found = [(client.send_task(task_id), waiting()) for task_id in range(1, 4)]
+            other.execute("ROLLBACK")
+        client.close()
+        wait_for(lambda: waiting() == 0 or None, what="all tasks in the store")
+        assert tasks_in(database) == [0, 1, 2, 3]
+    sizes = (len(frame(LOGS, parsl_events(RUN_ID, task_id))) for task_id in range(1, 4))
+    assert found == [(True, size) for size in itertools.accumulate(sizes)]
 
 
 def test_a_database_server_that_is_killed_loses_nothing(
