@@ -72,6 +72,12 @@ def total(at: Running, name: str, exporter: str) -> float:
     return 0.0
 
 
+def test_a_spool_holds_two_gib_by_default(tmp_path: Path) -> None:
+    """Where no bound is set it is this one, as the page of counters says."""
+    with running(collector_config(tmp_path)) as at:
+        assert total(at, "otelcol_exporter_queue_capacity", "file") == 2 << 30
+
+
 def test_row_8_a_full_spool_refuses_until_it_is_emptied(tmp_path: Path) -> None:
     """The only destination away, the quota reached: UNAVAILABLE and 503; back, all arrives."""
     (port,) = free_ports(1)

@@ -17,7 +17,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from otel_parsl import rendezvous
+from otel_parsl import OTelMonitoringHub, rendezvous
 from otel_parsl.rendezvous import STATUS, SUBMIT
 from otel_parsl.spool import CorruptFrame, SpoolReader, frame, segment_path, segments
 from otel_parsl.spool_room import StoreBacklog
@@ -25,6 +25,7 @@ from otel_parsl.stream_writer import PatientWriter, StreamWriter
 from otel_parsl.submit.drain import FLUSH_S, Drain
 from otel_parsl.submit.executor_watch import ExecutorWatch
 from otel_parsl.submit.kernel_executors import KernelExecutors
+from tests.support.programs import until
 
 RUN_ID = "0c5dba1a-0000-4000-8000-000000000001"
 
@@ -223,3 +224,28 @@ def test_room_is_what_the_store_has_not_yet(tmp_path: Path) -> None:
     rendezvous.write(tmp_path, STATUS, {"stored": [1, 60]})
     writer.append([frame(1, bytes(18))])
     assert writer.place == (1, 120)
+
+
+def test_two_gib_wait_for_the_store_by_default(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A hub that says nothing of it lets that much wait and no byte more; the rest waits in memory,
+    which is said."""
+    limit = OTelMonitoringHub().spool_max_size_mib << 20
+    drain = Drain(tmp_path, scope="auto", watch=ExecutorWatch(KernelExecutors()), max_bytes=limit)
+    with segment_path(tmp_path, SUBMIT, 1).open("wb") as sparse:
+        sparse.truncate((2 << 30) - (1 << 20))
+    drain.begin(RUN_ID, ())
+    batch = frame(1, bytes(1 << 15))  # in the second before it looks they do not fill the room
+
+    def is_said_to_be_full() -> bool:
+        drain.put_frames(batch)
+        drain.flush()
+        return bool(caplog.messages)
+
+    with caplog.at_level(logging.WARNING):
+        until(is_said_to_be_full, 20)
+    drain.close()
+    found = sum(path.stat().st_size for path in tmp_path.glob("*.spool"))
+    assert found <= 2 << 30 < found + len(batch)
+    assert "the spool is full" in caplog.messages[0]
