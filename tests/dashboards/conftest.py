@@ -16,6 +16,7 @@ from tests.support.recorded_databases import (
     parsl_database,
     recorded_database,
 )
+from tests.support.simulated_database import simulated_database
 
 __all__ = [
     "browser",
@@ -30,4 +31,5 @@ __all__ = [
     "serve",
     "servers_have_no_faults",
     "shown",
+    "simulated_database",
 ]

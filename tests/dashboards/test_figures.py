@@ -89,6 +89,20 @@ def test_what_differs_is_put_into_a_page_and_nothing_else(before: Any, now: Any)
     assert _plain(source.data["x"]) == _plain(wanted.data["x"])
 
 
+def test_an_axis_that_its_reader_has_moved_stays_and_is_reset_to_all_there_is() -> None:
+    """Rows that come while some are zoomed into move nothing, and are not lost to a reset."""
+    shown = _figure()
+    before = take(shown)
+    now = before._replace(ranges=(before.ranges[0], (0.0, 9.0)))
+    shown.y_range.update(start=1.2, end=1.4)
+
+    put(shown, before, now, keeps_x=True)
+
+    axis = shown.y_range
+    assert (axis.start, axis.end) == (1.2, 1.4)
+    assert (axis.reset_start, axis.reset_end) == (0.0, 9.0)
+
+
 def _plain(values: Any) -> Any:
     return [_plain(each) for each in values] if isinstance(values, list | np.ndarray) else values
 

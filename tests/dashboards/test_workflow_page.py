@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,7 +20,24 @@ from tests.support.browser_fixtures import Serve
 from tests.support.chromium import Tab, tab
 from tests.support.dashboard import Dashboard
 from tests.support.recorded_databases import rows
+from tests.support.simulated_database import WORKERS
 from tests.support.stored_run import StoredRun
+
+_ROWS = """
+() => {
+  const slot = document.querySelector("#plot-stream [data-root-id]").dataset.rootId;
+  const { y_range, renderers } = Bokeh.index[slot].child_views[0].model;
+  return [y_range.end, y_range.start, renderers[1].data_source.get_length()];
+}
+"""
+"""From which row to which the stream goes, and how many single tries it has."""
+_SAYS_WHAT_IT_SHOWS = f"""
+() => {{
+  const [, , tries] = ({_ROWS})();
+  const said = document.getElementById("f-summary-stream").innerText;
+  return tries > 0 && said.includes(` ${{tries.toLocaleString("en")}} tries `);
+}}
+"""
 
 
 @pytest.fixture(scope="module")
@@ -157,6 +175,42 @@ def test_brushed_stretch_of_time_filters_the_page(
     assert sum(int(cells[1]) for cells in brushed) < sum(int(cells[1]) for cells in whole)
     assert page.cells("#apps") == whole
     assert "from=" not in page.page.url
+
+
+def test_wheel_zooms_lanes_until_single_tries_are_seen(
+    serve: Serve, simulated_database: Path, shown: Tab
+) -> None:
+    """Few lanes in view have few tries: they are drawn one by one, until a reset shows all."""
+    dashboard = serve(simulated_database)
+    shown.open(dashboard.address)
+    shown.page.get_by_role("link", name="samples.py").click()
+    shown.wait_drawn()
+    whole = shown.text("#f-summary-stream")
+    figure = shown.page.locator("#plot-stream .bk-Figure")
+    figure.scroll_into_view_if_needed()
+    box = figure.bounding_box()
+    assert box is not None
+    assert shown.page.evaluate(_ROWS) == [0, WORKERS, 0]
+
+    names_of_nodes = (box["x"] + 90, box["y"] + 150)
+    shown.page.mouse.move(*names_of_nodes)
+    shown.page.get_by_title("Wheel Zoom (y-axis)").click()
+    shown.page.mouse.move(*names_of_nodes)
+    shown.page.mouse.wheel(0, -600)
+    shown.page.wait_for_function(_SAYS_WHAT_IT_SHOWS)
+    first, end, tries = shown.page.evaluate(_ROWS)
+    said = shown.text("#f-summary-stream")
+    shown.page.locator("#plot-stream").get_by_title("Reset").click()
+    shown.page.wait_for_function(
+        "(whole) => document.getElementById('f-summary-stream').innerText === whole", arg=whole
+    )
+
+    lanes = math.ceil(end) - math.floor(first)
+    assert said.startswith(f"In {lanes} of {WORKERS} lanes: {tries:,} tries on ")
+    assert 0 < first < end < WORKERS
+    assert "from=" not in shown.page.url
+    assert shown.page.evaluate(_ROWS) == [0, WORKERS, 0]
+    assert shown.errors == []
 
 
 def test_nothing_goes_wrong_and_nothing_leaves_this_machine(page: Tab, demo: Dashboard) -> None:

@@ -6,9 +6,9 @@ from typing import Any, Final
 
 import holoviews as hv
 import numpy as np
-from bokeh.models import CustomJS, TapTool
+from bokeh.models import CustomJS, TapTool, WheelZoomTool
 
-TIME_TOOLS: Final = ("xbox_zoom", "xpan", "box_zoom", "xwheel_zoom", "ywheel_zoom", "reset", "save")
+TIME_TOOLS: Final = ("xbox_zoom", "xpan", "xwheel_zoom", "reset", "save")
 """Of plots of time, by HoloViews' names; the first one takes a drag: it brushes a stretch."""
 TOOLS: Final = ("xbox_zoom", "reset", "save")
 """Of other plots."""
@@ -53,6 +53,13 @@ def histogram_look(colour: str, **more: Any) -> Any:
 def room_above(counts: np.ndarray) -> float:
     """Return where an axis of counts ends, so that the highest bar does not touch it."""
     return max(1.0, float(counts.max()) * 1.08)
+
+
+def zooms_rows(plot: Any, _element: object) -> None:
+    """Give a plot of time a tool for its y axis: a hook; HoloViews takes one tool of a kind."""
+    wheels = [tool for tool in plot.state.tools if isinstance(tool, WheelZoomTool)]
+    if all(tool.dimensions != "height" for tool in wheels):
+        plot.state.add_tools(WheelZoomTool(dimensions="height"))
 
 
 def opens_task(plot: Any, _element: object) -> None:

@@ -10,7 +10,7 @@ import pandas as pd
 
 from otel_parsl.cli import words
 from otel_parsl_dashboards.data import frames
-from otel_parsl_dashboards.elements.axes import TIME_TOOLS, cut, opens_task
+from otel_parsl_dashboards.elements.axes import TIME_TOOLS, cut, opens_task, zooms_rows
 from otel_parsl_dashboards.elements.colours import OTHER
 from otel_parsl_dashboards.elements.raster import Coverage, coloured
 from otel_parsl_dashboards.elements.span import Span
@@ -30,6 +30,7 @@ def task_stream(
     *,
     span: Span,
     until: np.datetime64,
+    rows: range | None = None,
 ) -> hv.Overlay:
     """
     Return the lanes of a run.
@@ -40,12 +41,13 @@ def task_stream(
         colours: The colour of each app.
         span: What is in view.
         until: Where tries that have not ended are cut off.
+        rows: The lanes that are in view; all if not given.
     """
-    shown = in_view(tries, span=span, until=until)
-    count = max(len(lanes), 1)
+    rows = range(len(lanes)) if rows is None else rows
+    shown = in_view(tries, rows, span=span, until=until)
     is_single = len(shown) <= SINGLE
     bars = _bars(shown if is_single else shown.iloc[:0], colours)
-    picture = _picture(shown.iloc[:0] if is_single else shown, colours, span, count)
+    picture = _picture(shown.iloc[:0] if is_single else shown, colours, span, rows)
     return (picture * bars).opts(
         hv.opts.RGB(default_tools=list(TIME_TOOLS)),
         hv.opts.Rectangles(
@@ -53,12 +55,12 @@ def task_stream(
             line_color="#80808080",
             line_width=0.5,
             tools=["hover", "tap"],
-            hooks=[opens_task],
+            hooks=[opens_task, zooms_rows],
             default_tools=list(TIME_TOOLS),
         ),
         hv.opts.Overlay(
-            yticks=host_ticks(lanes),
-            ylim=(0, count),
+            yticks=host_ticks(lanes.iloc[rows.start : rows.stop]),
+            ylim=(0, max(len(lanes), 1)),
             invert_yaxis=True,
             ylabel="",
             xlim=(span.start, span.end),
@@ -66,12 +68,13 @@ def task_stream(
     )
 
 
-def in_view(tries: pd.DataFrame, *, span: Span, until: np.datetime64) -> pd.DataFrame:
+def in_view(tries: pd.DataFrame, rows: range, *, span: Span, until: np.datetime64) -> pd.DataFrame:
     """Return the tries of which a part is in view, with ``end``: open ones end where known."""
     start = tries["running"].to_numpy()
     ended = tries["ended"].to_numpy()
     end = np.maximum(np.where(np.isnat(ended), until, ended), start)
-    is_in = (tries["lane"].to_numpy() >= 0) & (start < span.end) & (end > span.start)
+    lane = tries["lane"].to_numpy()
+    is_in = (lane >= rows.start) & (lane < rows.stop) & (start < span.end) & (end > span.start)
     return tries[is_in].assign(end=end[is_in])
 
 
@@ -91,21 +94,31 @@ def _short(hosts: list[str]) -> list[str]:
     return [cut(name) for name in (heads if len(set(heads)) == len(hosts) else hosts)]
 
 
-def summarise(tries: pd.DataFrame, lanes: pd.DataFrame, *, span: Span, until: np.datetime64) -> str:
+def summarise(
+    tries: pd.DataFrame,
+    lanes: pd.DataFrame,
+    *,
+    span: Span,
+    until: np.datetime64,
+    rows: range | None = None,
+) -> str:
     """Return the lanes in words."""
-    shown = in_view(tries, span=span, until=until)
+    rows = range(len(lanes)) if rows is None else rows
+    shown = in_view(tries, rows, span=span, until=until)
     if not len(shown):
         return "No try is known to have run in this time."
     start = np.maximum(shown["running"].to_numpy(), span.start)
     end = np.minimum(shown["end"].to_numpy(), span.end)
     busy_s = float((end - start).astype("int64").sum()) / 1e6
     whole_s = span.microseconds / 1e6
-    nodes = words.counted(int(lanes["host"].nunique()), "node")
+    hosts = lanes["host"].iloc[rows.start : rows.stop]
     text = (
-        f"{words.counted(len(shown), 'try')} on {nodes}, at most"
-        f" {len(lanes):,} at once; the lanes were busy"
-        f" {100 * busy_s / (whole_s * len(lanes)):.0f} % of the time shown."
+        f"{words.counted(len(shown), 'try')} on {words.counted(int(hosts.nunique()), 'node')},"
+        f" at most {len(rows):,} at once; the lanes were busy"
+        f" {100 * busy_s / (whole_s * len(rows)):.0f} % of the time shown."
     )
+    if len(rows) < len(lanes):
+        text = f"In {len(rows):,} of {len(lanes):,} lanes: {text}"
     if len(shown) > SINGLE:
         text += (
             f" More than {SINGLE:,}: each pixel has the mean colour of what ran there, the denser"
@@ -138,21 +151,22 @@ def _bars(shown: pd.DataFrame, colours: Mapping[str, str]) -> hv.Rectangles:
     )
 
 
-def _picture(shown: pd.DataFrame, colours: Mapping[str, str], span: Span, lanes: int) -> hv.RGB:
-    bounds = (span.start, 0, span.end, lanes)
+def _picture(shown: pd.DataFrame, colours: Mapping[str, str], span: Span, lanes: range) -> hv.RGB:
+    bounds = (span.start, lanes.start, span.end, max(lanes.stop, 1))
     if not len(shown):
         return hv.RGB(np.zeros((1, 1, 4), dtype="uint8"), bounds=bounds, kdims=[_TIME, "lane"])
-    rows = min(lanes, _ROWS)
+    count = len(lanes)
+    rows = min(count, _ROWS)
     names = list(shown["app"].cat.categories)
-    lane = shown["lane"].to_numpy()
+    lane = shown["lane"].to_numpy() - lanes.start
     coverage = Coverage(len(names), rows, _COLUMNS)
     coverage.add(
-        lane * rows // lanes,
+        lane * rows // count,
         shown["app"].cat.codes.to_numpy(),
         span.pixels(shown["running"].to_numpy(), _COLUMNS),
         span.pixels(shown["end"].to_numpy(), _COLUMNS),
     )
-    lanes_of_row = np.bincount(np.arange(lanes) * rows // lanes, minlength=rows)
+    lanes_of_row = np.bincount(np.arange(count) * rows // count, minlength=rows)
     paint = [colours.get(name, OTHER) for name in names]
     picture = coloured(coverage, paint, lanes_of_row[:, None])
     # Images have their first row at the top, where the axis, turned round, has its end.

@@ -97,11 +97,12 @@ def _range(found: Any) -> tuple[float, float] | None:
 
 
 def _move(found: Any, before: tuple[float, float] | None, now: tuple[float, float] | None) -> None:
-    """Move a range that stands where it was put; one that its reader has moved stays."""
+    """Move a range that stands where it was put; one that its reader has moved, at its reset."""
     if before is None or now is None or before == now:
         return
     if _is_near((found.start, found.end), before):
-        found.update(start=now[0], end=now[1], reset_start=now[0], reset_end=now[1])
+        found.update(start=now[0], end=now[1])
+    found.update(reset_start=now[0], reset_end=now[1])
 
 
 def _is_near(a: Any, b: Any) -> bool:

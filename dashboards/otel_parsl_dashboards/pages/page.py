@@ -45,6 +45,8 @@ class View(NamedTuple):
     """The database, for what frames do not hold: ``with view.source.read() as connection``."""
     trace_url: TraceUrl | None = None
     """Where traces are seen, if anywhere."""
+    rows: range | None = None
+    """Those in view of the plot whose y axis is followed; None for all."""
 
     @property
     def colours(self) -> dict[str, str]:
@@ -63,7 +65,7 @@ class View(NamedTuple):
     @property
     def asked(self) -> tuple[object, ...]:
         """What sets it apart from other views of its snapshot by the same page."""
-        return (*sorted(self.params.items()), *sorted(self.query.items()), self.window)
+        return (*sorted(self.params.items()), *sorted(self.query.items()), self.window, self.rows)
 
     def address(self, **changes: object) -> str:
         """
@@ -111,6 +113,14 @@ class Plot(NamedTuple):
     """Frames without which it is not drawn; it says that they are being read."""
     follows_window: bool = False
     """Whether it is drawn anew when the reader chooses a stretch of time."""
+    follows_rows: bool = False
+    """Whether it is drawn anew when the reader zooms its y axis; one plot of a page may be."""
+
+    def asked(self, view: View) -> tuple[object, ...]:
+        """Return what sets a view apart from others, but for what the plot does not follow."""
+        window = view.window if self.follows_window else None
+        rows = view.rows if self.follows_rows else None
+        return view._replace(window=window, rows=rows).asked
 
     def is_ready(self, snapshot: Snapshot) -> bool:
         """Tell whether what it needs has been read."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from otel_parsl_dashboards.pages import RUN_PAGES
-from otel_parsl_dashboards.pages.page import Facts, RunPage, View
+from otel_parsl_dashboards.pages.page import Facts, Plot, RunPage, View
 from otel_parsl_dashboards.pages.run_header import header_facts, tabs
 from otel_parsl_dashboards.shell.environment import path_part
 
@@ -26,11 +26,14 @@ def page_facts(page: RunPage, view: View, root: str) -> Facts:
         "is_report": False,
         "window": view.window,
         "tabs": tabs(RUN_PAGES, page.within or page.path, view.snapshot),
-        "summaries": view.snapshot.once(
-            ("summaries", page.path, view.asked),
-            lambda: {plot.key: plot.say(view) for plot in page.plots},
-        ),
+        "summaries": {plot.key: _summary(page, plot, view) for plot in page.plots},
         "legends": {plot.key: plot.legend(view) for plot in page.plots},
         **header_facts(view.snapshot),
         **page.facts(view),
     }
+
+
+def _summary(page: RunPage, plot: Plot, view: View) -> str:
+    return view.snapshot.once(
+        ("summary", page.path, plot.key, plot.asked(view)), lambda: plot.say(view)
+    )

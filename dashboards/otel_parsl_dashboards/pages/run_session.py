@@ -8,6 +8,7 @@ change: an element is rendered once for all pages that show it, each is sent wha
 from __future__ import annotations
 
 import logging
+import math
 import threading
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -67,6 +68,7 @@ class RunSession(Session):
         self._root = relative_root(path)
         self._query = query
         self._window = _window_of(query)
+        self._rows: range | None = None
         self._slots = {
             plot.key: Column(name=f"plot-{plot.key}", sizing_mode="stretch_width")
             for plot in page.plots
@@ -133,6 +135,9 @@ class RunSession(Session):
         figure = rendered.figure()
         if plot.is_timed:
             figure.x_range = self._time
+        if plot.follows_rows:
+            figure.y_range.on_change("start", self._on_range)
+            figure.y_range.on_change("end", self._on_range)
         self._figures[plot.key] = figure
         self._drawn[plot.key] = rendered.drawn
         self._slots[plot.key].children = [figure]
@@ -151,8 +156,7 @@ class RunSession(Session):
         )
 
     def _key(self, plot: Plot, view: View) -> tuple[object, ...]:
-        asked = view.asked if plot.follows_window else view._replace(window=None).asked
-        return ("drawn", self._page.path, plot.key, asked)
+        return ("drawn", self._page.path, plot.key, plot.asked(view))
 
     def _tell(self, resident: Resident) -> None:
         """Work out what is to be shown, in the thread that read it."""
@@ -225,7 +229,13 @@ class RunSession(Session):
     def _view(self, snapshot: Snapshot) -> View:
         library = self._library
         return View(
-            snapshot, self._params, self._query, self._window, library.source, library.trace_url
+            snapshot,
+            self._params,
+            self._query,
+            self._window,
+            library.source,
+            library.trace_url,
+            self._rows,
         )
 
     def _put_time(self, snapshot: Snapshot, *, is_first: bool = False) -> None:
@@ -255,23 +265,44 @@ class RunSession(Session):
         if is_whole:
             self._time_put = (start, end)
         window = None if is_whole else Window(moment(start), moment(end))
-        if window == self._window:
+        rows = self._rows_in_view()
+        if (window, rows) == (self._window, self._rows):
             return
-        self._window = window
+        self._window, self._rows = window, rows
         address = self._view(self._library.resident(self._run_id).snapshot).address()
         self.send({}, address.removesuffix("?"))
-        self._follow_window(window, tuple(plot for plot in self._page.plots if plot.follows_window))
+        self._follow(
+            (window, rows), tuple(plot for plot in self._page.plots if plot.follows_window)
+        )
 
-    def _follow_window(self, window: Window | None, plots: tuple[Plot, ...]) -> None:
-        """Show a stretch of time plot by plot: the browser paints one while the next is drawn."""
-        if window != self._window:
-            return  # the reader has chosen another one meanwhile
+    def _rows_in_view(self) -> range | None:
+        for plot in self._page.plots:
+            if plot.follows_rows and plot.key in self._drawn:
+                return _rows_of(self._figures[plot.key].y_range, self._drawn[plot.key])
+        return None
+
+    def _follow(self, chosen: tuple[Window | None, range | None], plots: tuple[Plot, ...]) -> None:
+        """Show what was chosen plot by plot: the browser paints one while the next is drawn."""
+        if chosen != (self._window, self._rows):
+            return  # the reader has chosen something else meanwhile
         view = self._view(self._library.resident(self._run_id).snapshot)
         if not plots:
             self.send(self._shared_fragments(view))
             return
-        self.later(partial(self._follow_window, window, plots[1:]))
+        self.later(partial(self._follow, chosen, plots[1:]))
         self._update(plots[0], view)
+
+
+def _rows_of(axis: Range1d, drawn: Drawn) -> range | None:
+    """Return the rows of which a y axis shows a part, one at least; None for all."""
+    first, end = sorted((axis.start, axis.end))
+    lowest, highest = sorted(map(int, drawn.ranges[1] or (0, 1)))
+    if first <= lowest and end >= highest:
+        return None
+    return range(
+        min(max(math.floor(first), lowest), highest - 1),
+        max(min(math.ceil(end), highest), lowest + 1),
+    )
 
 
 def _window_of(query: Mapping[str, str]) -> Window | None:

@@ -185,7 +185,8 @@ PAGE = RunPage(
             help="A lane for each try that ran at the same time as others on its node: as many"
             " lanes as workers were ever busy there, since Parsl does not record which worker ran"
             " a try. Coloured by app. Tries that have not ended are drawn up to now, or to when"
-            " the run was heard of last.",
+            " the run was heard of last. The wheel zooms lanes once its tool for the y axis, at"
+            " the right, is switched on.",
             hint="drag over a stretch of time: the page shows that alone, single tries once they"
             " are few; click a try for its task",
             draw=lambda view: task_stream.task_stream(
@@ -194,14 +195,20 @@ PAGE = RunPage(
                 view.colours,
                 span=view.span,
                 until=view.snapshot.until,
+                rows=view.rows,
             ),
             summarise=lambda view: task_stream.summarise(
-                view.tries, view.snapshot.lanes, span=view.span, until=view.snapshot.until
+                view.tries,
+                view.snapshot.lanes,
+                span=view.span,
+                until=view.snapshot.until,
+                rows=view.rows,
             ),
             legend=_app_legend,
             height=300,
             is_timed=True,
             follows_window=True,
+            follows_rows=True,
         ),
         Plot(
             key="run-times",

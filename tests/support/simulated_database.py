@@ -1,0 +1,30 @@
+"""Fixture: the database of a run of ten thousand tasks, as the benchmark of the pages writes it."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+sys.path.append(str(Path(__file__).parents[2] / "benchmarks"))
+from simulated_rows import Store
+from simulated_run import simulate
+
+TASKS, WORKERS = 10_000, 64
+
+
+@pytest.fixture(scope="session")
+def simulated_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run that has ended, on two nodes, in Parsl's tables and ours."""
+    path = tmp_path_factory.mktemp("simulated") / "monitoring.db"
+    run = simulate(TASKS, workers=WORKERS, nodes=2)
+    store = Store(path, run, began=np.datetime64("2026-01-15T12:00:00"), is_ours=True)
+    store.write(0, run.tasks)
+    store.report(0.0, run.ended)
+    store.end()
+    return path
+
+
+__all__ = ["simulated_database"]
