@@ -145,6 +145,22 @@ def test_figures_that_are_changed_show_what_new_ones_would(otel_database: Path) 
         library.close()
 
 
+def test_each_plot_of_time_is_brushed_by_a_drag(otel_database: Path) -> None:
+    """A drag chooses a stretch of time wherever the axis is the run's, whatever is drawn there."""
+    source = Source(str(otel_database))
+    library = Library(source)
+    try:
+        snapshot = library.resident(library.runs()[0].run.run_id).wait(("samples",), 60)
+        view = View(snapshot, {"name": snapshot.apps[0], "task_id": "0"}, {}, None, source)
+        timed = [(name, plot) for name, plot in _plots(view) if plot.is_timed]
+        assert len(timed) > 8
+        for name, plot in timed:
+            shown = Canvas(height=200, is_timed=True).render(partial(plot.draw, view)).figure()
+            assert getattr(shown.toolbar.active_drag, "dimensions", None) == "width", name
+    finally:
+        library.close()
+
+
 def _comparable(drawn: Drawn) -> Any:
     data = [{name: _plain(values) for name, values in each.items()} for each in drawn.data]
     ranges = [[float(end) for end in each] for each in drawn.ranges if each and None not in each]

@@ -9,7 +9,11 @@ import numpy as np
 from bokeh.models import CustomJS, TapTool, WheelZoomTool
 
 TIME_TOOLS: Final = ("xbox_zoom", "xpan", "xwheel_zoom", "reset", "save")
-"""Of plots of time, by HoloViews' names; the first one takes a drag: it brushes a stretch."""
+"""
+Of plots of time, by HoloViews' names; the first one takes a drag: it brushes a stretch.
+
+HoloViews takes those of the parts of an overlay alone, and of one kind the first.
+"""
 TOOLS: Final = ("xbox_zoom", "reset", "save")
 """Of other plots."""
 LETTERS: Final = 11

@@ -44,7 +44,13 @@ def concurrency(
     options = hv.opts.Curve(line_width=1.5, tools=["hover"])
     lines = [
         hv.Area((times, counts), "time", "tries running", label="all").opts(
-            hv.opts.Area(color=ALL, fill_alpha=0.18, line_color=ALL, line_width=1.5)
+            hv.opts.Area(
+                color=ALL,
+                fill_alpha=0.18,
+                line_color=ALL,
+                line_width=1.5,
+                default_tools=list(TIME_TOOLS),
+            )
         )
     ]
     for name in apps:
@@ -62,7 +68,6 @@ def concurrency(
             hooks=[count_axis],
             ylim=(0, max(1.0, float(most) * 1.08)),
             xlim=(span.start, span.end),
-            default_tools=list(TIME_TOOLS),
         )
     )
 

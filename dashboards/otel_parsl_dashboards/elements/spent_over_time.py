@@ -79,7 +79,16 @@ def spent_over_time(levels: Levels, *, span: Span) -> hv.Overlay:
     for phase, values in corners.items():
         upper = lower + values
         area = hv.Area((times, upper, lower), "time", [_UNIT, "below"], label=phase)
-        parts.append(area.opts(hv.opts.Area(color=OF_PHASE[phase], fill_alpha=1.0, line_width=0)))
+        parts.append(
+            area.opts(
+                hv.opts.Area(
+                    color=OF_PHASE[phase],
+                    fill_alpha=1.0,
+                    line_width=0,
+                    default_tools=list(TIME_TOOLS),
+                )
+            )
+        )
         lower = upper
     told = pd.DataFrame({"time": times, "all": lower, **corners})
     parts.append(
@@ -96,7 +105,6 @@ def spent_over_time(levels: Levels, *, span: Span) -> hv.Overlay:
             hooks=[count_axis],
             ylim=(0, float(lower.max()) * 1.05 or 1.0),
             xlim=(span.start, span.end),
-            default_tools=list(TIME_TOOLS),
         )
     )
 

@@ -168,7 +168,13 @@ def _against(
     return hv.Overlay(
         [
             hv.Area(line.corners, **dimensions, label="used").opts(
-                hv.opts.Area(color=colour, fill_alpha=0.25, line_color=colour, line_width=1.5)
+                hv.opts.Area(
+                    color=colour,
+                    fill_alpha=0.25,
+                    line_color=colour,
+                    line_width=1.5,
+                    default_tools=list(TIME_TOOLS),
+                )
             ),
             hv.Curve(line.corners, **dimensions, label="used").opts(
                 hv.opts.Curve(color=colour, line_width=1.5, tools=["hover"])
@@ -184,7 +190,6 @@ def _against(
             hooks=[count_axis] if is_count else [],
             ylim=(0, float(most) * 1.08 or 1.0),
             xlim=(span.start, span.end),
-            default_tools=list(TIME_TOOLS),
         )
     )
 
