@@ -27,6 +27,7 @@ from otel_parsl.query.task_facts import (
 )
 from otel_parsl.query.task_states import FAILED, OPEN, TaskState
 from otel_parsl.query.tries import Try, TryFailure, select_tries
+from otel_parsl.query.workers import Block, select_blocks
 from otel_parsl_dashboards.data.phases import PHASES, STAGING, Phase, phases_of
 from otel_parsl_dashboards.elements import task_usage
 from otel_parsl_dashboards.elements.colours import OF_PARSL_STATE, OF_PHASE, OF_STATE
@@ -67,6 +68,7 @@ def _facts(view: View) -> Facts:
         same, same_total = select_same_hashsum(connection, run, task, limit=_NEIGHBOURS)
         neighbours = _neighbours(connection, run, task, tries)
         staging = select_staging(connection, run, task.depends)
+        blocks = select_blocks(connection, run)
     until = standing.last_at if state in OPEN else None
     phases = phases_of(
         tries,
@@ -87,7 +89,7 @@ def _facts(view: View) -> Facts:
             # Few runs have files staged by tasks.
             if name != STAGING or any(each.name == name for of_try in phases for each in of_try)
         ],
-        "tries": _tries(tries, phases),
+        "tries": _tries(tries, phases, blocks),
         "changes": [_change(change, task, run) for change in changes],
         "neighbours": neighbours,
         "same": [_same(each, run) for each in same],
@@ -128,7 +130,10 @@ def _task(task: TaskFacts, state: TaskState, run: Run, until: datetime.datetime 
     }
 
 
-def _tries(tries: list[Try], phases: list[list[Phase]]) -> list[Facts]:
+def _tries(tries: list[Try], phases: list[list[Phase]], blocks: list[Block]) -> list[Facts]:
+    jobs: dict[tuple[str, str | None], str | None] = {
+        (it.executor, it.block_id): it.job_id for it in blocks
+    }
     ends = [(each.start, each.end) for of_try in phases for each in of_try]
     first = min((start for start, _ in ends), default=None)
     whole_s = max(((end - first).total_seconds() for _, end in ends if first), default=0.0)
@@ -139,6 +144,7 @@ def _tries(tries: list[Try], phases: list[list[Phase]]) -> list[Facts]:
             "took": _together(of_try),
             "executor": item.executor,
             "block": item.block_id,
+            "job": jobs.get((item.executor, item.block_id)) or words.UNKNOWN,
             "host": item.hostname,
             "worker": item.worker_rank,
             "pid": item.pid,
