@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -12,7 +13,7 @@ import numpy as np
 import pandas as pd
 from bokeh.document import Document
 from bokeh.io.doc import patch_curdoc
-from bokeh.models import ColumnDataSource
+from bokeh.models import ColumnDataSource, HoverTool
 from bokeh.plotting import figure
 from bokeh.themes import Theme
 from hypothesis import given
@@ -143,6 +144,29 @@ def test_figures_that_are_changed_show_what_new_ones_would(otel_database: Path) 
         assert drawn > 80
     finally:
         library.close()
+
+
+def test_what_is_pointed_at_is_told_in_words_of_the_run(otel_database: Path) -> None:
+    """No tooltip tells where and in which colour something is drawn."""
+    source = Source(str(otel_database))
+    library = Library(source)
+    try:
+        snapshot = library.resident(library.runs()[0].run.run_id).wait(("samples",), 60)
+        view = View(snapshot, {"name": snapshot.apps[0], "task_id": "0"}, {}, None, source)
+        told = {}
+        for name, plot in _plots(view):
+            canvas = Canvas(height=plot.height, is_timed=plot.is_timed)
+            for tool in canvas.render(partial(plot.draw, view)).figure().select(HoverTool):
+                said = re.findall("<span[^>]*>([^<]*)</span>", tool.tooltips)
+                told |= {
+                    (name, label): value for label, value in zip(said[::2], said[1::2], strict=True)
+                }
+    finally:
+        library.close()
+
+    drawing = {"lane", "above", "below", "top", "bottom", "to", "colour", "strength", "seconds"}
+    assert {label for name, label in told if not name.startswith("dag")} & drawing == set()
+    assert told["/gantt", "until"] == "@{until}{%F %T}"
 
 
 def test_each_plot_of_time_is_brushed_by_a_drag(otel_database: Path) -> None:

@@ -114,6 +114,13 @@ def test_each_task_can_be_hovered(page: Tab, demo_database: Path) -> None:
     page.page.mouse.move(*page.page.evaluate(_DOT, task), steps=3)
     page.page.wait_for_function(f"({_TOOLTIP})().includes('summarise:{task}')", timeout=30_000)
 
+    grounds = [
+        page.page.locator(each).first.evaluate("(it) => getComputedStyle(it).backgroundColor")
+        for each in (".bk-Tooltip", "section.plot")
+    ]
+    assert grounds[0] == grounds[1]
+    assert page.page.locator(".bk-Tooltip .bk-tooltip-row-label").count() == 0, "they are blue"
+
 
 def test_click_on_a_task_opens_it(page: Tab, run_root: str) -> None:
     """A dot that is clicked on leads to the page of its task."""

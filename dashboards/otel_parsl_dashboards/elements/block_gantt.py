@@ -10,7 +10,6 @@ import numpy as np
 import pandas as pd
 
 from otel_parsl.cli import words
-from otel_parsl_dashboards.data import frames
 from otel_parsl_dashboards.elements.axes import TIME_TOOLS, cut
 from otel_parsl_dashboards.elements.colours import OF_BLOCK_STATUS
 from otel_parsl_dashboards.elements.raster import Coverage, coloured
@@ -24,7 +23,14 @@ _LABELS: Final = 24
 _FEWEST: Final = 4
 """Rows that there is room for at least: one block alone is no wall."""
 _OTHER: Final = OF_BLOCK_STATUS["UNKNOWN"]
-_HOVER: Final = ["executor", "block", "job", "status", "seconds", "colour"]
+_HOVER: Final = [
+    ("executor", "@executor"),
+    ("block", "@block"),
+    ("batch job", "@job"),
+    ("status", "@status"),
+]
+"""What is told of a block that is pointed at."""
+_DIMENSIONS: Final = ["executor", "block", "job", "status", "colour"]
 
 
 def block_gantt(stages: pd.DataFrame, *, span: Span) -> hv.Overlay:
@@ -45,13 +51,18 @@ def block_gantt(stages: pd.DataFrame, *, span: Span) -> hv.Overlay:
     return (picture * bars * ends).opts(
         hv.opts.RGB(default_tools=list(TIME_TOOLS)),
         hv.opts.Rectangles(
-            color="colour", line_color=None, tools=["hover"], default_tools=list(TIME_TOOLS)
+            color="colour",
+            line_color=None,
+            tools=["hover"],
+            hover_tooltips=[*_HOVER, ("from", "@time{%F %T}"), ("until", "@until{%F %T}")],
+            default_tools=list(TIME_TOOLS),
         ),
         hv.opts.Points(
             color="colour",
             marker="square",
             size=float(np.clip(200 / count, 2, 9)),
             tools=["hover"],
+            hover_tooltips=[*_HOVER, ("since", "@time{%F %T}")],
             default_tools=list(TIME_TOOLS),
         ),
         hv.opts.Overlay(
@@ -87,10 +98,12 @@ def status_words(statuses: pd.Series) -> str:
     counts = Counter(statuses)
     order = [*OF_BLOCK_STATUS, *sorted(set(counts) - set(OF_BLOCK_STATUS))]
     return ", ".join(
-        f"{counts[status]:,} {status.lower().replace('_', ' ')}"
-        for status in order
-        if counts[status]
+        f"{counts[status]:,} {_in_words(status)}" for status in order if counts[status]
     )
+
+
+def _in_words(status: str) -> str:
+    return status.lower().replace("_", " ")
 
 
 def _in_view(stages: pd.DataFrame, span: Span) -> np.ndarray:
@@ -105,8 +118,8 @@ def _colours(status: pd.Series) -> np.ndarray:
 
 def _hover(stages: pd.DataFrame) -> dict[str, object]:
     return {
-        **{name: stages[name].to_numpy() for name in ("executor", "block", "job", "status")},
-        "seconds": frames.seconds(stages["end"], stages["start"]),
+        **{name: stages[name].to_numpy() for name in ("executor", "block", "job")},
+        "status": [_in_words(status) for status in stages["status"]],
         "colour": _colours(stages["status"]),
     }
 
@@ -121,7 +134,7 @@ def _bars(stages: pd.DataFrame) -> hv.Rectangles:
         **_hover(stages),
     }
     return hv.Rectangles(
-        pd.DataFrame(columns), kdims=["time", "above", "until", "below"], vdims=_HOVER
+        pd.DataFrame(columns), kdims=["time", "above", "until", "below"], vdims=_DIMENSIONS
     )
 
 
@@ -131,7 +144,7 @@ def _ends(final: pd.DataFrame) -> hv.Points:
         "above": final["row"].to_numpy() + 0.5,
         **_hover(final),
     }
-    return hv.Points(pd.DataFrame(columns), kdims=["time", "above"], vdims=_HOVER)
+    return hv.Points(pd.DataFrame(columns), kdims=["time", "above"], vdims=_DIMENSIONS)
 
 
 def _picture(stages: pd.DataFrame, span: Span, count: int) -> hv.RGB:
@@ -165,7 +178,5 @@ def _ticks(stages: pd.DataFrame) -> list[tuple[float, str]]:
     return [(float(at), cut(str(name))) for name, at in middles.items()]
 
 
-LEGEND: Final = [
-    (status.lower().replace("_", " "), colour) for status, colour in OF_BLOCK_STATUS.items()
-]
+LEGEND: Final = [(_in_words(status), colour) for status, colour in OF_BLOCK_STATUS.items()]
 """Parsl's states of jobs and their colours."""

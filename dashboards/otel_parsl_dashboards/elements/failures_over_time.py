@@ -60,6 +60,12 @@ def failures_over_time(statuses: pd.DataFrame, *, span: Span) -> hv.Rectangles:
             color="colour",
             line_color=None,
             tools=["hover"],
+            hover_tooltips=[
+                ("tries that failed", "@tries"),
+                ("which were", "@what"),
+                ("from", "@time{%F %T}"),
+                ("until", "@until{%F %T}"),
+            ],
             ylabel="failed tries",
             hooks=[count_axis],
             ylim=(0, max(1.0, float(above.max()) * 1.08)),

@@ -69,6 +69,13 @@ def gantt(
             alpha="strength",
             line_color=None,
             tools=["hover", "tap"],
+            hover_tooltips=[
+                ("app", "@app"),
+                ("task", "@task"),
+                ("state", "@state"),
+                ("from", "@time{%F %T}"),
+                ("until", "@until{%F %T}"),
+            ],
             hooks=[opens_task],
             default_tools=list(TIME_TOOLS),
         ),

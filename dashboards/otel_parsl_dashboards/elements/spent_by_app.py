@@ -71,6 +71,7 @@ def spent_by_app(spent: Spent, *, span: Span) -> hv.Rectangles:
             color="colour",
             line_color=None,
             tools=["hover"],
+            hover_tooltips=[(name, f"@{name}") for name in ("app", "phase", "time", "share")],
             default_tools=list(TOOLS),
             xlabel=f"time of tasks, and of idle workers ({unit})",
             ylabel="",

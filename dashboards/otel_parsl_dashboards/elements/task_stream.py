@@ -55,6 +55,14 @@ def task_stream(
             line_color="#80808080",
             line_width=0.5,
             tools=["hover", "tap"],
+            hover_tooltips=[
+                ("app", "@app"),
+                ("task", "@task"),
+                ("try", "@try"),
+                ("node", "@host"),
+                ("began", "@time{%F %T}"),
+                ("run time", "@took"),
+            ],
             hooks=[opens_task, zooms_rows],
             default_tools=list(TIME_TOOLS),
         ),
@@ -139,7 +147,7 @@ def _bars(shown: pd.DataFrame, colours: Mapping[str, str]) -> hv.Rectangles:
         "task": shown["task_id"].to_numpy(),
         "try": shown["try_id"].to_numpy(),
         "host": shown["host"].astype(str).to_numpy(),
-        "seconds": took,
+        "took": list(map(words.duration, took)),
         "colour": np.array(
             [colours.get(app, OTHER) for app in shown["app"].astype(str)], dtype=object
         ),
@@ -147,7 +155,7 @@ def _bars(shown: pd.DataFrame, colours: Mapping[str, str]) -> hv.Rectangles:
     return hv.Rectangles(
         pd.DataFrame(columns),
         kdims=[_TIME, "lane", "until", "below"],
-        vdims=["app", "task", "try", "host", "seconds", "colour"],
+        vdims=["app", "task", "try", "host", "took", "colour"],
     )
 
 

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from bokeh.models import (
     BoxZoomTool,
+    CustomJSHover,
     CustomJSTickFormatter,
     DatetimeTickFormatter,
+    HoverTool,
     Legend,
     LogAxis,
     Range1d,
     Toolbar,
 )
+from markupsafe import Markup
 
 _INK = "#808a94"
 _LINE = "#808a94"
@@ -34,6 +38,11 @@ const digit = tick / 10 ** Math.floor(Math.log10(tick) + 1e-9);
 return [1, 2, 5].includes(Math.round(digit * 1e6) / 1e6) ? String(Number(tick.toPrecision(6))) : "";
 """
 """Of an axis of a few decades Bokeh labels each digit, one over the other."""
+
+_CUT_NUMBER = """
+const isPart = typeof value === "number" && !Number.isInteger(value);
+return isPart ? String(Number(value.toPrecision(5))) : value;
+"""
 
 
 def unlabel_time(figure: Any) -> None:
@@ -67,6 +76,25 @@ def dress(figure: Any, *, height: int, is_timed: bool) -> None:
         figure.min_border_left = _LEFT
 
 
+def _dress_tooltip(tool: HoverTool) -> None:
+    """Have labels that are not as blue as a link, and numbers without exponents."""
+    row = Markup('<span style="color: var(--mut)">{}</span><span>{}</span>')
+    columns = {value for _, value in tool.tooltips if re.fullmatch(r"@{\w+}", value)}
+    rows = (
+        row.format(label, f"{value}{{custom}}" if value in columns else value)
+        for label, value in tool.tooltips
+    )
+    tool.update(
+        tooltips='<div style="display: grid; grid-template-columns: auto auto; gap: 1px 10px">'
+        f"{Markup('').join(rows)}</div>",
+        formatters={
+            **tool.formatters,
+            **dict.fromkeys(columns, CustomJSHover(code=_CUT_NUMBER)),
+        },
+        show_arrow=False,
+    )
+
+
 def _dress(figure: Any, height: int) -> None:
     figure.update(
         height=height,
@@ -89,6 +117,8 @@ def _dress(figure: Any, height: int) -> None:
         if isinstance(tool, BoxZoomTool) and tool.dimensions == "width"
     )
     toolbar.active_drag = next(brushes, None)
+    for tool in figure.select(HoverTool):
+        _dress_tooltip(tool)
     for axis in figure.axis:
         axis.update(
             axis_line_color=None,
