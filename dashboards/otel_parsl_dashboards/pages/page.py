@@ -113,6 +113,8 @@ class Plot(NamedTuple):
     """Frames without which it is not drawn; it says that they are being read."""
     follows_window: bool = False
     """Whether it is drawn anew when the reader chooses a stretch of time."""
+    prepare: Callable[[View], object] | None = None
+    """Works out, once for a snapshot, what it takes to draw any stretch of time."""
     follows_rows: bool = False
     """Whether it is drawn anew when the reader zooms its y axis; one plot of a page may be."""
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import math
 import threading
+import time
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
@@ -33,6 +34,10 @@ from otel_parsl_dashboards.shell.environment import legend, relative_root
 _log = logging.getLogger(__name__)
 _CALM_MS = 40
 """A range that has not moved for so long is where the reader wants it."""
+_AT_ONCE_MS = 5
+"""The two ends of a range that is brushed come so soon after one another."""
+_AT_REST_S = 0.5
+"""A range that stood still for so long may be brushed; one that moves again is being dragged."""
 
 
 class RunSession(Session):
@@ -78,6 +83,7 @@ class RunSession(Session):
         self._time = Range1d(name="time")
         self._time_put = (0.0, 0.0)
         self._calm: Any = None
+        self._moved_at_s = self._stroke_at_s = 0.0
         self._waiting: Snapshot | None = None
         self._newest = 0
         self._lock = threading.Lock()
@@ -127,8 +133,18 @@ class RunSession(Session):
         self._time.on_change("end", self._on_range)
         # What the HTML says may be older than what was drawn just now.
         self.send(self._shared_fragments(self._view(snapshot)))
+        self._prepare(snapshot)
         if resident.snapshot is not snapshot or resident.error is not None:
             self._tell(resident)
+
+    def _prepare(self, snapshot: Snapshot) -> None:
+        """Work out beside what the reader's first choice of a stretch of time would wait for."""
+        if snapshot.reading is not None or snapshot.standing.is_running:
+            return  # the next snapshot would need it anew
+        view = self._view(snapshot)
+        for plot in self._page.plots:
+            if plot.prepare is not None:
+                threading.Thread(target=plot.prepare, args=(view,), daemon=True).start()
 
     def _draw(self, plot: Plot, view: View) -> None:
         rendered = self._rendered(plot, view)
@@ -177,6 +193,7 @@ class RunSession(Session):
                 return  # the page was told of a newer one meanwhile, in another thread
             self._waiting, self._newest = snapshot, snapshot.version
         self.later(self._show_latest)
+        self._prepare(snapshot)
 
     def _show_latest(self) -> None:
         with self._lock:
@@ -253,9 +270,15 @@ class RunSession(Session):
             )
 
     def _on_range(self, _name: str, _old: object, _new: object) -> None:
+        now_s = time.monotonic()
+        if now_s - self._moved_at_s > _AT_REST_S:
+            self._stroke_at_s = now_s
+        self._moved_at_s = now_s
         if self._calm is not None:
             self.document.remove_timeout_callback(self._calm)
-        self._calm = self.document.add_timeout_callback(self._on_calm, _CALM_MS)
+        is_first = now_s - self._stroke_at_s < _AT_ONCE_MS / 1000
+        wait_ms = _AT_ONCE_MS if is_first else _CALM_MS
+        self._calm = self.document.add_timeout_callback(self._on_calm, wait_ms)
 
     def _on_calm(self) -> None:
         self._calm = None

@@ -156,9 +156,7 @@ def _app_legend(view: View) -> list[tuple[str, str]]:
     return [*named, ("other apps", OTHER)] if len(view.colours) > len(named) else named
 
 
-def _changes(view: View) -> StateChanges | None:
-    if view.window is None:
-        return None
+def _changes(view: View) -> StateChanges:
     known = view.snapshot
     return known.once(
         "state changes",
@@ -252,7 +250,7 @@ PAGE = RunPage(
                 view.snapshot.statuses,
                 span=view.span,
                 until=view.snapshot.until,
-                changes=_changes(view),
+                changes=None if view.window is None else _changes(view),
             ),
             summarise=lambda view: gantt.summarise(view.snapshot.tasks, view.snapshot.statuses),
             hint="click a bar for its task",
@@ -260,6 +258,7 @@ PAGE = RunPage(
             height=420,
             is_timed=True,
             follows_window=True,
+            prepare=_changes,
         ),
     ),
 )
