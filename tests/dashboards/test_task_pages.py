@@ -234,6 +234,25 @@ def test_app_has_its_counts_and_its_tasks(opened: Tab, run_root: str, demo_datab
     assert all(len(opened.colours(plot)) > 1 for plot in ("run-times", "waits"))
 
 
+def test_blue_is_what_can_be_clicked_and_nothing_else(
+    opened: Tab, run_root: str, demo_database: Path
+) -> None:
+    """What opens a stack trace has the colour of links; histograms and bars have none of blue."""
+    colour = "(it) => getComputedStyle(it).%s"
+    failed = value(demo_database, "SELECT min(task_id) FROM otel_failure WHERE stacktrace != ''")
+    opened.open(f"{run_root}task/{failed}")
+    blue = opened.page.locator("#facts a").first.evaluate(colour % "color")
+    assert opened.page.locator("summary").first.evaluate(colour % "color") == blue
+
+    opened.open(f"{run_root}app/observe")
+    opened.wait_drawn()
+    shown = opened.colours("run-times") | opened.colours("waits")
+    assert {int(each[5:], 16) - int(each[1:3], 16) > 8 for each in shown} == {False}
+    app = opened.page.locator("h2.name .swatch").evaluate(colour % "backgroundColor")
+    bars = opened.page.locator("#slowest i").all()
+    assert {bar.evaluate(colour % "backgroundColor") for bar in bars} == {app}
+
+
 @pytest.mark.parametrize(
     ("path", "sentence"),
     [

@@ -24,6 +24,8 @@ APPS: Final = (
     "#6d8196",
 )
 OTHER: Final = "#8d96a0"
+PLAIN: Final = "#929292"
+"""Of what is of no app, state or phase alone."""
 
 OF_STATE: Final = {
     "waiting": "#a8a8a8",

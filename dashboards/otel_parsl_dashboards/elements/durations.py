@@ -6,6 +6,7 @@ import holoviews as hv
 import numpy as np
 
 from otel_parsl_dashboards.elements.axes import histogram_look, room_above
+from otel_parsl_dashboards.elements.colours import PLAIN
 
 _BINS = 60
 
@@ -27,5 +28,5 @@ def duration_histogram(lengths_s: np.ndarray, *, label: str, counted: str) -> hv
     edges = np.geomspace(low * 0.999, high * 1.001, _BINS + 1)
     counts, _ = np.histogram(lengths, bins=edges)
     return hv.Histogram((edges, counts), kdims=f"{label} (s)", vdims=counted).opts(
-        histogram_look("#6e8ca8", logx=True, ylim=(0, room_above(counts)))
+        histogram_look(PLAIN, logx=True, ylim=(0, room_above(counts)))
     )
