@@ -1,5 +1,5 @@
 """
-What open pages cost while a run goes on, on the server and on the run itself.
+What open pages cost the server while a run goes on, and how soon they show what is new.
 
     python benchmarks/live_pages.py [--tasks 100000] [--pages 50] [--seconds 30]
 
@@ -75,7 +75,7 @@ def watch(folder: Path, tasks: int, pages: int, seconds: float) -> str:
         Dashboard(store.path, folder / "server.txt") as server,
         chromium() as browser,
         _writing(store, run, tasks, began) as writer,
-        _Clients(server, pages - 1) as clients,
+        Clients(server.root, server.token, RUN_ID, pages - 1) as clients,
     ):
         page = browser.new_context(viewport={"width": 1500, "height": 1150}).new_page()
         page.goto(server.address)
@@ -120,24 +120,27 @@ _WATCH = """
 """
 
 
-class _Clients:
+class Clients:
     """
     Pages without a browser: each connects as a page's script does and counts what it is sent.
 
     Args:
-        server: Serves the pages.
+        root: Where the pages are.
+        token: Lets in.
+        run_id: Whose pages.
         count: How many.
     """
 
-    def __init__(self, server: Dashboard, count: int) -> None:
+    def __init__(self, root: str, token: str, run_id: str, count: int) -> None:
         self.bytes = 0
-        self._server = server
+        self._url = f"{root}/workflow/{run_id}/"
+        self._headers = {"Authorization": f"token {token}", "Origin": root}
         self._count = count
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._following: list[asyncio.Future[None]] = []
 
-    def __enter__(self) -> _Clients:
+    def __enter__(self) -> Clients:
         self._thread.start()
         return self
 
@@ -151,13 +154,12 @@ class _Clients:
             asyncio.run_coroutine_threadsafe(self._open(), self._loop).result(60)
 
     async def _open(self) -> None:
-        url = f"{self._server.root}/workflow/{RUN_ID}/"
-        headers = {"Authorization": f"token {self._server.token}", "Origin": self._server.root}
-        answer = await AsyncHTTPClient().fetch(HTTPRequest(url, headers=headers))
+        asked = HTTPRequest(self._url, headers=self._headers)
+        answer = await AsyncHTTPClient().fetch(asked)
         found = re.search(r'"token":\s*"([^"]+)"', answer.body.decode())
         assert found is not None, answer.body[:500]
         socket = await websocket_connect(
-            HTTPRequest(url.replace("http", "ws", 1) + "ws", headers=headers),
+            HTTPRequest(self._url.replace("http", "ws", 1) + "ws", headers=self._headers),
             subprotocols=["bokeh", found[1]],
             max_message_size=1 << 30,
         )
