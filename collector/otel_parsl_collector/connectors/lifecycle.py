@@ -398,9 +398,7 @@ class Lifecycle:
                     spans.append(self._spans.of_block(kept, end_ns=last.time_ns))
                 else:
                     left_open = self._said.get(_LEFT_OPEN)
-                    spans.append(
-                        self._spans.of_block(kept, end_ns=end.time_ns, outcome=left_open)
-                    )
+                    spans.append(self._spans.of_block(kept, end_ns=end.time_ns, outcome=left_open))
                 continue
             try_id = last.attributes[semconv.TRY_ID]
             of_try = [event for event in kept if event.attributes[semconv.TRY_ID] == try_id]
