@@ -14,6 +14,7 @@ import sys
 import threading
 import time
 
+from otel_parsl.low_priority import lower_priority
 from otel_parsl.query.errors import DatabaseUnusable
 from otel_parsl_dashboards.data.library import Library
 from otel_parsl_dashboards.data.source import Source
@@ -28,7 +29,7 @@ _NICE = 10
 
 def main() -> None:
     """Wait until the run has its database, then serve."""
-    os.nice(_NICE)
+    lower_priority(_NICE)
     threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
     source = _wait_for(sys.stdin.readline().strip())
     serve(Library(source, _trace_url()), output=sys.stdout, token=chosen_token())

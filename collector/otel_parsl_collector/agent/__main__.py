@@ -15,6 +15,7 @@ from pathlib import Path
 
 from otel_parsl import rendezvous
 from otel_parsl.leftovers import lock_spool
+from otel_parsl.low_priority import lower_priority
 from otel_parsl.parsl_log import ParslLog
 from otel_parsl_collector.agent.agent import Agent
 
@@ -54,7 +55,7 @@ def _serve(directory: Path) -> None:
     lock = lock_spool(directory)
     if lock is None:
         return  # another agent serves this run
-    os.setpriority(os.PRIO_PROCESS, 0, max(NICE, os.getpriority(os.PRIO_PROCESS, 0)))
+    lower_priority(NICE)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     settings = rendezvous.read(directory, rendezvous.SETTINGS)
     _log(directory, is_debugged=bool(settings.get("debug")))
