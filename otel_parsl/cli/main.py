@@ -17,7 +17,9 @@ from typing import NamedTuple
 
 from otel_parsl import __version__
 from otel_parsl.cli.exit_codes import EPILOG, INTERRUPTED, UNUSABLE, USAGE
+from otel_parsl.cli.explained import explained
 from otel_parsl.errors import OTelParslError
+from otel_parsl.query.errors import NoSuchRun
 
 
 class Command(NamedTuple):
@@ -77,15 +79,13 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    from otel_parsl.query.errors import NoSuchRun
-
     try:
         code: int = importlib.import_module(arguments.module).run(arguments)
     except NoSuchRun as error:
         sys.stderr.write(f"otel-parsl: {error}\n")
         return USAGE
     except OTelParslError as error:
-        sys.stderr.write(f"otel-parsl: {error}\n")
+        sys.stderr.write(f"otel-parsl: {explained(error, arguments)}\n")
         return UNUSABLE
     return code
 

@@ -31,6 +31,7 @@ def add_database(parser: argparse.ArgumentParser) -> None:
         help="the database: a path, sqlite:///PATH or postgresql://HOST/NAME; by default"
         " runinfo/monitoring.db, else monitoring.db, in the current folder",
     )
+    parser.set_defaults(another=f"{parser.prog} --db PATH")
 
 
 def add_json(parser: argparse.ArgumentParser) -> None:

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 
 from otel_parsl.cli.exit_codes import INTERRUPTED, UNUSABLE, WELL
+from otel_parsl.cli.explained import explained
 from otel_parsl.errors import OTelParslError
 
 
@@ -19,6 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="the database: a path, sqlite:///PATH or postgresql://HOST/NAME; by default"
         " runinfo/monitoring.db, else monitoring.db, in the current folder",
     )
+    parser.set_defaults(another=f"{parser.prog} PATH")
     parser.add_argument(
         "-l",
         "--listen",
@@ -71,10 +73,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         " The same as: otel-parsl visualize",
     )
     add_arguments(parser)
+    arguments = parser.parse_args(argv)
     try:
-        return run(parser.parse_args(argv))
+        return run(arguments)
     except OTelParslError as error:
-        sys.stderr.write(f"parsl-visualize: {error}\n")
+        sys.stderr.write(f"parsl-visualize: {explained(error, arguments)}\n")
         return UNUSABLE
     except KeyboardInterrupt:
         return INTERRUPTED

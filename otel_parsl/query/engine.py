@@ -22,7 +22,7 @@ from sqlalchemy import URL, Connection, Engine, NullPool, create_engine, event, 
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 
-from otel_parsl.query.errors import DatabaseChanged, DatabaseUnusable
+from otel_parsl.query.errors import DatabaseChanged, DatabaseUnusable, WrongDatabase
 from otel_parsl.query.versions import set_version
 from otel_parsl.schema import DATABASES, SCHEMA_VERSION, otel_schema, status, task, try_, workflow
 
@@ -122,9 +122,9 @@ def _first_of(folder: Path, *names: str) -> Path:
     for name in names:
         if (folder / name).is_file():
             return folder / name
-    raise DatabaseUnusable(
+    raise WrongDatabase(
         f"no database: neither {' nor '.join(names)} is in {folder}."
-        " Go to the folder of the run, or name the database with --db PATH or --db URL"
+        " Go to the folder of the run, or name the database by its path or URL"
     )
 
 
@@ -150,10 +150,9 @@ def _opened(name: str, engine: Engine) -> Database:
                 f"database {name}: has no tables. If its run has only just begun, try again"
             )
         if not tables >= _NEEDED:
-            raise DatabaseUnusable(
+            raise WrongDatabase(
                 f"database {name}: not a monitoring database, it lacks the tables"
-                f" {', '.join(sorted(_NEEDED - tables))}."
-                " Name another with --db PATH or --db URL"
+                f" {', '.join(sorted(_NEEDED - tables))}. {_NAME_ANOTHER}"
             )
         has_otel = otel_schema.name in tables
         if has_otel:
@@ -272,13 +271,18 @@ def _explained(name: str) -> Iterator[None]:
     try:
         yield
     except (OSError, DBAPIError) as error:
+        if _NO_DATABASE in str(error):
+            raise WrongDatabase(
+                f"database {name}: not an SQLite database. {_NAME_ANOTHER}"
+            ) from error
         raise DatabaseUnusable(f"database {name}: {_explanation(error)}") from error
 
 
 _NO_COLUMN = re.compile(r"no such (?:column|table): (\S+)|(?:column|relation) (\S+) does not exist")
+_NO_DATABASE = "not a database"
+_NAME_ANOTHER = "Name another by its path or URL"
 _EXPLANATIONS = (
     ("is locked", f"is locked by another program for more than {LOCK_S:.0f} s. Try again"),
-    ("not a database", "not an SQLite database. Name another with --db PATH or --db URL"),
     (
         "malformed",
         "damaged: SQLite cannot read it. Save what can be read with: sqlite3 OLD .recover"

@@ -4,7 +4,8 @@ What reading a monitoring database raises.
     OTelParslError
     └── QueryError
         ├── DatabaseUnusable   there is no database, or it cannot be read
-        │   └── DatabaseChanged    what was read is not of one moment: read again
+        │   ├── DatabaseChanged    what was read is not of one moment: read again
+        │   └── WrongDatabase      no monitoring database: name another
         └── NoSuchRun          a name stands for no run, no task, or for several runs
 """
 
@@ -23,6 +24,10 @@ class DatabaseUnusable(QueryError):
 
 class DatabaseChanged(DatabaseUnusable):
     """A program began to write while a file was read that nobody wrote to: read again."""
+
+
+class WrongDatabase(DatabaseUnusable):
+    """It is no monitoring database: another is to be named, and a command knows how it is told."""
 
 
 class NoSuchRun(QueryError):

@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 import pytest
 from otel_parsl_dashboards.data.source import Source
 
+from otel_parsl.cli import main, visualize
 from otel_parsl.query.errors import DatabaseUnusable
 from tests.support.chromium import Tab
 from tests.support.command_line import otel_parsl_by_path
@@ -266,6 +267,28 @@ def test_database_that_cannot_be_shown_says_why(
     assert (ran.code, ran.output) == (3, "")
     assert DAMAGES[how] in ran.error
     assert (path.read_bytes() if path.exists() else None) == before
+
+
+@pytest.mark.parametrize("program", ["otel-parsl visualize", "parsl-visualize"])
+@pytest.mark.parametrize("how", ["none", "corrupt", "foreign"])
+def test_another_database_is_named_as_the_program_takes_it(
+    how: str,
+    program: str,
+    demo_database: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Where another database is needed, what is said to be typed is what the program takes."""
+    monkeypatch.chdir(tmp_path)
+    given = [] if how == "none" else [str(damaged(demo_database, tmp_path, how))]
+
+    code = (
+        visualize.main(given) if program == "parsl-visualize" else main.main(["visualize", *given])
+    )
+
+    assert code == 3
+    assert capsys.readouterr().err.endswith(f" by its path or URL: {program} PATH\n")
 
 
 def test_page_says_what_is_wrong_with_the_database(

@@ -107,6 +107,20 @@ def test_missing_database_is_code_3(command: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("command", READING)
+def test_wrong_database_is_told_with_how_to_name_another(command: str, tmp_path: Path) -> None:
+    """A file that is no database is said to be none, with the option that names another."""
+    path = tmp_path / "notes.txt"
+    path.write_text("not a database, but longer than the header of one: " * 20)
+
+    assert otel_parsl(command, "--db", path) == (
+        3,
+        "",
+        f"otel-parsl: database {path}: not an SQLite database."
+        f" Name another by its path or URL: otel-parsl {command} --db PATH\n",
+    )
+
+
+@pytest.mark.parametrize("command", READING)
 def test_unknown_run_is_code_2(command: str, folder: Path) -> None:
     """A run that is not there is told with those that are, and code 2."""
     ran = otel_parsl(command, "nosuch", "--db", folder)

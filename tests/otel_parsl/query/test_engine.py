@@ -94,7 +94,7 @@ def test_missing_database_is_said_with_where_it_was_looked_for(tmp_path: Path) -
     """Without a database the error names the places and what to do."""
     assert _message(None, tmp_path) == (
         f"no database: neither runinfo/monitoring.db nor monitoring.db is in {tmp_path}."
-        " Go to the folder of the run, or name the database with --db PATH or --db URL"
+        " Go to the folder of the run, or name the database by its path or URL"
     )
 
 
@@ -155,7 +155,7 @@ def test_file_that_is_no_database_is_said(tmp_path: Path) -> None:
     path.write_text("not a database, but longer than the header of one: " * 20)
 
     assert _message(str(path)) == (
-        f"database {path}: not an SQLite database. Name another with --db PATH or --db URL"
+        f"database {path}: not an SQLite database. Name another by its path or URL"
     )
 
 
@@ -177,7 +177,7 @@ def test_foreign_database_is_said(tmp_path: Path) -> None:
 
     assert _message(str(path)) == (
         f"database {path}: not a monitoring database, it lacks the tables status, try, workflow."
-        " Name another with --db PATH or --db URL"
+        " Name another by its path or URL"
     )
 
 
