@@ -46,7 +46,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--root-path",
         default="",
         metavar="PATH",
-        help="what a proxy puts before every path and takes away again, as /user/me/proxy/8080",
+        help="what a proxy puts before every path, and may take away again, as /user/me/proxy/8080",
     )
     parser.add_argument(
         "--trace-url",

@@ -99,14 +99,17 @@ def test_pages_open_through_a_tunnel(demo: Dashboard, demo_database: Path, shown
     assert shown.errors == []
 
 
-def test_pages_open_behind_a_proxy(demo_database: Path, tmp_path: Path, shown: Tab) -> None:
-    """Under the prefix of a proxy that takes it away, every request keeps to that prefix."""
+@pytest.mark.parametrize("is_taken_away", [True, False])
+def test_pages_open_behind_a_proxy(
+    is_taken_away: bool, demo_database: Path, tmp_path: Path, shown: Tab
+) -> None:
+    """Under the prefix of a proxy, which may take it away, every request keeps to that prefix."""
     ((run_id,),) = rows(demo_database, "SELECT run_id FROM workflow")
     prefix = "/user/me/proxy/80"
     with Dashboard(demo_database, tmp_path / "log.txt", "--root-path", prefix) as dashboard:
         token = urlsplit(dashboard.address).query
         assert urlsplit(dashboard.address).path == f"{prefix}/"
-        with forwarded(dashboard.port, prefix) as port:
+        with forwarded(dashboard.port, prefix if is_taken_away else "") as port:
             shown.open(f"http://127.0.0.1:{port}{prefix}/?{token}")
             shown.page.get_by_role("link", name="otel-parsl demo").click()
             shown.page.wait_for_url(f"**{prefix}/workflow/{run_id}/")

@@ -14,6 +14,8 @@ from urllib.parse import urlencode, urlsplit
 from bokeh.protocol.exceptions import ProtocolError
 from bokeh.util.token import get_session_id
 from panel.io.server import DocHandler, WSHandler
+from tornado.httputil import HTTPServerRequest
+from tornado.routing import Matcher
 from tornado.web import RequestHandler
 
 from otel_parsl.query.errors import DatabaseUnusable, NoSuchRun
@@ -155,6 +157,26 @@ class NotFoundHandler(Guard):
         await super().prepare()
         if not self._finished:
             self.answer(HTTPStatus.NOT_FOUND, "Not found", f"There is no page {self.request.path}.")
+
+
+class PrefixLeft(Matcher):  # type: ignore[misc]  # Tornado's, untyped
+    """
+    Takes a proxy's prefix from a path where the proxy has not: a route before all others.
+
+    JupyterHub's proxy takes it away or leaves it, as it is asked for; without a proxy, the address
+    that was printed has it.
+
+    Args:
+        prefix: It.
+    """
+
+    def __init__(self, prefix: str) -> None:
+        self._prefix = prefix
+
+    def match(self, request: HTTPServerRequest) -> None:
+        """Go on to the next route, which is looked for without the prefix."""
+        if request.path.startswith(self._prefix + "/"):
+            request.path = request.path.removeprefix(self._prefix)
 
 
 async def _maybe(result: Any) -> None:

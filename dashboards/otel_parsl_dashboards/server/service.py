@@ -14,6 +14,7 @@ import panel as pn
 from bokeh.server import urls
 from panel.io.server import get_server
 from tornado.ioloop import IOLoop
+from tornado.routing import Rule
 
 from otel_parsl_dashboards.data.library import Library
 from otel_parsl_dashboards.pages.opening import routes
@@ -27,6 +28,7 @@ from otel_parsl_dashboards.server.addresses import (
 from otel_parsl_dashboards.server.handlers import (
     NotFoundHandler,
     PageHandler,
+    PrefixLeft,
     SocketHandler,
 )
 from otel_parsl_dashboards.server.tokens import TokenAuthProvider
@@ -55,7 +57,7 @@ def serve(
         output: Takes the three lines that say how the pages are reached.
         address: Where to listen.
         port: None for 8080, or the next port that is free.
-        root_path: What a proxy puts before every path, and takes away again, as ``/user/me/8080``.
+        root_path: What a proxy puts before every path, as ``/user/me/8080``, and may take away.
         token: Whoever has it may look; a random one by default.
         started: Is called with the address, token included, once the server listens.
 
@@ -92,6 +94,8 @@ def serve(
         default_handler_args={},
         log_function=_log_request,
     )
+    if root_path:
+        application.default_router.rules.insert(0, Rule(PrefixLeft(root_path), NotFoundHandler))
     for number_of_signal in (signal.SIGINT, signal.SIGTERM):
         loop.asyncio_loop.add_signal_handler(number_of_signal, loop.stop)
     if not is_loopback(address):
