@@ -213,6 +213,21 @@ def test_wheel_zooms_lanes_until_single_tries_are_seen(
     assert shown.errors == []
 
 
+def test_bars_are_to_be_clicked_where_there_are_some(
+    page: Tab, serve: Serve, simulated_database: Path, shown: Tab
+) -> None:
+    """The chart of more tasks than have bars of their own does not say that these lead anywhere."""
+    dashboard = serve(simulated_database)
+    shown.open(dashboard.address)
+    shown.page.get_by_role("link", name="samples.py").click()
+    shown.wait_drawn()
+
+    assert [each.text("#f-hint-gantt") for each in (page, shown)] == [
+        "click a bar for its task",
+        "",
+    ]
+
+
 def test_nothing_goes_wrong_and_nothing_leaves_this_machine(page: Tab, demo: Dashboard) -> None:
     """The browser asks nobody but the server, is never refused, and its console has no error."""
     assert (page.errors, page.failed) == ([], [])

@@ -53,7 +53,7 @@ def gantt(
         changes: What ``changes_of`` gave of these frames, where little of the run is in view;
             without it every status is looked at.
     """
-    is_single = _is_single(tasks, statuses)
+    is_single = has_bars(tasks, statuses)
     singles = _singles(
         state_bars(tasks, statuses if is_single else statuses[:0], span=span, until=until)
     )
@@ -160,7 +160,7 @@ def summarise(tasks: pd.DataFrame, statuses: pd.DataFrame) -> str:
         f"{words.counted(len(tasks), 'task')} by id, from top to bottom, each from when it was"
         " called."
     )
-    if not _is_single(tasks, statuses):
+    if not has_bars(tasks, statuses):
         each = words.counted(-(-len(tasks) // _ROWS), "task")
         text += (
             f" Too many bars to draw one by one: each row stands for {each}, with the mean colour"
@@ -169,7 +169,8 @@ def summarise(tasks: pd.DataFrame, statuses: pd.DataFrame) -> str:
     return text
 
 
-def _is_single(tasks: pd.DataFrame, statuses: pd.DataFrame) -> bool:
+def has_bars(tasks: pd.DataFrame, statuses: pd.DataFrame) -> bool:
+    """Tell whether each task has bars of its own, which can be pointed at and clicked."""
     return len(tasks) <= SINGLE and len(statuses) <= SINGLE_BARS
 
 

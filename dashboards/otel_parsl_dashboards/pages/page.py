@@ -105,6 +105,9 @@ class Plot(NamedTuple):
     """Returns it in words."""
     height: int = 260
     hint: str = ""
+    """What its reader can do with it."""
+    allows: Callable[[View], bool] = lambda _view: True
+    """Whether that can be done with what is shown."""
     is_timed: bool = False
     """Whether its x axis is the run's time, which such plots of a page share."""
     legend: Callable[[View], Sequence[tuple[str, str]]] = lambda _view: ()
@@ -127,6 +130,10 @@ class Plot(NamedTuple):
     def is_ready(self, snapshot: Snapshot) -> bool:
         """Tell whether what it needs has been read."""
         return all(map(snapshot.has, self.needs))
+
+    def advise(self, view: View) -> str:
+        """Return what its reader can do with it now."""
+        return self.hint if self.is_ready(view.snapshot) and self.allows(view) else ""
 
     def say(self, view: View) -> str:
         """Return what stands above it."""

@@ -27,6 +27,7 @@ def page_facts(page: RunPage, view: View, root: str) -> Facts:
         "window": view.window,
         "tabs": tabs(RUN_PAGES, page.within or page.path, view.snapshot),
         "summaries": {plot.key: _summary(page, plot, view) for plot in page.plots},
+        "hints": {plot.key: plot.advise(view) for plot in page.plots},
         "legends": {plot.key: plot.legend(view) for plot in page.plots},
         **header_facts(view.snapshot),
         **page.facts(view),

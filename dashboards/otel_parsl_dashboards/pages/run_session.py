@@ -235,6 +235,7 @@ class RunSession(Session):
             shown |= {f"tab-{tab.path}": tab.said for tab in facts["tabs"]}
             for plot in self._page.plots:
                 shown[f"summary-{plot.key}"] = str(escape(facts["summaries"][plot.key]))
+                shown[f"hint-{plot.key}"] = str(escape(facts["hints"][plot.key]))
                 shown[f"legend-{plot.key}"] = str(legend(facts["legends"][plot.key]))
             return shown
 

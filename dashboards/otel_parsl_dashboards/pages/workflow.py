@@ -254,6 +254,7 @@ PAGE = RunPage(
             ),
             summarise=lambda view: gantt.summarise(view.snapshot.tasks, view.snapshot.statuses),
             hint="click a bar for its task",
+            allows=lambda view: gantt.has_bars(view.snapshot.tasks, view.snapshot.statuses),
             legend=lambda _view: gantt.LEGEND,
             height=420,
             is_timed=True,

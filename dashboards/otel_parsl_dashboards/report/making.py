@@ -21,7 +21,7 @@ from otel_parsl_dashboards.data.resident import Resident
 from otel_parsl_dashboards.data.snapshot import Snapshot
 from otel_parsl_dashboards.data.source import Source
 from otel_parsl_dashboards.pages import RUN_PAGES
-from otel_parsl_dashboards.pages.page import Facts, Plot, RunPage, View
+from otel_parsl_dashboards.pages.page import Facts, RunPage, View
 from otel_parsl_dashboards.pages.page_facts import page_facts
 from otel_parsl_dashboards.pages.run_header import header_facts
 from otel_parsl_dashboards.report.drawing import Packed, bokeh_script, figures, pack
@@ -131,9 +131,9 @@ def _part(
 ) -> Part:
     facts, cut = _cut(page_facts(page, view, ""), rows)
     html = templates.get_template(page.template).render(
-        **facts | page.report_facts(view) | {"is_report": True},
+        **facts | page.report_facts(view) | {"is_report": True, "hints": _hints(page)},
         outer="part.html",
-        plots={plot.key: _without_server(plot) for plot in page.plots},
+        plots={plot.key: plot for plot in page.plots},
         roots={
             f"plot-{key}": root for (path, key), root in packed.roots.items() if path == page.path
         },
@@ -155,8 +155,9 @@ def _part(
     )
 
 
-def _without_server(plot: Plot) -> Plot:
-    return plot._replace(hint=_PLOT_HINT if plot.is_timed else "")
+def _hints(page: RunPage) -> dict[str, str]:
+    """Return what a reader can do with each plot where there is no server."""
+    return {plot.key: _PLOT_HINT if plot.is_timed else "" for plot in page.plots}
 
 
 def _cut(facts: Facts, rows: int) -> tuple[Facts, list[str]]:
