@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import datetime
 import math
 import re
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from urllib.parse import quote
 
 import numpy as np
 import pandas as pd
@@ -175,6 +177,38 @@ def test_brushed_stretch_of_time_filters_the_page(
     assert sum(int(cells[1]) for cells in brushed) < sum(int(cells[1]) for cells in whole)
     assert page.cells("#apps") == whole
     assert "from=" not in page.page.url
+
+
+def test_keyboard_chooses_a_stretch_of_time_and_never_enters_a_plot(page: Tab) -> None:
+    """What a drag chooses is typed too, and no figure, hidden from who hears it, is in the way."""
+    whole = page.cells("#apps")
+    stops = 0
+    page.page.locator(".skip").focus()
+    while not page.page.evaluate("document.activeElement === document.body"):
+        assert not page.page.evaluate("document.activeElement.matches('[aria-hidden=true] *')")
+        page.page.keyboard.press("Tab")
+        stops += 1
+    page.page.locator("#stretch summary").focus()
+    page.page.keyboard.press("Enter")
+    start = page.page.get_by_label("From", exact=True)
+    end = page.page.get_by_label("until", exact=True)
+    began, ended = start.input_value(), end.input_value()
+    early = datetime.datetime.fromisoformat(began) + datetime.timedelta(seconds=1)
+    typed = early.isoformat(timespec="milliseconds")
+
+    end.fill(typed)
+    end.press("Enter")
+    page.page.wait_for_selector("#f-window .notice")
+    few = page.cells("#apps")
+    url = page.page.url
+    page.page.get_by_role("button", name="Whole run").click()
+    page.page.wait_for_selector("#f-window .notice", state="detached")
+
+    assert stops > 10
+    assert f"until={quote(typed)}" in url
+    assert sum(int(cells[1]) for cells in few) < sum(int(cells[1]) for cells in whole)
+    assert (start.input_value(), end.input_value()) == (began, ended)
+    assert page.cells("#apps") == whole
 
 
 def test_wheel_zooms_lanes_until_single_tries_are_seen(

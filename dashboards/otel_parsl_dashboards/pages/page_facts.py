@@ -25,6 +25,7 @@ def page_facts(page: RunPage, view: View, root: str) -> Facts:
         "is_run_page": page.path == "",
         "is_report": False,
         "window": view.window,
+        "stretch": _stretch(page, view),
         "tabs": tabs(RUN_PAGES, page.within or page.path, view.snapshot),
         "summaries": {plot.key: _summary(page, plot, view) for plot in page.plots},
         "hints": {plot.key: plot.advise(view) for plot in page.plots},
@@ -32,6 +33,13 @@ def page_facts(page: RunPage, view: View, root: str) -> Facts:
         **header_facts(view.snapshot),
         **page.facts(view),
     }
+
+
+def _stretch(page: RunPage, view: View) -> Facts | None:
+    """Return from when to when the page shows the run, where that can be chosen."""
+    if not any(plot.follows_window for plot in page.plots):
+        return None
+    return {"start": str(view.span.start)[:23], "end": str(view.span.end)[:23]}
 
 
 def _summary(page: RunPage, plot: Plot, view: View) -> str:

@@ -65,7 +65,7 @@ class RunSession(Session):
         path: str,
         query: Mapping[str, str],
     ) -> None:
-        super().__init__(document, page.template, ("header", "notices", *page.fragments))
+        super().__init__(document, page.template, ("header", "notices", "stretch", *page.fragments))
         self._library = library
         self._page = page
         self._run_id = run_id
@@ -75,7 +75,12 @@ class RunSession(Session):
         self._window = _window_of(query)
         self._rows: range | None = None
         self._slots = {
-            plot.key: Column(name=f"plot-{plot.key}", sizing_mode="stretch_width")
+            plot.key: Column(
+                name=f"plot-{plot.key}",
+                sizing_mode="stretch_width",
+                # Hidden from who hears the page: no figure is to have the keyboard either.
+                html_attributes={"tabindex": "-1"},
+            )
             for plot in page.plots
         }
         self._figures: dict[str, Any] = {}

@@ -93,4 +93,12 @@
   document.addEventListener("click", (event) => {
     if (event.target.closest("[data-whole-run]")) window.otelParsl.range();
   });
+  document.addEventListener("submit", (event) => {
+    if (!event.target.matches("[data-stretch]")) return;
+    event.preventDefault();
+    const { from, until } = event.target.elements;
+    // What has no zone is taken for UTC, as the times of plots are.
+    const [start, end] = [from.valueAsNumber, until.valueAsNumber].sort((a, b) => a - b);
+    if (start < end) window.otelParsl.range(start, end);
+  });
 })();
