@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import datetime
+import math
 import unicodedata
 
 from otel_parsl.time_zone import zone_named
 
 UNKNOWN = "-"
-_SIZES = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
+_SIZES = ("B", "kB", "MB", "GB", "TB", "PB")
 
 
 def duration(seconds: float | None) -> str:
@@ -32,13 +33,13 @@ def duration(seconds: float | None) -> str:
 
 
 def size(count: float | None) -> str:
-    """Return a number of bytes: ``63.2 MiB``."""
-    if count is None:
+    """Return a number of bytes in powers of a thousand: ``63.2 MB``."""
+    if count is None or math.isnan(count):
         return UNKNOWN
     for unit in _SIZES:
-        if count < (1024 if unit == "B" else 999.5) or unit == _SIZES[-1]:
+        if count < 999.5 or unit == _SIZES[-1]:
             break
-        count /= 1024
+        count /= 1000
     return f"{count:.0f} B" if unit == "B" else f"{count:.3g} {unit}"
 
 

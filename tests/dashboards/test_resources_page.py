@@ -13,7 +13,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from otel_parsl_dashboards.elements.levels import Amounts, mean, steps
 from otel_parsl_dashboards.elements.span import Span
-from otel_parsl_dashboards.elements.task_resources import memory_words
 from parsl.monitoring.message_type import MessageType
 from playwright.sync_api import Browser
 
@@ -104,7 +103,7 @@ def test_rows_of_apps_are_those_of_the_samples(page: Tab, demo_database: Path) -
             str(tasks),
             str(sampled) if sampled else "not sampled",
             words.duration(cpu_s),
-            memory_words(memory),
+            words.size(memory),
         ]
         for app, tasks, sampled, cpu_s, memory in expected
     ]
@@ -125,7 +124,7 @@ def test_histograms_count_each_sampled_task_once(page: Tab, demo_database: Path)
     greatest = dict(
         zip(
             _PLOTS[3:],
-            (words.duration(cpu_s), memory_words(mean_memory), memory_words(memory)),
+            (words.duration(cpu_s), words.size(mean_memory), words.size(memory)),
             strict=True,
         )
     )
@@ -149,7 +148,7 @@ def test_nodes_have_their_cores_and_memory_once(page: Tab, demo_database: Path) 
     )
     (cells,) = (cells for cells in page.cells("#by-node") if cells[0] == host)
 
-    assert (cells[1], cells[2], cells[5]) == (str(cores), memory_words(memory), str(tasks))
+    assert (cells[1], cells[2], cells[5]) == (str(cores), words.size(memory), str(tasks))
     assert max(_column(page, "cores", "cores", last=True)) == pytest.approx(cores)
     assert max(_column(page, "memory", "memory (GB)", last=True)) == pytest.approx(memory / 1e9)
 
@@ -360,8 +359,8 @@ def test_peaks_are_compared_with_what_was_asked_for(asking: Path, serve: Serve, 
                 app,
                 str(len(peaks)),
                 "210 MB",
-                memory_words(float(np.median(peaks))),
-                memory_words(max(peaks)),
+                words.size(float(np.median(peaks))),
+                words.size(max(peaks)),
                 f"{100 * max(peaks) / (200 << 20):.1f} %",
                 str(len(near)),
             ]
@@ -399,7 +398,7 @@ def test_histograms_are_those_of_an_app_on_a_node(
 
     assert sum(_column(shown, "memory-max-bytes", "top")) == tasks
     assert shown.text("#f-summary-memory-max-bytes").startswith(f"{tasks} tasks sampled.")
-    assert shown.text("#f-summary-memory-max-bytes").endswith(f"the most {memory_words(most)}.")
+    assert shown.text("#f-summary-memory-max-bytes").endswith(f"the most {words.size(most)}.")
     assert "No task asked for memory" in shown.text("#f-memory")
     assert not shown.page.locator("#plot-asked").is_visible()
     assert (shown.errors, shown.failed) == ([], [])

@@ -6,7 +6,9 @@ import holoviews as hv
 import numpy as np
 import pandas as pd
 import pytest
-from otel_parsl_dashboards.elements.task_usage import cpu_time
+from otel_parsl_dashboards.elements.task_usage import cpu_time, memory, summarise_memory
+
+from otel_parsl.cli import words
 
 hv.extension("bokeh", logo=False)  # elements have no options before
 
@@ -58,3 +60,17 @@ def test_try_without_samples_has_axes() -> None:
         "time since the try began (s)",
         "CPU time (s)",
     ]
+
+
+def test_memory_is_in_the_unit_of_all_pages() -> None:
+    """The most that is said of a task is what the pages of resources and the command line say."""
+    samples = pd.DataFrame(
+        {"try_id": [0], "time": BEGAN + np.array([1], "m8[s]"), "memory_bytes": [287_000_000]}
+    )
+
+    curve, _ = memory(samples, pd.DataFrame({"try_id": [0], "running": [BEGAN]}))
+
+    assert str(curve.dimensions()[1]) == "memory (MB)"
+    assert list(curve.dimension_values(1)) == [287.0]
+    assert summarise_memory(samples).endswith(f"at most {words.size(287_000_000)}.")
+    assert words.size(287_000_000) == "287 MB"

@@ -61,20 +61,6 @@ def summarise(by_task: pd.DataFrame, column: str) -> str:
     )
 
 
-def memory_words(count: float | None) -> str:
-    """Return bytes as people buy them, in powers of a thousand: ``69.6 MB``."""
-    if count is None or np.isnan(count):
-        return words.UNKNOWN
-    for unit, size in (("TB", 1e12), ("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
-        if count >= size:
-            return (
-                f"{count / size:.3g} {unit}"
-                if count < 999.5 * size
-                else f"{count / size:,.0f} {unit}"
-            )
-    return f"{count:.0f} B"
-
-
 def _cores_words(cores: float) -> str:
     return f"{cores:.3g}"
 
@@ -82,8 +68,8 @@ def _cores_words(cores: float) -> str:
 _SAID: Final[dict[str, Callable[[float], str]]] = {
     "cpu_user_s": words.duration,
     "cores": _cores_words,
-    "memory_mean_bytes": memory_words,
-    "memory_max_bytes": memory_words,
+    "memory_mean_bytes": words.size,
+    "memory_max_bytes": words.size,
 }
 
 

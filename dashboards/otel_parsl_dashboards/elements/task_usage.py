@@ -14,7 +14,7 @@ from otel_parsl_dashboards.elements.axes import TOOLS, time_unit
 from otel_parsl_dashboards.elements.colours import APPS
 
 NOT_SAMPLED = "Not sampled."
-_MIB = 2**20
+_MB = 1e6
 
 
 class _Line(NamedTuple):
@@ -40,7 +40,7 @@ def cpu_time(samples: pd.DataFrame, tries: pd.DataFrame) -> hv.Overlay:
 def memory(samples: pd.DataFrame, tries: pd.DataFrame) -> hv.Overlay:
     """Return the resident memory of each try at each sample; arguments as of ``cpu_time``."""
     lines = _lines_of(samples, tries, lambda of_try: of_try["memory_bytes"])
-    return _lines(lines, "memory", "MiB", _MIB)
+    return _lines(lines, "memory", "MB", _MB)
 
 
 def legend(samples: pd.DataFrame) -> list[tuple[str, str]]:

@@ -209,7 +209,8 @@ PAGE = RunPage(
             key="memory-peak",
             title="Peak memory of tasks",
             help="The most resident memory that any sample of a task says, children included. A"
-            " peak between two samples is not seen, and tasks that were not sampled are left out.",
+            " peak between two samples is not seen, and tasks that were not sampled are left out."
+            " A GB is 1,000,000,000 bytes.",
             draw=lambda view: task_resources.task_histogram(_memory(view), "memory_max_bytes"),
             summarise=lambda view: task_resources.summarise(_memory(view), "memory_max_bytes"),
             needs=_SAMPLED,

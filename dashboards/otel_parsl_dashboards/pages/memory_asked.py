@@ -7,9 +7,9 @@ from typing import Final
 import numpy as np
 import pandas as pd
 
+from otel_parsl.cli import words
 from otel_parsl.query.asked_memory import AskedMemory, select_asked_memory
 from otel_parsl_dashboards.elements.asked_memory import NEAR
-from otel_parsl_dashboards.elements.task_resources import memory_words
 from otel_parsl_dashboards.pages.page import Facts, View
 from otel_parsl_dashboards.shell.environment import share_words
 
@@ -47,8 +47,8 @@ def memory_facts(view: View) -> Facts:
                 "task_id": int(asked.at[at, "task_id"]),
                 "try_id": int(asked.at[at, "try_id"]),
                 "app": asked.at[at, "app"],
-                "asked": memory_words(float(asked.at[at, "asked_bytes"])),
-                "peak": memory_words(float(asked.at[at, "peak_bytes"])),
+                "asked": words.size(float(asked.at[at, "asked_bytes"])),
+                "peak": words.size(float(asked.at[at, "peak_bytes"])),
                 "share": share_words(float(share[at]), 1.0),
             }
             for at in share[share >= NEAR].sort_values(ascending=False, kind="stable").index
@@ -63,9 +63,9 @@ def _app(view: View, name: str, asked: pd.DataFrame, share: pd.Series) -> Facts:
         "name": name,
         "colour": view.colours.get(name, ""),
         "tries": len(asked),
-        "asked": memory_words(float(asked["asked_bytes"].median())),
-        "peak": memory_words(float(asked["peak_bytes"].median())),
-        "peak_most": memory_words(float(asked["peak_bytes"].max())),
+        "asked": words.size(float(asked["asked_bytes"].median())),
+        "peak": words.size(float(asked["peak_bytes"].median())),
+        "peak_most": words.size(float(asked["peak_bytes"].max())),
         "share": "-" if np.isnan(most) else share_words(most, 1.0),
         "near": int((share >= NEAR).sum()),
     }

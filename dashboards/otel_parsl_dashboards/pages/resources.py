@@ -19,7 +19,6 @@ from otel_parsl_dashboards.elements import (
     used_of_all,
 )
 from otel_parsl_dashboards.elements.levels import Amounts, mean, steps, total_s
-from otel_parsl_dashboards.elements.task_resources import memory_words
 from otel_parsl_dashboards.pages.block_nodes import use_of_hosts
 from otel_parsl_dashboards.pages.busy_workers import BUSY_WORKERS, busy_card
 from otel_parsl_dashboards.pages.card import Card
@@ -166,8 +165,8 @@ def _cards(view: View) -> list[Card]:
         ),
         Card(
             name="Most memory",
-            value=memory_words(most) if has_memory else _NOT_SAMPLED,
-            more=f"of {memory_words(most_memory)}" if most_memory else "of a size not known",
+            value=words.size(most) if has_memory else _NOT_SAMPLED,
+            more=f"of {words.size(most_memory)}" if most_memory else "of a size not known",
             help="The most resident memory of all tries at one moment, by their samples. Memory"
             " that processes share counts once for each of them.",
         ),
@@ -222,7 +221,7 @@ def _hosts(view: View) -> list[Facts]:
             {
                 "name": host,
                 "cores": _known(had, host, "cpu_count"),
-                "memory": memory_words(_known(had, host, "memory_bytes")),
+                "memory": words.size(_known(had, host, "memory_bytes")),
                 "workers": number_words(int(used.at[host, "workers"]))
                 if is_managed
                 else words.UNKNOWN,
@@ -250,8 +249,8 @@ def _needed(by_task: pd.DataFrame, cores: Any) -> Facts:
         "cpu_mean_s": float(cpu.mean()) if cpu.notna().any() else None,
         "cpu_max_s": float(cpu.max()) if cpu.notna().any() else None,
         "used_cores": None if cores is None or np.isnan(cores) else float(cores),
-        "memory_mean": memory_words(float(by_task["memory_mean_bytes"].mean())),
-        "memory_max": memory_words(float(most)),
+        "memory_mean": words.size(float(by_task["memory_mean_bytes"].mean())),
+        "memory_max": words.size(float(most)),
     }
 
 

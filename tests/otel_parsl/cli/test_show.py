@@ -208,7 +208,7 @@ def test_failed_task_is_told_in_words(tmp_path: Path) -> None:
         "",
         "  try 1  htex, block 0, host node1, worker 3, process 4711",
         "    phases      queued 0.498 s, ran 2 s, returned in ? (the clocks of two hosts differ)",
-        "    used        CPU 0.75 s, memory 64 MiB, read 2 KiB",
+        "    used        CPU 0.75 s, memory 67.1 MB, read 2.05 kB",
         "    fate        app_exception",
         "    error       ValueError: empty",
         "    at          flow.py:read",

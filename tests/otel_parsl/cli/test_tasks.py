@@ -111,11 +111,11 @@ def test_text_is_a_table(tmp_path: Path) -> None:
     assert (ran.code, ran.lines) == (
         0,
         [
-            "task  app    state     tries  executor  host    queued    run     cpu  memory  error",
-            "   1  align  failed        2  htex      node2  0.498 s  0.2 s  0.75 s  64 MiB"
+            "task  app    state     tries  executor  host    queued    run     cpu   memory  error",
+            "   1  align  failed        2  htex      node2  0.498 s  0.2 s  0.75 s  67.1 MB"
             "  ValueError: no good",
-            "   2  sum    waiting       1  htex      -            -      -       -       -",
-            "   0  align  executed      1  htex      node1  0.998 s  3.5 s  0.75 s  64 MiB",
+            "   2  sum    waiting       1  htex      -            -      -       -        -",
+            "   0  align  executed      1  htex      node1  0.998 s  3.5 s  0.75 s  67.1 MB",
         ],
     )
 

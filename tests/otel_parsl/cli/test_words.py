@@ -34,14 +34,16 @@ def test_duration_has_two_units_at_most(seconds: float | None, expected: str) ->
     [
         (None, "-"),
         (0, "0 B"),
-        (1023, "1023 B"),
-        (2048, "2 KiB"),
-        (1_024_000, "0.977 MiB"),
-        (66_342_912, "63.3 MiB"),
+        (999, "999 B"),
+        (2048, "2.05 kB"),
+        (999_499, "999 kB"),
+        (999_500, "1 MB"),
+        (66_342_912, "66.3 MB"),
+        (float("nan"), "-"),
     ],
 )
-def test_size_has_binary_units(count: int | None, expected: str) -> None:
-    """Bytes are told in powers of 1024."""
+def test_size_has_decimal_units(count: float | None, expected: str) -> None:
+    """Bytes are told in powers of a thousand, as the pages' axes have them."""
     assert words.size(count) == expected
 
 
