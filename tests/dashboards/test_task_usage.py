@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from otel_parsl_dashboards.elements.task_usage import cpu_time, memory, summarise_memory
+from otel_parsl_dashboards.figures.canvas import Canvas
 
 from otel_parsl.cli import words
 
@@ -60,6 +61,25 @@ def test_try_without_samples_has_axes() -> None:
         "time since the try began (s)",
         "CPU time (s)",
     ]
+
+
+def test_memory_stays_until_the_next_sample() -> None:
+    """What lies between two samples of memory is not known: no slope is drawn."""
+    seconds = np.array([1, 2, 3])
+    samples = pd.DataFrame(
+        {
+            "try_id": 0,
+            "time": BEGAN + seconds.astype("m8[s]"),
+            "memory_bytes": [100e6, 300e6, 50e6],
+        }
+    )
+    tries = pd.DataFrame({"try_id": [0], "running": [BEGAN]})
+
+    drawn = Canvas(height=200, is_timed=False).render(lambda: memory(samples, tries)).drawn
+    since, used = (list(drawn.data[0][name]) for name in drawn.data[0])
+
+    assert since == [1, 2, 2, 3, 3]
+    assert used == [100, 100, 300, 300, 50]
 
 
 def test_memory_is_in_the_unit_of_all_pages() -> None:

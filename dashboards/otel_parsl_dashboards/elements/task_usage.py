@@ -38,9 +38,14 @@ def cpu_time(samples: pd.DataFrame, tries: pd.DataFrame) -> hv.Overlay:
 
 
 def memory(samples: pd.DataFrame, tries: pd.DataFrame) -> hv.Overlay:
-    """Return the resident memory of each try at each sample; arguments as of ``cpu_time``."""
+    """
+    Return the resident memory of each try, as each sample has it until the next one.
+
+    It goes up and down, so that a slope between two samples would be made up. Arguments as of
+    ``cpu_time``.
+    """
     lines = _lines_of(samples, tries, lambda of_try: of_try["memory_bytes"])
-    return _lines(lines, "memory", "MB", _MB)
+    return _lines(lines, "memory", "MB", _MB).opts(hv.opts.Curve(interpolation="steps-post"))
 
 
 def legend(samples: pd.DataFrame) -> list[tuple[str, str]]:

@@ -298,8 +298,8 @@ PAGE = RunPage(
         Plot(
             key="memory",
             title="Memory",
-            help="Resident memory of the try's process and its children at each sample. A MB is"
-            " 1,000,000 bytes.",
+            help="Resident memory of the try's process and its children at each sample, drawn until"
+            " the next one. A MB is 1,000,000 bytes.",
             draw=lambda view: task_usage.memory(_samples(view), _of_task(view)),
             summarise=lambda view: task_usage.summarise_memory(_samples(view)),
             legend=lambda view: task_usage.legend(_samples(view)),
