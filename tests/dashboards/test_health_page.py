@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -105,6 +106,22 @@ def test_what_came_twice_or_belongs_to_nothing_is_said(
     troubles = shown.text(".trouble")
     assert "8 items came more than 60 s late." in troubles
     assert "Tries of tasks that are not there: 1." in troubles
+
+
+def test_what_could_not_be_checked_is_named(tmp_path: Path, serve: Serve, shown: Tab) -> None:
+    """Where the agent's file is gone, nothing is said not to be missing of which it alone tells."""
+    path = tmp_path / "monitoring.db"
+    began = datetime.datetime.now(datetime.timezone.utc)
+    with StoredRun(f"sqlite:///{path}", rundir=tmp_path / "gone", began=began) as run:
+        run.task(0, "pending", "launched", "exec_done")
+        run.ended(at_s=2)
+    _open(shown, serve(path), RUN_ID)
+
+    assert shown.text("#f-trouble") == (
+        "Nothing that can be checked is missing, and no clock is known to be wrong. What no row can"
+        " hold, what of the spool was damaged and what destinations lack is not known: the agent's"
+        " file in the run's directory cannot be read from here."
+    )
 
 
 def test_clock_that_is_ahead_is_said_with_how_much(

@@ -17,6 +17,7 @@ from otel_parsl.query.health import (
     read_trace_share,
     select_received,
 )
+from otel_parsl.query.runs import Run
 from otel_parsl.query.times import local_from_utc
 from otel_parsl.schema import LATE_S
 from otel_parsl_dashboards.data.clocks import Clock, clocks
@@ -44,6 +45,7 @@ def facts(view: View) -> Facts:
             "is_read": False,
             "is_ours": view.snapshot.run.is_ours,
             "trouble": [],
+            "unchecked": [],
             "received": None,
             "lost": [],
             "destinations": [],
@@ -74,6 +76,7 @@ def _facts(view: View) -> Facts:
         "is_read": True,
         "is_ours": run.is_ours,
         "trouble": _trouble(received, pending, said, strangers, hosts),
+        "unchecked": _unchecked(run, received, said),
         "received": None if received is None else _received(view, received),
         "lost": _lost(view, pending, said, strangers),
         "destinations": [] if said is None else said.destinations,
@@ -178,6 +181,26 @@ def _trouble(
             f"The clock of {off[0].host} is {_clock_words(off[0])}"
             + (f"; so are {len(off) - 1:,} others off" if len(off) > 1 else "")
             + ": times between hosts are wrong by as much."
+        )
+    return found
+
+
+def _unchecked(run: Run, received: list[Received] | None, said: AgentSaid | None) -> list[str]:
+    """Return what nobody can tell of, so that it may be missing all the same, as sentences."""
+    if not run.is_ours:
+        return [
+            "Parsl's own hub wrote this run: this database has no record of what was received,"
+            " dropped, late or repeated. What can be told from its rows stands below."
+        ]
+    found = []
+    if said is None:
+        found.append(
+            "What no row can hold, what of the spool was damaged and what destinations lack is not"
+            " known: the agent's file in the run's directory cannot be read from here."
+        )
+    if received is None:
+        found.append(
+            "What came late or twice is not known: an earlier otel-parsl wrote this database."
         )
     return found
 
