@@ -308,6 +308,21 @@ def test_nothing_goes_wrong_in_the_browser(page: Tab, server: Dashboard) -> None
     assert page.hosts() == {server.root.removeprefix("http://")}
 
 
+def test_no_node_is_slowest_where_all_are_as_fast(serve: Serve, shown: Tab, tmp_path: Path) -> None:
+    """Nodes on which apps take the same have none among them that is slower, in words."""
+    with StoredRun(f"sqlite:///{tmp_path}/monitoring.db") as run:
+        for task_id in range(6):
+            run.task(task_id, "pending", "launched", "exec_done")
+            run.execution(task_id, at_s=2, run_s=5, host=f"node{task_id % 2}")
+        run.ended()
+    dashboard = serve(tmp_path / "monitoring.db")
+    shown.open(dashboard.address)
+    shown.open(f"{dashboard.root}/workflow/{run.run_id}/blocks")
+    _wait_read(shown)
+
+    assert shown.text(".card:last-child") == "Slowest node ? none 2 nodes, equally fast"
+
+
 def test_demos_run_has_the_page(demo: Dashboard, demo_database: Path, shown: Tab) -> None:
     """A real run has its block with its job, and one node that there is nothing to compare with."""
     run_id, job, host = rows(

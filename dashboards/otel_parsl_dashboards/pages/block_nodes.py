@@ -69,13 +69,18 @@ def use_of_hosts(view: View) -> pd.DataFrame:
 def slowest(view: View) -> Card:
     """Return the card of the node that is slowest against the others."""
     found = _nodes(view)
+    nodes = words.counted(len(found), "node")
     known = found["slowdown"].dropna()
+    if not len(known):
+        value, more = words.UNKNOWN, f"{nodes}: nothing to compare"
+    elif (slowdown := f"{known.max():.3g}") == "1":
+        value, more = "none", f"{nodes}, equally fast"
+    else:
+        value, more = f"{slowdown} times", f"{known.idxmax()}, of {nodes}"
     return Card(
         name="Slowest node",
-        value=f"{known.max():.3g} times" if len(known) else words.UNKNOWN,
-        more=f"{known.idxmax()}, of {words.counted(len(found), 'node')}"
-        if len(known)
-        else f"{words.counted(len(found), 'node')}: nothing to compare",
+        value=value,
+        more=more,
         help="Its slowdown: how long apps take there, against all nodes. 1 is as fast as"
         " the others.",
     )
