@@ -109,13 +109,14 @@ class Store:
     def end(self) -> None:
         """Write that the run was cleaned up."""
         at = self._run.ended + 0.5
-        done = self._counts
-        failed = sum(n for (_, state), n in done.items() if state in ("failed", "dep_fail"))
+        done: Counter[str] = Counter()
+        for (_, state), tasks in self._counts.items():
+            done[state] += tasks
         with closing(sqlite3.connect(self.path, timeout=60)) as connection, connection:
             connection.execute(
                 "UPDATE workflow SET time_completed = ?, tasks_failed_count = ?,"
                 " tasks_completed_count = ?",
-                (self._text(at), failed, done.total() - failed),
+                (self._text(at), done["failed"], done["exec_done"]),
             )
             if self._is_ours:
                 connection.execute(

@@ -116,18 +116,8 @@ TICKS: dict[str, dict[str, Tick]] = {
         "w.user": (_COLUMN, 4, "SELECT user FROM workflow"),
         "w.status": (_COLUMN, 3, "SELECT 'completed' FROM workflow"),
         "(w.time_began, w.time_completed) | durationformat": (_COLUMN, 6, _LASTED),
-        "w['tasks_completed_count']": (
-            _COLUMN,
-            7,
-            "SELECT count(DISTINCT task_id) FROM status WHERE task_status_name IN"
-            " ('exec_done', 'memo_done')",
-        ),
-        "w['tasks_failed_count']": (
-            _COLUMN,
-            8,
-            "SELECT count(DISTINCT task_id) FROM status WHERE task_status_name IN"
-            " ('failed', 'dep_fail')",
-        ),
+        "w['tasks_completed_count']": (_COLUMN, 7, _DONE),
+        "w['tasks_failed_count']": (_COLUMN, 8, _FAILED),
     },
     "workflow.html": {
         **_RUN,

@@ -27,9 +27,9 @@ class Standing(NamedTuple):
     counts: AppStates | None
     """Tasks by app and state; None while they are not known."""
     completed_count: int
-    """As Parsl counted: tasks that succeeded, memoised ones among them."""
+    """As Parsl counted: tasks that ran and succeeded."""
     failed_count: int
-    """As Parsl counted: tasks that failed, or whose dependencies did."""
+    """As Parsl counted: tasks that failed by themselves."""
     now: datetime.datetime
     """When this was found; aware."""
 
@@ -57,6 +57,16 @@ class Standing(NamedTuple):
         for (_, state), tasks in (self.counts or {}).items():
             total[state] += tasks
         return total
+
+    @property
+    def executed(self) -> int:
+        """How many tasks ran and succeeded, as Parsl counted where their states are not known."""
+        return self.completed_count if self.counts is None else self.states[TaskState.EXECUTED]
+
+    @property
+    def failed(self) -> int:
+        """How many tasks failed by themselves, as Parsl counted where that is not known."""
+        return self.failed_count if self.counts is None else self.states[TaskState.FAILED]
 
     def local(self, time: datetime.datetime) -> np.datetime64:
         """Return an aware time as frames have it."""

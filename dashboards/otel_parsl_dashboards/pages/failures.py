@@ -15,7 +15,6 @@ from otel_parsl_dashboards.data.file_end import file_end
 from otel_parsl_dashboards.data.snapshot import Snapshot
 from otel_parsl_dashboards.elements import failures_over_time
 from otel_parsl_dashboards.pages.page import Facts, Plot, RunPage, View
-from otel_parsl_dashboards.pages.run_header import failed_count
 
 _GROUPS_SHOWN = 100
 _HOSTS_SHOWN = 8
@@ -161,7 +160,7 @@ def block_facts(block: Block, view: View) -> Facts:
 PAGE = RunPage(
     path="failures",
     tab="Failures",
-    tab_count=failed_count,
+    tab_count=lambda snapshot: snapshot.standing.failed,
     template="failures.html",
     is_reported=True,
     report_facts=_stacks,

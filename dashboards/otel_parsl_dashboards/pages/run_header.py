@@ -26,17 +26,10 @@ class Tab(NamedTuple):
         return words.number(self.failures) if self.failures else ""
 
 
-def failed_count(snapshot: Snapshot) -> int:
-    """Return how many tasks failed by themselves, or as Parsl counted where that is not known."""
-    standing = snapshot.standing
-    return standing.failed_count if standing.counts is None else standing.states[TaskState.FAILED]
-
-
 def header_facts(snapshot: Snapshot) -> Facts:
     """Return what the header says of a run."""
     standing, run = snapshot.standing, snapshot.run
     states = standing.states
-    is_counted = standing.counts is not None
     return {
         "run": {
             "name": run.name,
@@ -50,11 +43,9 @@ def header_facts(snapshot: Snapshot) -> Facts:
             "user": run.user,
             "host": run.host,
             "rundir": run.rundir,
-            "completed_count": states[TaskState.EXECUTED]
-            if is_counted
-            else standing.completed_count,
+            "completed_count": standing.executed,
             "memoised_count": states[TaskState.MEMOISED],
-            "failed_count": failed_count(snapshot),
+            "failed_count": standing.failed,
             "dep_failed_count": states[TaskState.DEP_FAILED],
         },
         "notices": _notices(snapshot),

@@ -22,8 +22,8 @@ _SORTS: dict[str, tuple[str, Callable[[Standing], Any]]] = {
     "owner": ("Owner", lambda each: each.run.user),
     "host": ("Host", lambda each: each.run.host),
     "duration": ("Duration", lambda each: each.elapsed_s),
-    "completed": ("Completed", lambda each: _done(each)),
-    "failed": ("Failed", lambda each: _failed(each)),
+    "completed": ("Completed", lambda each: each.executed),
+    "failed": ("Failed", lambda each: each.failed),
 }
 _DESCENDING = ("started", "duration", "completed", "failed")
 
@@ -84,21 +84,11 @@ def _row(each: Standing) -> Facts:
         "owner": run.user,
         "host": run.host,
         "duration_s": each.elapsed_s,
-        "completed": _done(each),
-        "failed": _failed(each),
+        "completed": each.executed,
+        "memoised": each.states[TaskState.MEMOISED],
+        "failed": each.failed,
+        "dep_failed": each.states[TaskState.DEP_FAILED],
     }
-
-
-def _done(each: Standing) -> int:
-    if each.counts is None:
-        return each.completed_count
-    return each.states[TaskState.EXECUTED] + each.states[TaskState.MEMOISED]
-
-
-def _failed(each: Standing) -> int:
-    if each.counts is None:
-        return each.failed_count
-    return each.states[TaskState.FAILED] + each.states[TaskState.DEP_FAILED]
 
 
 def _fits(each: Standing, text: str, state: str) -> bool:
