@@ -11,6 +11,7 @@ from tests.support.browser_fixtures import (
     servers_have_no_faults,
     shown,
 )
+from tests.support.parsl_generations import parsl_generation
 from tests.support.recorded_databases import (
     otel_database,
     parsl_database,
@@ -26,6 +27,7 @@ __all__ = [
     "demo_output",
     "otel_database",
     "parsl_database",
+    "parsl_generation",
     "postgres",
     "recorded_database",
     "serve",

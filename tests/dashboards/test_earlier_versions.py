@@ -1,4 +1,4 @@
-"""A database whose tables of ours are of an earlier version is read by every command and page."""
+"""A database of an earlier version is read: of our tables by all there is, of Parsl's by pages."""
 
 from __future__ import annotations
 
@@ -13,10 +13,12 @@ from otel_parsl_dashboards.pages import RUN_PAGES
 from otel_parsl_dashboards.pages.page import View
 from otel_parsl_dashboards.pages.page_facts import page_facts
 from otel_parsl_dashboards.report.making import make_report, read_whole
+from parsl.monitoring.db_manager import Database
 
-from otel_parsl.schema import OTEL_TABLES, SCHEMA_VERSION
+from otel_parsl.schema import OTEL_TABLES, PARSL_TABLES, SCHEMA_VERSION
 from tests.support.command_line import otel_parsl
-from tests.support.recorded_databases import first_run_id, rows
+from tests.support.parsl_generations import GENERATIONS
+from tests.support.recorded_databases import first_run_id
 
 _COMMANDS = (
     ("status",),
@@ -54,13 +56,44 @@ def test_database_of_an_earlier_version_is_read(
         ran = otel_parsl(*command, "--db", path)
         assert (ran.code in (0, 1), ran.error) == (True, ""), command  # 1: a task failed
 
+    _read_by_pages(path)
+
+
+def test_database_of_an_earlier_parsl_is_read(parsl_generation: Path) -> None:
+    """Nor does a page where the Parsl of an earlier year has recorded a run."""
+    before = parsl_generation.read_bytes()
+
+    _read_by_pages(parsl_generation)
+
+    assert parsl_generation.read_bytes() == before
+
+
+@pytest.mark.parametrize("parsl_generation", GENERATIONS[-1:], indirect=True)
+def test_newest_generation_is_that_of_the_installed_parsl(parsl_generation: Path) -> None:
+    """Where Parsl's tables change again, what it records now is to be committed too."""
+    with closing(sqlite3.connect(parsl_generation)) as connection:
+        recorded = {
+            table.name: {name for _, name, *_ in connection.execute(f"PRAGMA table_info({table})")}
+            for table in PARSL_TABLES
+        }
+
+    assert recorded == {
+        table.name: {column.name for column in Database.Base.metadata.tables[table.name].columns}
+        for table in PARSL_TABLES
+    }
+
+
+def _read_by_pages(path: Path) -> None:
     source = Source(str(path))
     run_id = first_run_id(path)
     snapshot = read_whole(source, run_id)
     assert "</html>" in make_report(snapshot, source)
-    failed = "SELECT task_id, task_func_name, fingerprint FROM task JOIN otel_failure"
-    ((task_id, app, fingerprint), *_) = rows(path, f"{failed} USING (run_id, task_id)")
-    params = {"task_id": str(task_id), "app": app, "name": app, "fingerprint": fingerprint}
+    group, *_ = otel_parsl("failures", run_id, "--json", "--db", path).json["groups"]
+    params = {
+        "task_id": str(group["example_task"]),
+        "name": group["apps"][0],
+        "fingerprint": group["fingerprint"],
+    }
     for page in RUN_PAGES:
         view = View(snapshot, params, {}, None, source)
         page.find(view)

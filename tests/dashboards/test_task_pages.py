@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser
 
+from otel_parsl.cli import words
 from tests.support.chromium import Tab, tab
 from tests.support.dashboard import Dashboard
 from tests.support.recorded_databases import rows, value
@@ -271,45 +273,65 @@ def test_unknown_is_a_page_that_says_so(
     opened.errors.clear()
 
 
-def test_databases_of_old_parsls_have_the_page_too(
-    serve: Callable[..., Dashboard], browser: Browser, tmp_path: Path
+def test_databases_of_earlier_parsls_have_the_page_too(
+    serve: Callable[..., Dashboard], browser: Browser, parsl_generation: Path
 ) -> None:
     """A database without our tables has the page, with the task of another run that is like it."""
-    database = tmp_path / "monitoring.db"
-    with closing(sqlite3.connect(database)) as connection, connection:
-        connection.executescript(Path(__file__).with_name("parsl-1.1.sql").read_text())
+    run_id = value(parsl_generation, "SELECT run_id FROM workflow")
+    with closing(sqlite3.connect(parsl_generation)) as connection, connection:
         connection.executescript(
             """
             UPDATE task SET task_func_name = 'a/b ü <i>' WHERE task_id = 0;
             UPDATE task SET task_hashsum = 'abc', task_inputs = '<b>bold</b>' WHERE task_id = 1;
+            CREATE TEMP TABLE another AS SELECT * FROM task WHERE task_id = 1;
+            UPDATE another SET task_id = 7, run_id = 'new/run', task_memoize = 'True';
+            INSERT INTO task SELECT * FROM another;
             INSERT INTO workflow SELECT 'new/run', workflow_name, NULL, time_began, time_completed,
                 host, user, '/home/me/runinfo/001', 0, 1 FROM workflow;
-            INSERT INTO task SELECT 7, 'new/run', '', 'inc', 'True', 'abc', NULL, NULL, NULL, NULL,
-                NULL, task_time_invoked, task_time_returned, 0 FROM task WHERE task_id = 1;
             """
         )
-    dashboard = serve(database)
+    invoked, launched, running, ended, returned, given_back = (
+        datetime.datetime.fromisoformat(time) if time else None
+        for time in rows(
+            parsl_generation,
+            """
+            SELECT task_time_invoked, task_try_time_launched, task_try_time_running,
+                   (SELECT timestamp FROM status WHERE task_status_name = 'running_ended'
+                    AND task_id = 1 AND try_id = 0), task_try_time_returned, task_time_returned
+            FROM task JOIN "try" USING (run_id, task_id) WHERE task_id = 1 AND try_id = 0
+            """,
+        )[0]
+    )
+    dashboard = serve(parsl_generation)
     with tab(browser) as page:
         page.open(dashboard.address)
-        assert page.open(f"{dashboard.root}/workflow/old-run/task/1") == 200
+        assert page.open(f"{dashboard.root}/workflow/{run_id}/task/1") == 200
         page.wait_drawn()
         facts, files = _facts(page, "#facts"), _facts(page, "#files")
-        (cells,) = page.cells("#tries")
+        cells, _ = page.cells("#tries")
         page.page.get_by_role("link", name="old.py 001 / 7").click()
         page.page.wait_for_selector("text=Task 7")
         memoize = _facts(page, "#facts")["Memoize"]
-        page.open(f"{dashboard.root}/workflow/old-run/task/?sort=task&order=desc")
+        page.open(f"{dashboard.root}/workflow/{run_id}/task/?sort=task&order=asc")
         page.page.locator("#tasks").get_by_role("link", name="a/b ü <i>").click()
         page.page.wait_for_selector("#slowest")
         page.wait_drawn()
 
-        assert (facts["Hashsum"], facts["Fail cost"], facts["Took"]) == ("abc", "-", "5.9 s")
-        assert cells[2:6] == ["3.1 s", "0.8 s", "1.9 s", "-"]
+        assert (facts["Hashsum"], facts["Took"]) == ("abc", _took(invoked, given_back))
+        assert cells[3:6] == [
+            _took(launched, running),
+            _took(running, ended or returned),
+            _took(ended, returned),
+        ]
         assert files["inputs"] == "<b>bold</b>"
         assert memoize == "yes"
         assert [cells[0] for cells in page.cells("#tasks")] == ["0"]
         assert "a/b ü <i>" in page.text("#f-app")
         assert (page.errors, page.failed) == ([], [])
+
+
+def _took(start: datetime.datetime | None, end: datetime.datetime | None) -> str:
+    return words.duration((end - start).total_seconds() if start and end else None)
 
 
 def test_nothing_goes_wrong_in_the_browser(opened: Tab) -> None:

@@ -1,0 +1,166 @@
+-- Recorded by Parsl 1.1.0 under Python 3.8: see write.py.
+BEGIN TRANSACTION;
+CREATE TABLE block (
+	run_id TEXT NOT NULL,
+	executor_label TEXT NOT NULL,
+	block_id TEXT NOT NULL,
+	job_id TEXT,
+	timestamp DATETIME NOT NULL,
+	status TEXT NOT NULL,
+	PRIMARY KEY (run_id, block_id, executor_label, timestamp)
+);
+INSERT INTO "block" VALUES('798069b3-b026-4140-8a1a-bd316f69dd3b','htex','0','28031','2026-11-22 16:57:58.061473','PENDING');
+INSERT INTO "block" VALUES('798069b3-b026-4140-8a1a-bd316f69dd3b','htex','0','28031','2026-11-22 16:57:59.057687','RUNNING');
+INSERT INTO "block" VALUES('798069b3-b026-4140-8a1a-bd316f69dd3b','htex','0','28031','2026-11-22 16:58:01.090500','CANCELLED');
+CREATE TABLE node (
+	id INTEGER NOT NULL,
+	run_id TEXT NOT NULL,
+	hostname TEXT NOT NULL,
+	uid TEXT NOT NULL,
+	block_id TEXT NOT NULL,
+	cpu_count INTEGER NOT NULL,
+	total_memory INTEGER NOT NULL,
+	active BOOLEAN NOT NULL,
+	worker_count INTEGER NOT NULL,
+	python_v TEXT NOT NULL,
+	timestamp DATETIME NOT NULL,
+	last_heartbeat DATETIME NOT NULL,
+	PRIMARY KEY (id),
+	CHECK (active IN (0, 1))
+);
+INSERT INTO "node" VALUES(1,'798069b3-b026-4140-8a1a-bd316f69dd3b','node1','2682985abaea','0',2,25276502016,1,2,'3.8.18','2026-11-22 16:57:58.415938','2026-11-22 16:57:58.415689');
+INSERT INTO "node" VALUES(2,'798069b3-b026-4140-8a1a-bd316f69dd3b','node1','2682985abaea','0',2,25276502016,0,2,'3.8.18','2026-11-22 16:58:01.075139','2026-11-22 16:58:01.016129');
+CREATE TABLE resource (
+	try_id INTEGER NOT NULL,
+	task_id INTEGER NOT NULL,
+	run_id TEXT NOT NULL,
+	timestamp DATETIME NOT NULL,
+	resource_monitoring_interval FLOAT,
+	psutil_process_pid INTEGER,
+	psutil_process_cpu_percent FLOAT,
+	psutil_process_memory_percent FLOAT,
+	psutil_process_children_count FLOAT,
+	psutil_process_time_user FLOAT,
+	psutil_process_time_system FLOAT,
+	psutil_process_memory_virtual FLOAT,
+	psutil_process_memory_resident FLOAT,
+	psutil_process_disk_read FLOAT,
+	psutil_process_disk_write FLOAT,
+	psutil_process_status TEXT,
+	PRIMARY KEY (try_id, task_id, run_id, timestamp),
+	FOREIGN KEY(try_id) REFERENCES try (try_id),
+	FOREIGN KEY(task_id) REFERENCES task (task_id),
+	FOREIGN KEY(run_id) REFERENCES workflow (run_id)
+);
+INSERT INTO "resource" VALUES(0,0,'798069b3-b026-4140-8a1a-bd316f69dd3b','2026-11-22 16:57:58.452733',1.0,28050,0.0,4.05589285792415821241e-01,1.0,0.0,0.01,477147136.0,102518784.0,0.0,8192.0,'sleeping');
+INSERT INTO "resource" VALUES(0,7,'798069b3-b026-4140-8a1a-bd316f69dd3b','2026-11-22 16:57:58.515036',1.0,28051,0.0,4.07517653885799469026e-01,1.0,0.0,0.02,477483008.0,103006208.0,0.0,12288.0,'sleeping');
+INSERT INTO "resource" VALUES(0,0,'798069b3-b026-4140-8a1a-bd316f69dd3b','2026-11-22 16:57:59.469540',1.0,28050,0.0,4.06383319713220836355e-01,1.0,0.01,0.02,477147136.0,102719488.0,0.0,8192.0,'sleeping');
+INSERT INTO "resource" VALUES(0,0,'798069b3-b026-4140-8a1a-bd316f69dd3b','2026-11-22 16:58:00.486084',1.0,28050,0.0,4.06496753130478727378e-01,1.0,0.01,0.03,477147136.0,102748160.0,0.0,8192.0,'sleeping');
+INSERT INTO "resource" VALUES(0,2,'798069b3-b026-4140-8a1a-bd316f69dd3b','2026-11-22 16:58:00.978794',1.0,28051,0.0,4.07614882529163335966e-01,1.0,0.01,0.01,477487104.0,103030784.0,0.0,16384.0,'sleeping');
+CREATE TABLE status (
+	task_id INTEGER NOT NULL,
+	task_status_name TEXT NOT NULL,
+	timestamp DATETIME NOT NULL,
+	run_id TEXT NOT NULL,
+	try_id INTEGER NOT NULL,
+	PRIMARY KEY (task_id, run_id, task_status_name, timestamp),
+	FOREIGN KEY(task_id) REFERENCES task (task_id),
+	FOREIGN KEY(run_id) REFERENCES workflow (run_id)
+);
+INSERT INTO "status" VALUES(0,'pending','2026-11-22 16:57:58.063794','798069b3-b026-4140-8a1a-bd316f69dd3b',0);
+INSERT INTO "status" VALUES(0,'launched','2026-11-22 16:57:58.069778','798069b3-b026-4140-8a1a-bd316f69dd3b',0);
+INSERT INTO "status" VALUES(1,'pending','2026-11-22 16:57:58.070252','798069b3-b026-4140-8a1a-bd316f69dd3b',0);
+INSERT INTO "status" VALUES(1,'launched','2026-11-22 16:57:58.072195','798069b3-b026-4140-8a1a-bd316f69dd3b',0);
+INSERT INTO "status" VALUES(2,'pending','2026-11-22 16:57:58.072607','798069b3-b026-4140-8a1a-bd316f69dd3b',0);
+INSERT INTO "status" VALUES(3,'pending','2026-11-22 16:57:58.072869','798069b3-b026-4140-8a1a-bd316f69dd3b',0);
+INSERT INTO "status" VALUES(4,'pending','2026-11-22 16:57:58.073087','798069b3-b026-4140-8a1a-bd316f69dd3b',0);
+INSERT INTO "status" VALUES(4,'launched','2026-11-22 16:57:58.079473','798069b3-b026-4140-8a1a-bd316f69dd3b',0);
+INSERT INTO "status" VALUES(1,'running','2026-11-22 16:57:58.426015','798069b3-b026-4140-8a1a-bd316f69dd3b',0);
+INSERT INTO "status" VALUES(0,'running','2026-11-22 16:57:58.426293','798069b3-b026-4140-8a1a-bd316f69dd3b',0);
+INSERT INTO "status" VALUES(4,'running','2026-11-22 16:57:58.448877','798069b3-b026-4140-8a1a-bd316f69dd3b',0);
+INSERT INTO "status" VALUES(1,'fail_retryable','2026-11-22 16:57:58.444967','798069b3-b026-4140-8a1a-bd316f69dd3b',0);
+INSERT INTO "status" VALUES(1,'pending','2026-11-22 16:57:58.445348','798069b3-b026-4140-8a1a-bd316f69dd3b',1);
+INSERT INTO "status" VALUES(1,'launched','2026-11-22 16:57:58.447571','798069b3-b026-4140-8a1a-bd316f69dd3b',1);
+INSERT INTO "status" VALUES(4,'exec_done','2026-11-22 16:57:58.466311','798069b3-b026-4140-8a1a-bd316f69dd3b',0);
+INSERT INTO "status" VALUES(5,'pending','2026-11-22 16:57:58.466825','798069b3-b026-4140-8a1a-bd316f69dd3b',0);
+INSERT INTO "status" VALUES(5,'memo_done','2026-11-22 16:57:58.467199','798069b3-b026-4140-8a1a-bd316f69dd3b',0);
+INSERT INTO "status" VALUES(6,'pending','2026-11-22 16:57:58.467416','798069b3-b026-4140-8a1a-bd316f69dd3b',0);
+INSERT INTO "status" VALUES(7,'pending','2026-11-22 16:57:58.468871','798069b3-b026-4140-8a1a-bd316f69dd3b',0);
+INSERT INTO "status" VALUES(6,'launched','2026-11-22 16:57:58.469369','798069b3-b026-4140-8a1a-bd316f69dd3b',0);
+INSERT INTO "status" VALUES(7,'launched','2026-11-22 16:57:58.471987','798069b3-b026-4140-8a1a-bd316f69dd3b',0);
+INSERT INTO "status" VALUES(6,'joining','2026-11-22 16:57:58.472469','798069b3-b026-4140-8a1a-bd316f69dd3b',0);
+INSERT INTO "status" VALUES(3,'dep_fail','2026-11-22 16:57:58.492192','798069b3-b026-4140-8a1a-bd316f69dd3b',0);
+INSERT INTO "status" VALUES(3,'dep_fail','2026-11-22 16:57:58.492691','798069b3-b026-4140-8a1a-bd316f69dd3b',0);
+INSERT INTO "status" VALUES(1,'failed','2026-11-22 16:57:58.492836','798069b3-b026-4140-8a1a-bd316f69dd3b',1);
+INSERT INTO "status" VALUES(6,'exec_done','2026-11-22 16:57:58.609521','798069b3-b026-4140-8a1a-bd316f69dd3b',0);
+INSERT INTO "status" VALUES(7,'exec_done','2026-11-22 16:57:58.609845','798069b3-b026-4140-8a1a-bd316f69dd3b',0);
+INSERT INTO "status" VALUES(1,'running','2026-11-22 16:57:58.470785','798069b3-b026-4140-8a1a-bd316f69dd3b',1);
+INSERT INTO "status" VALUES(6,'running','2026-11-22 16:57:58.468146','798069b3-b026-4140-8a1a-bd316f69dd3b',0);
+INSERT INTO "status" VALUES(7,'running','2026-11-22 16:57:58.493642','798069b3-b026-4140-8a1a-bd316f69dd3b',0);
+INSERT INTO "status" VALUES(2,'running','2026-11-22 16:58:00.956225','798069b3-b026-4140-8a1a-bd316f69dd3b',0);
+INSERT INTO "status" VALUES(2,'launched','2026-11-22 16:58:00.947913','798069b3-b026-4140-8a1a-bd316f69dd3b',0);
+INSERT INTO "status" VALUES(0,'exec_done','2026-11-22 16:58:00.948284','798069b3-b026-4140-8a1a-bd316f69dd3b',0);
+INSERT INTO "status" VALUES(2,'exec_done','2026-11-22 16:58:01.072698','798069b3-b026-4140-8a1a-bd316f69dd3b',0);
+CREATE TABLE task (
+	task_id INTEGER NOT NULL,
+	run_id TEXT NOT NULL,
+	task_depends TEXT,
+	task_func_name TEXT NOT NULL,
+	task_memoize TEXT NOT NULL,
+	task_hashsum TEXT,
+	task_inputs TEXT,
+	task_outputs TEXT,
+	task_stdin TEXT,
+	task_stdout TEXT,
+	task_stderr TEXT,
+	task_time_invoked DATETIME,
+	task_time_returned DATETIME,
+	task_fail_count INTEGER NOT NULL,
+	PRIMARY KEY (task_id, run_id)
+);
+INSERT INTO "task" VALUES(0,'798069b3-b026-4140-8a1a-bd316f69dd3b','','inc','0',NULL,'None','None',NULL,NULL,NULL,'2026-11-22 16:57:58.063564','2026-11-22 16:58:00.944978',0);
+INSERT INTO "task" VALUES(1,'798069b3-b026-4140-8a1a-bd316f69dd3b','','fail','0',NULL,'None','None',NULL,NULL,NULL,'2026-11-22 16:57:58.070165','2026-11-22 16:57:58.492048',2);
+INSERT INTO "task" VALUES(2,'798069b3-b026-4140-8a1a-bd316f69dd3b','0','inc','0',NULL,'None','None',NULL,NULL,NULL,'2026-11-22 16:57:58.072524','2026-11-22 16:58:01.072615',0);
+INSERT INTO "task" VALUES(3,'798069b3-b026-4140-8a1a-bd316f69dd3b','1','inc','0',NULL,'None','None',NULL,NULL,NULL,'2026-11-22 16:57:58.072788','2026-11-22 16:57:58.492668',1);
+INSERT INTO "task" VALUES(4,'798069b3-b026-4140-8a1a-bd316f69dd3b','','remember','1','9605d823849ea48b7a59c5c2ceecfc51','None','None',NULL,NULL,NULL,'2026-11-22 16:57:58.073011','2026-11-22 16:57:58.466240',0);
+INSERT INTO "task" VALUES(5,'798069b3-b026-4140-8a1a-bd316f69dd3b','','remember','1','9605d823849ea48b7a59c5c2ceecfc51','None','None',NULL,NULL,NULL,'2026-11-22 16:57:58.466729','2026-11-22 16:57:58.467169',0);
+INSERT INTO "task" VALUES(6,'798069b3-b026-4140-8a1a-bd316f69dd3b','','join','0',NULL,'None','None',NULL,NULL,NULL,'2026-11-22 16:57:58.467343','2026-11-22 16:57:58.609494',0);
+INSERT INTO "task" VALUES(7,'798069b3-b026-4140-8a1a-bd316f69dd3b','','inc','0',NULL,'None','None',NULL,NULL,NULL,'2026-11-22 16:57:58.468721','2026-11-22 16:57:58.609441',0);
+CREATE TABLE try (
+	try_id INTEGER NOT NULL,
+	task_id INTEGER NOT NULL,
+	run_id TEXT NOT NULL,
+	block_id TEXT,
+	hostname TEXT,
+	task_executor TEXT NOT NULL,
+	task_try_time_launched DATETIME,
+	task_try_time_running DATETIME,
+	task_try_time_returned DATETIME,
+	task_fail_history TEXT,
+	task_joins TEXT,
+	PRIMARY KEY (try_id, task_id, run_id)
+);
+INSERT INTO "try" VALUES(0,0,'798069b3-b026-4140-8a1a-bd316f69dd3b','0','node1','htex','2026-11-22 16:57:58.064019','2026-11-22 16:57:58.426293','2026-11-22 16:58:00.944720','',NULL);
+INSERT INTO "try" VALUES(0,1,'798069b3-b026-4140-8a1a-bd316f69dd3b','0','node1','htex','2026-11-22 16:57:58.070398','2026-11-22 16:57:58.426015','2026-11-22 16:57:58.444567','ValueError(''no luck'')',NULL);
+INSERT INTO "try" VALUES(0,2,'798069b3-b026-4140-8a1a-bd316f69dd3b','0','node1','htex','2026-11-22 16:58:00.945040','2026-11-22 16:58:00.956225','2026-11-22 16:58:01.072391','',NULL);
+INSERT INTO "try" VALUES(0,3,'798069b3-b026-4140-8a1a-bd316f69dd3b',NULL,NULL,'htex',NULL,NULL,'2026-11-22 16:57:58.492596','Dependency failure for task 3 with failed dependencies from tasks [1]',NULL);
+INSERT INTO "try" VALUES(0,4,'798069b3-b026-4140-8a1a-bd316f69dd3b','0','node1','htex','2026-11-22 16:57:58.073210','2026-11-22 16:57:58.448877','2026-11-22 16:57:58.466064','',NULL);
+INSERT INTO "try" VALUES(1,1,'798069b3-b026-4140-8a1a-bd316f69dd3b','0','node1','htex','2026-11-22 16:57:58.445468','2026-11-22 16:57:58.470785','2026-11-22 16:57:58.489913','ValueError(''no luck'')',NULL);
+INSERT INTO "try" VALUES(0,5,'798069b3-b026-4140-8a1a-bd316f69dd3b',NULL,NULL,'htex','2026-11-22 16:57:58.466974',NULL,'2026-11-22 16:57:58.467132','',NULL);
+INSERT INTO "try" VALUES(0,6,'798069b3-b026-4140-8a1a-bd316f69dd3b',NULL,'node1','_parsl_internal','2026-11-22 16:57:58.467527','2026-11-22 16:57:58.468146','2026-11-22 16:57:58.472454','','7');
+INSERT INTO "try" VALUES(0,7,'798069b3-b026-4140-8a1a-bd316f69dd3b','0','node1','htex','2026-11-22 16:57:58.469732','2026-11-22 16:57:58.493642','2026-11-22 16:57:58.609191','',NULL);
+CREATE TABLE workflow (
+	run_id TEXT NOT NULL,
+	workflow_name TEXT,
+	workflow_version TEXT,
+	time_began DATETIME NOT NULL,
+	time_completed DATETIME,
+	host TEXT NOT NULL,
+	user TEXT NOT NULL,
+	rundir TEXT NOT NULL,
+	tasks_failed_count INTEGER NOT NULL,
+	tasks_completed_count INTEGER NOT NULL,
+	PRIMARY KEY (run_id)
+);
+INSERT INTO "workflow" VALUES('798069b3-b026-4140-8a1a-bd316f69dd3b','old.py','2026-11-22 16:57:58','2026-11-22 16:57:58.034567','2026-11-22 16:58:01.091552','node1','me','/home/me/runinfo/000',1,5);
+COMMIT;
