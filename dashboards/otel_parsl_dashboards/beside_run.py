@@ -29,10 +29,15 @@ _NICE = 10
 
 def main() -> None:
     """Wait until the run has its database, then serve."""
-    lower_priority(_NICE)
     threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
     source = _wait_for(sys.stdin.readline().strip())
-    serve(Library(source, _trace_url()), output=sys.stdout, token=chosen_token())
+    serve(
+        Library(source, _trace_url()),
+        output=sys.stdout,
+        token=chosen_token(),
+        # Not before: a run that leaves no time would be over when its pages can be opened.
+        started=lambda _address: lower_priority(_NICE),
+    )
 
 
 def _trace_url() -> TraceUrl | None:
