@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import datetime
 import threading
+from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from otel_parsl_dashboards.data.drawing_share import MOST_S, SHARE, DrawingShare
 from otel_parsl_dashboards.data.library import Library
 from otel_parsl_dashboards.data.resident import Resident
 from otel_parsl_dashboards.data.source import Source
+from otel_parsl_dashboards.pages.run_session import RunSession
 
 from tests.support.stored_run import StoredRun
 
@@ -66,6 +70,56 @@ def test_file_that_cannot_be_read_for_a_while_is_followed_on(tmp_path: Path) -> 
         unfollow()
     finally:
         library.close()
+
+
+def test_all_pages_are_told_before_any_does_what_takes_longer(tmp_path: Path) -> None:
+    """The words of one page do not wait for the plots of another, nor for a page that fails."""
+    now = datetime.datetime.now(datetime.timezone.utc)
+    with StoredRun(f"sqlite:///{tmp_path}/monitoring.db", began=now) as run:
+        run.task(0, "pending")
+    library = Library(Source(str(tmp_path / "monitoring.db")))
+    done: list[str] = []
+    is_over = threading.Event()
+
+    def page(name: str) -> Callable[[Resident], Callable[[], None]]:
+        def tell(resident: Resident) -> Callable[[], None]:
+            done.append(f"{name} is told")
+            return lambda: done.append(f"{name} is drawn")
+
+        return tell
+
+    def failing(resident: Resident) -> None:
+        raise ValueError(resident)
+
+    def last(resident: Resident) -> Callable[[], None]:
+        return is_over.set
+
+    try:
+        library.resident(run.run_id).wait(("samples",), _DEADLINE_S)
+        for told in (page("one"), failing, page("another"), last):
+            library.follow(run.run_id, told)
+        run.task(1, "pending")
+        run.write()
+        assert is_over.wait(_DEADLINE_S)
+    finally:
+        library.close()
+
+    assert done[:4] == ["one is told", "another is told", "one is drawn", "another is drawn"]
+
+
+def test_words_of_an_older_snapshot_do_not_follow_those_of_a_newer_one() -> None:
+    """A page told of a change while its first plots were drawn keeps what it was told."""
+    session: Any = RunSession.__new__(RunSession)
+    session._version_of_words = 0
+    sent: list[object] = []
+    session.send = sent.append
+    session._view = session._shared_fragments = lambda each: each
+    older, newer = SimpleNamespace(version=1), SimpleNamespace(version=2)
+
+    for snapshot in (newer, older, newer):
+        session._show_words(snapshot)
+
+    assert sent == [newer]
 
 
 def test_plots_take_their_share_of_a_core_and_no_more() -> None:

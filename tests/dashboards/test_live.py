@@ -13,18 +13,24 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 from bokeh.util.token import generate_jwt_token, generate_session_id
-from playwright.sync_api import WebSocketRoute
+from playwright.sync_api import Browser, WebSocketRoute
 
 from tests.support.browser_fixtures import Serve
-from tests.support.chromium import Tab
+from tests.support.chromium import Tab, tab
 from tests.support.dashboard import PROGRAM, Dashboard
 from tests.support.stored_run import StoredRun
 
 _DEADLINE_MS = 60_000
+_FAILURE = {
+    "exception_type": "ValueError",
+    "message": "no luck",
+    "stacktrace": "Traceback (most recent call last):\nValueError: no luck",
+}
 _COUNT = """
 ([state, tasks]) => document.querySelector(`#states [data-state=${state}] b`).innerText === tasks
 """
@@ -118,6 +124,58 @@ def test_nothing_moves_that_its_reader_looks_at(run: StoredRun, live: Tab) -> No
     assert live.page.url == url
     assert live.page.locator("#f-window p").get_attribute("data-mark") == "same"
     assert live.page.evaluate("String(getSelection())") != ""
+
+
+_SAID = {
+    "": "#states [data-state=total]",
+    "task/": "#shown",
+    "app/double": "#cards .card:first-child strong",
+    "failures": "#f-groups .facts div:first-child dd",
+    "dag_group_by_apps": "#stages td:nth-child(3)",
+    "resource_usage": "#f-cards .card:first-child small",
+}
+"""Where pages say how many tasks there are, all of them failed, with a worker for each."""
+_SAYS = r"""
+([selector, tasks]) => document.querySelector(selector)?.innerText.match(/\d+/g)?.at(-1) === tasks
+"""
+
+
+def test_what_is_committed_is_shown_within_two_seconds(
+    database: Path, serve: Serve, browser: Browser
+) -> None:
+    """Whichever pages are open, each says soon what was committed; the best of three commits."""
+    began = datetime.datetime.now(datetime.timezone.utc)
+    stored = StoredRun(f"sqlite:///{database}", run_id=str(uuid.uuid4()), began=began)
+
+    def commit(tasks: int) -> float:
+        at_s = (datetime.datetime.now(datetime.timezone.utc) - began).total_seconds()
+        stored.task(tasks - 1, "pending", "launched", "failed", at_s=at_s)
+        stored.execution(tasks - 1, at_s=at_s, run_s=0.1, **_FAILURE)
+        stored.manager("uid", workers=tasks, tasks=0, at_s=at_s)
+        stored.heartbeat(at_s=at_s)
+        stored.write()
+        return time.monotonic()
+
+    commit(1)
+    dashboard = serve(database)
+    took_s: dict[str, list[float]] = {path: [] for path in _SAID}
+    with ExitStack() as stack:
+        pages = {path: stack.enter_context(tab(browser)) for path in _SAID}
+        for path, page in pages.items():
+            page.open(dashboard.address)
+            page.open(f"{dashboard.root}/workflow/{stored.run_id}/{path}")
+            page.wait_drawn()
+        for tasks in (2, 3, 4):
+            committed_s = commit(tasks)
+            for path, page in pages.items():
+                page.page.wait_for_function(
+                    _SAYS, arg=[_SAID[path], str(tasks)], timeout=_DEADLINE_MS
+                )
+                took_s[path].append(time.monotonic() - committed_s)
+        errors = [page.errors for page in pages.values()]
+
+    assert {path: times for path, times in took_s.items() if min(times) > 2} == {}
+    assert errors == [[]] * len(pages)
 
 
 def test_keyboard_and_scrolled_table_stay_where_they_are(run: StoredRun, live: Tab) -> None:

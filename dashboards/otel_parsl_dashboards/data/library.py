@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 from otel_parsl.query.errors import QueryError
 from otel_parsl.query.runs import select_runs
-from otel_parsl_dashboards.data.resident import Resident
+from otel_parsl_dashboards.data.resident import Resident, Told
 from otel_parsl_dashboards.data.snapshot import Snapshot
 from otel_parsl_dashboards.data.source import Signature, Source
 from otel_parsl_dashboards.data.standing import Standing, read_standing
@@ -117,7 +117,7 @@ class Library:
 
         return unsubscribe
 
-    def follow(self, run_id: str, told: Callable[[Resident], None]) -> Callable[[], None]:
+    def follow(self, run_id: str, told: Told) -> Callable[[], None]:
         """Have a function called in another thread at each change of a run; as ``subscribe``."""
         unsubscribe = self.resident(run_id).subscribe(told)
         with self._lock:  # or the thread, which has just seen nobody, would clear it

@@ -15,7 +15,7 @@ from otel_parsl_dashboards.data.loading import Frames
 from otel_parsl_dashboards.data.standing import Standing, last_time
 
 Result = TypeVar("Result")
-_KEPT = 64
+_KEPT = 96
 """Things made from a snapshot that stay with it; a picture of the stream takes a megabyte."""
 
 

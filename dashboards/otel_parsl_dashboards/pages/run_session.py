@@ -89,9 +89,8 @@ class RunSession(Session):
         self._time_put = (0.0, 0.0)
         self._calm: Any = None
         self._moved_at_s = self._stroke_at_s = 0.0
-        self._waiting: Snapshot | None = None
-        self._newest = 0
-        self._lock = threading.Lock()
+        self._version_of_words = 0
+        self._version_of_plots = 0
 
     def open(self) -> None:
         """Fill the document, and have the plots follow."""
@@ -137,10 +136,13 @@ class RunSession(Session):
         self._time.on_change("start", self._on_range)
         self._time.on_change("end", self._on_range)
         # What the HTML says may be older than what was drawn just now.
-        self.send(self._shared_fragments(self._view(snapshot)))
+        self._show_words(snapshot)
         self._prepare(snapshot)
-        if resident.snapshot is not snapshot or resident.error is not None:
-            self._tell(resident)
+        if resident.snapshot is snapshot and resident.error is None:
+            return
+        longer = self._tell(resident)
+        if longer is not None:
+            longer()
 
     def _prepare(self, snapshot: Snapshot) -> None:
         """Work out beside what the reader's first choice of a stretch of time would wait for."""
@@ -179,44 +181,40 @@ class RunSession(Session):
     def _key(self, plot: Plot, view: View) -> tuple[object, ...]:
         return ("drawn", self._page.path, plot.key, plot.asked(view))
 
-    def _tell(self, resident: Resident) -> None:
-        """Work out what is to be shown, in the thread that read it."""
+    def _tell(self, resident: Resident) -> Callable[[], None] | None:
+        """Have the words of a change shown, and return what draws its plots, in the same thread."""
         if resident.error is not None:
             notice = {"notices": f'<p class="notice">{escape(str(resident.error))}</p>'}
             self.later(partial(self.send, notice))
-            return
+            return None
         snapshot = resident.snapshot
-        view = self._view(snapshot)
         if undrawn := self._undrawn(snapshot):
             self.later(partial(self._draw_each, undrawn, snapshot))
-        self._shared_fragments(view)
-        for plot in self._page.plots:
-            if snapshot.is_drawn and plot.is_ready(snapshot) and plot.key in self._drawn:
-                self._drawn_of(plot, view)
-        with self._lock:
-            if snapshot.version <= self._newest:
-                return  # the page was told of a newer one meanwhile, in another thread
-            self._waiting, self._newest = snapshot, snapshot.version
-        self.later(self._show_latest)
+        self._shared_fragments(self._view(snapshot))
+        self.later(partial(self._show_words, snapshot))
+        return partial(self._draw_anew, snapshot)
+
+    def _show_words(self, snapshot: Snapshot) -> None:
+        if snapshot.version > self._version_of_words:  # another thread may tell of an older one
+            self._version_of_words = snapshot.version
+            self.send(self._shared_fragments(self._view(snapshot)))
+
+    def _draw_anew(self, snapshot: Snapshot) -> None:
+        if snapshot.is_drawn:
+            view = self._view(snapshot)
+            for plot in self._page.plots:
+                if plot.is_ready(snapshot) and plot.key in self._drawn:
+                    self._drawn_of(plot, view)
+            self.later(partial(self._show_plots, snapshot))
         self._prepare(snapshot)
 
-    def _show_latest(self) -> None:
-        with self._lock:
-            snapshot, self._waiting = self._waiting, None
-        if snapshot is None:
-            return
-        plots = self._page.plots
-        if snapshot.is_drawn:
+    def _show_plots(self, snapshot: Snapshot) -> None:
+        if snapshot.version > self._version_of_plots:
+            self._version_of_plots = snapshot.version
             self._put_time(snapshot)
-        else:
-            plots = tuple(plot for plot in plots if plot.key not in self._drawn)
-        self._show(self._view(snapshot), plots)
-
-    def _show(self, view: View, plots: tuple[Plot, ...]) -> None:
-        fragments = self._shared_fragments(view)
-        for plot in plots:
-            self._update(plot, view)
-        self.send(fragments)
+            view = self._view(snapshot)
+            for plot in self._page.plots:
+                self._update(plot, view)
 
     def _update(self, plot: Plot, view: View) -> None:
         if not plot.is_ready(view.snapshot):
