@@ -249,7 +249,8 @@ def test_blue_is_what_can_be_clicked_and_nothing_else(
     opened.open(f"{run_root}app/observe")
     opened.wait_drawn()
     shown = opened.colours("run-times") | opened.colours("waits")
-    assert {int(each[5:], 16) - int(each[1:3], 16) > 8 for each in shown} == {False}
+    # Lines of the grid run behind the bars, whose ink has 20 more of blue than of red.
+    assert {int(each[5:], 16) - int(each[1:3], 16) > 20 for each in shown} == {False}
     app = opened.page.locator("h2.name .swatch").evaluate(colour % "backgroundColor")
     bars = opened.page.locator("#slowest i").all()
     assert {bar.evaluate(colour % "backgroundColor") for bar in bars} == {app}
