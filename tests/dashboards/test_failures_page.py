@@ -334,7 +334,7 @@ def test_database_of_parsls_hub_tells_by_fail_history(
 
 
 def test_end_of_a_long_file_is_64_kib_of_whole_lines(tmp_path: Path) -> None:
-    """Of a long file whole lines from its last 64 kB are shown, and that is said."""
+    """Of a long file whole lines from its last 64 KiB are shown, and that is said."""
     long = tmp_path / "long.txt"
     long.write_text("".join(f"line {number}\n" for number in range(100_000)))
 
@@ -344,7 +344,7 @@ def test_end_of_a_long_file_is_64_kib_of_whole_lines(tmp_path: Path) -> None:
     assert end.text.startswith("line ")
     assert end.text.endswith("line 99999\n")
     assert MOST_BYTES - 20 < len(end.text) <= MOST_BYTES
-    assert end.note.startswith("The last 64 kB of ")
+    assert end.note.startswith("The last 64 KiB of ")
 
 
 def test_what_is_no_file_is_not_waited_for(tmp_path: Path) -> None:

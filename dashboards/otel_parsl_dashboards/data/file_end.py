@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from otel_parsl.cli import words
 
-MOST_BYTES = 64_000
+MOST_BYTES = 64 * 1024
 
 
 class FileEnd(NamedTuple):
@@ -29,7 +29,7 @@ class FileEnd(NamedTuple):
 
 def file_end(path: str, *, rundir: str) -> FileEnd:
     """
-    Return the last 64 kB of a file.
+    Return the last 64 KiB of a file.
 
     Args:
         path: As one of the run's rows has it. Where it is relative, nothing says to what: it is
@@ -47,7 +47,7 @@ def file_end(path: str, *, rundir: str) -> FileEnd:
     if not size:
         return FileEnd(path, "", "The file is empty.")
     if size > MOST_BYTES:
-        return FileEnd(path, text, f"The last {words.size(MOST_BYTES)} of {words.size(size)}.")
+        return FileEnd(path, text, f"The last 64 KiB of {words.size(size)}.")
     return FileEnd(path, text, "")
 
 
