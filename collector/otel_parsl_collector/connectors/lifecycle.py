@@ -386,19 +386,17 @@ class Lifecycle:
         spans = []
         how_run_ended = end.attributes.get(semconv.OUTCOME)
         outcome = "lost" if how_run_ended == "lost" else "unfinished"
-        if how_run_ended in ("lost", "unfinished"):
-            self._said[_LEFT_OPEN] = how_run_ended
+        if how_run_ended == outcome:
+            self._said[_LEFT_OPEN] = outcome
+        left_open = self._said.get(_LEFT_OPEN)
         for kind, key in self._database.execute(
             "SELECT DISTINCT kind, key FROM event WHERE kind != 'run'"
         ).fetchall():
             kept = self._kept([(kind, key)])[kind, key]
             last = kept[-1]
             if kind == "block":
-                if _ends(last):
-                    spans.append(self._spans.of_block(kept, end_ns=last.time_ns))
-                else:
-                    left_open = self._said.get(_LEFT_OPEN)
-                    spans.append(self._spans.of_block(kept, end_ns=end.time_ns, outcome=left_open))
+                end_ns, how = (last.time_ns, None) if _ends(last) else (end.time_ns, left_open)
+                spans.append(self._spans.of_block(kept, end_ns=end_ns, outcome=how))
                 continue
             try_id = last.attributes[semconv.TRY_ID]
             of_try = [event for event in kept if event.attributes[semconv.TRY_ID] == try_id]

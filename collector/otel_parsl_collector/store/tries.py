@@ -104,6 +104,9 @@ class _RunTries:
             key in before and before[key].ended_ns == execution.ended_ns
             for key, execution in executions.items()
         )
+        for key, row in before.items():
+            if row.memory_peak_bytes is not None:
+                peaks[key] = max(peaks.get(key, 0), row.memory_peak_bytes)
         latest = {}
         for key, execution in executions.items():
             old = before.get(key)
@@ -112,16 +115,14 @@ class _RunTries:
                 begun_ns = [execution.running_ns, old.running_ns or 0 if old is not None else 0]
                 if key in running:
                     begun_ns.append(running[key].running_ns or 0)
-                latest[key] = execution._replace(running_ns=max(begun_ns))
-        for key, row in before.items():
-            if row.memory_peak_bytes is not None:
-                peaks[key] = max(peaks.get(key, 0), row.memory_peak_bytes)
-        higher = []
-        for key, peak in peaks.items():
-            if key in latest:
-                latest[key] = latest[key]._replace(memory_peak_bytes=peak)
-            elif key not in before or before[key].memory_peak_bytes != peak:
-                higher.append((self._run_id, *key, peak))
+                latest[key] = execution._replace(
+                    running_ns=max(begun_ns), memory_peak_bytes=peaks.get(key)
+                )
+        higher: list[Row] = [
+            (self._run_id, *key, peak)
+            for key, peak in peaks.items()
+            if key not in latest and (key not in before or before[key].memory_peak_bytes != peak)
+        ]
         self._write_current(states, running, latest, submitted)
         self._upsert("memory_peak_bytes", higher)
         write_clocks(
