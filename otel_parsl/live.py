@@ -119,7 +119,7 @@ class _Process:
         lasted_s = (time.time_ns() - of.start_ns) / 1e9
         if 0 <= lasted_s < of.writer.context.interval_s / 2:
             return unsent
-        return unsent + [sample for token, sample in self.helper.read() if token == of.token]
+        return unsent + self._seen_beside(of)
 
     def trouble(self) -> tuple[str, int] | None:
         """Return why news could not be sent directly, and how often since the last call."""
@@ -168,21 +168,31 @@ class _Process:
 
         At first one is taken here: the helper takes its first after an interval.
         """
-        of, sampler, is_first = running.of, running.of.writer.sampler, not running.is_reported
-        if not of.is_sampled or sampler is None or self.helper is None:
+        of, sampler = running.of, running.of.writer.sampler
+        if not of.is_sampled or sampler is None:
             return list(running.unsent)
-        here = sampler.sample() if is_first and not running.unsent else None
+        with self._lock:
+            if of.open not in self.running:
+                return []
+            if len(running.unsent) < _MOST_UNSENT:
+                running.unsent += self._seen_beside(of)
+            if running.is_reported or running.unsent:
+                return list(running.unsent)
+        here = sampler.sample()
         with self._lock:
             if of.open not in self.running or not of.is_sampled:
                 return []  # what was taken here is of the next try too
-            if here is not None:
-                running.unsent.append(here)
-            if len(running.unsent) < _MOST_UNSENT:
-                for token, sample in self.helper.read():
-                    if token == of.token:
-                        sampler.include(sample)
-                        running.unsent.append(sample)
+            running.unsent.append(here)
             return list(running.unsent)
+
+    def _seen_beside(self, of: Try) -> list[Sample]:
+        """Return what has come from the helper of a try that is the one begun last."""
+        sampler = of.writer.sampler
+        if sampler is None or self.helper is None:
+            return []
+        return [
+            sampler.include(sample) for token, sample in self.helper.read() if token == of.token
+        ]
 
     def _ways(self, running: Try) -> list[Send]:
         """Return the ways to the submit side that may take something now, the best one first."""

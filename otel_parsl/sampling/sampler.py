@@ -153,12 +153,18 @@ class TrySampler:
             baseline = self._baseline or self._begin()
             reading = self._tree.read_own() if _is_main_thread() else None
             sample = sample_since(baseline, reading or self._tree.read())
-            return sample if self._seen is None else _never_below(sample, self._seen)
+            return self._include(sample)
 
-    def include(self, sample: Sample) -> None:
-        """Take in what the helper saw of this try: no later sample has less of what only grows."""
+    def include(self, sample: Sample) -> Sample:
+        """
+        Take in what the helper saw of the try begun last.
+
+        Returns:
+            The sample, with no less of what only grows than any before it: of CPU time the helper
+            is told hundredths of a second, the worker microseconds.
+        """
         with self._lock:
-            self._seen = sample if self._seen is None else _never_below(sample, self._seen)
+            return self._include(sample)
 
     def process(self) -> ProcessReading:
         """Return what the process itself has used."""
@@ -179,6 +185,10 @@ class TrySampler:
                 used.thread_count,
                 used.fd_count,
             )
+
+    def _include(self, sample: Sample) -> Sample:
+        self._seen = sample if self._seen is None else _never_below(sample, self._seen)
+        return self._seen
 
     def _begin(self) -> Baseline:
         tree = self._tree

@@ -61,7 +61,7 @@ class Tab:
         self.failed: list[str] = []
         """Requests that were answered with an error, or not at all."""
         page.on("console", self._on_console)
-        page.on("pageerror", lambda error: self.errors.append(str(error)))
+        page.on("pageerror", lambda error: self.errors.append(error.stack or str(error)))
         page.on("request", lambda request: self.requests.append(request.url))
         page.on("requestfailed", self._on_failed)
         page.on(

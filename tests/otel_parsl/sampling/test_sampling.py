@@ -7,11 +7,14 @@ import os
 import resource
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
 import psutil
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from otel_parsl.sampling.process_usage import boot_clock_s
 from otel_parsl.sampling.sampler import ProcessReading, Sample, TrySampler
@@ -434,6 +437,30 @@ def test_include_raises_what_only_grows(proc: FakeProc) -> None:
     )
     sampler.begin()
     assert sampler.sample().memory_peak_bytes == 2 * PAGE
+
+
+@given(steps=st.lists(st.tuples(st.sampled_from(["here", "beside", "late"]), st.integers(0, 3))))
+def test_no_sample_has_less_than_one_before_it(steps: list[tuple[str, int]]) -> None:
+    """Read here or beside, to the hundredth, heard late: CPU time never falls along the samples."""
+    with tempfile.TemporaryDirectory() as folder:
+        proc = FakeProc(Path(folder))
+        proc.process(100)
+        sampler = proc.sampler()
+        sampler.begin()
+        samples = [sampler.sample()]
+        ticks = 0
+        for where, more in steps:
+            ticks += more
+            beside = samples[0]._replace(
+                time_ns=time.time_ns(), cpu_user_s=max(0, ticks - 1) / TICKS
+            )
+            proc.process(100, cpu=(ticks, 0, 0, 0))
+            if where != "beside":
+                samples.append(sampler.sample())
+            if where != "here":
+                samples.append(sampler.include(beside))
+    used = [sample.cpu_user_s for sample in sorted(samples, key=lambda each: each.time_ns)]
+    assert used == sorted(used, key=lambda each: each or 0.0)
 
 
 def test_own_process_agrees_with_psutil() -> None:
