@@ -18,7 +18,10 @@ TOOLS: Final = ("xbox_zoom", "reset", "save")
 """Of other plots."""
 LETTERS: Final = 11
 """Of a name beside a plot of time: more would move its frame out of line with other plots."""
+TICKS: Final = 5
+"""About so many stand side by side below a plot that shares its row with others."""
 _UNITS: Final = (("h", 3600.0), ("min", 60.0), ("s", 1.0), ("ms", 1e-3), ("µs", 1e-6))
+_SIZES: Final = (("TB", 1e12), ("GB", 1e9), ("MB", 1e6), ("kB", 1e3))
 
 
 def time_unit(longest_s: float) -> tuple[str, float]:
@@ -26,6 +29,11 @@ def time_unit(longest_s: float) -> tuple[str, float]:
     if not longest_s > 0:
         return "s", 1.0
     return next((each for each in _UNITS if longest_s >= 2 * each[1]), _UNITS[-1])
+
+
+def size_unit(most_bytes: float) -> tuple[str, float]:
+    """Return the unit that an axis up to so many bytes is read in best, and its bytes."""
+    return next((each for each in _SIZES if most_bytes >= 2 * each[1]), ("B", 1.0))
 
 
 def count_axis(plot: Any, _element: object) -> None:

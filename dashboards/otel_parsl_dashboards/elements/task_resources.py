@@ -10,7 +10,13 @@ import numpy as np
 import pandas as pd
 
 from otel_parsl.cli import words
-from otel_parsl_dashboards.elements.axes import histogram_look, room_above
+from otel_parsl_dashboards.elements.axes import (
+    TICKS,
+    histogram_look,
+    room_above,
+    size_unit,
+    time_unit,
+)
 from otel_parsl_dashboards.elements.used_of_all import CORES, MEMORY
 
 _BINS = 40
@@ -21,10 +27,10 @@ _COLOURS: Final = {
     "memory_max_bytes": MEMORY,
 }
 _AXES: Final = {
-    "cpu_user_s": "CPU user time (s)",
+    "cpu_user_s": "CPU user time",
     "cores": "cores kept busy",
-    "memory_mean_bytes": "mean resident memory (GB)",
-    "memory_max_bytes": "most resident memory (GB)",
+    "memory_mean_bytes": "mean resident memory",
+    "memory_max_bytes": "most resident memory",
 }
 
 
@@ -36,13 +42,15 @@ def task_histogram(by_task: pd.DataFrame, column: str) -> hv.Histogram:
         by_task: Of ``usage.by_task``, or of ``usage.cores_by_task`` for ``cores``.
         column: ``cpu_user_s``, ``cores``, ``memory_mean_bytes`` or ``memory_max_bytes``.
     """
-    values = _values(by_task, column) / (1e9 if column.endswith("_bytes") else 1.0)
+    values = _values(by_task, column)
+    unit, one = _unit(column, float(values.max(initial=0.0)))
+    values = values / one
     low, high = (values.min(), values.max()) if len(values) else (0.0, 1.0)
     if high - low < max(1e-9, high * 1e-6):
         low, high = low * 0.9, high * 1.1 or 1.0
     counts, edges = np.histogram(values, bins=_BINS, range=(low, high))
-    return hv.Histogram((edges, counts), kdims=_AXES[column], vdims="tasks").opts(
-        histogram_look(_COLOURS[column], ylim=(0, room_above(counts)))
+    return hv.Histogram((edges, counts), kdims=f"{_AXES[column]}{unit}", vdims="tasks").opts(
+        histogram_look(_COLOURS[column], ylim=(0, room_above(counts)), xticks=TICKS)
     )
 
 
@@ -59,6 +67,13 @@ def summarise(by_task: pd.DataFrame, column: str) -> str:
         f" nine in ten"
         f" between {low} and {high}; the most {say(float(values.max()))}."
     )
+
+
+def _unit(column: str, most: float) -> tuple[str, float]:
+    if column == "cores":
+        return "", 1.0
+    name, one = size_unit(most) if column.endswith("_bytes") else time_unit(most)
+    return f" ({name})", one
 
 
 def _cores_words(cores: float) -> str:

@@ -10,11 +10,10 @@ import numpy as np
 import pandas as pd
 
 from otel_parsl.cli import words
-from otel_parsl_dashboards.elements.axes import TOOLS, time_unit
+from otel_parsl_dashboards.elements.axes import TOOLS, size_unit, time_unit
 from otel_parsl_dashboards.elements.colours import APPS
 
 NOT_SAMPLED = "Not sampled."
-_MB = 1e6
 
 
 class _Line(NamedTuple):
@@ -45,7 +44,9 @@ def memory(samples: pd.DataFrame, tries: pd.DataFrame) -> hv.Overlay:
     ``cpu_time``.
     """
     lines = _lines_of(samples, tries, lambda of_try: of_try["memory_bytes"])
-    return _lines(lines, "memory", "MB", _MB).opts(hv.opts.Curve(interpolation="steps-post"))
+    return _lines(lines, "memory", *size_unit(_most(lines))).opts(
+        hv.opts.Curve(interpolation="steps-post")
+    )
 
 
 def legend(samples: pd.DataFrame) -> list[tuple[str, str]]:
