@@ -28,7 +28,7 @@ from sqlalchemy import (
     Text,
 )
 
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 """
 Of our tables; Parsl's have no version.
 
@@ -206,8 +206,10 @@ otel_run = Table(
     _text("parsl_version"),
     _ns("sequence"),
     _ns("heartbeat_ns", info={"since": 2}),
+    _ns("lag_ns", info={"since": 5}),
     comment="A run: its outcome is NULL while it goes on, then completed, unfinished or lost;"
-    " its agent says at heartbeat_ns that it is there.",
+    " its agent says at heartbeat_ns that it is there, and that all that was spooled lag_ns before"
+    " was in the database.",
 )
 
 otel_task = Table(

@@ -221,6 +221,9 @@ TASKS_FAILED = _term(
 TIME_COMPLETED = _term(
     "attribute", "parsl.run.time_completed", "workflow.time_completed", unit="ns", source=_PARSL
 )
+STORE_LAG = _term(
+    "attribute", "parsl.store.lag", "ns: what is spooled is in the database after so long, at most"
+)
 TRACE_SCOPE = _term("attribute", "parsl.trace.scope", "auto, auto:N, run or task: see identity")
 TASKS_ELSEWHERE = _term(
     "attribute", "parsl.trace.tasks_elsewhere", "tasks of the run that have a trace of their own"

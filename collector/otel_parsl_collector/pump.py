@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
@@ -83,6 +84,8 @@ class Pump:
         self._trouble = Seldom(logger, logging.WARNING)
         self._watch = DirectoryWatch(directory)
         self._is_at_end = False
+        self._all_carried_at_s = time.monotonic()
+        """All that was spooled until then has been carried."""
         self._is_stopping = threading.Event()
         self._hurry = threading.Event()
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
@@ -108,6 +111,10 @@ class Pump:
             for stream, place in self.places.items()
         )
 
+    def lag_s(self) -> float:
+        """Return how long what was spooled last may have waited, at most: all before is carried."""
+        return time.monotonic() - self._all_carried_at_s
+
     def _run(self) -> None:
         try:
             while not self._is_stopping.is_set():
@@ -123,12 +130,15 @@ class Pump:
 
     def _carry(self) -> int:
         """Carry one batch and return its size; 0 when there was none."""
+        looked_at_s = time.monotonic()
         if self._is_at_end and not self._is_more():
+            self._all_carried_at_s = looked_at_s
             return 0
         frames, size = self._batch()
         places = {stream: reader.place for stream, reader in self._readers.items()}
         self._is_at_end = places == self.places
         if self._is_at_end:
+            self._all_carried_at_s = looked_at_s
             return 0
         while not self._is_stopping.is_set():
             try:
@@ -141,6 +151,8 @@ class Pump:
                 self._is_stopping.wait(delay_s)
             else:
                 self.places = places
+                if size < BATCH_BYTES:  # else there was no room for all
+                    self._all_carried_at_s = looked_at_s
                 logger.debug("%s: %d requests of %d bytes", self._thread.name, len(frames), size)
                 return max(1, size)
         return 0

@@ -157,6 +157,7 @@ def _facts(status: Status) -> dict[str, Any]:
         "because": status.liveness.because,
         "elapsed_s": status.elapsed_s,
         "last_seen_at": status.liveness.last_sign_at,
+        "lag_s": status.run.lag_s,
         "tasks": {"total": status.tasks.total()}
         | {state.value: status.tasks[state] for state in TaskState},
         "apps": [
@@ -229,7 +230,11 @@ def _last_seen(status: Status) -> str:
     if at is None:
         return words.UNKNOWN
     age_s = max((status.now - at).total_seconds(), 0.0)
-    return f"{words.local(at, status.run.zone)}  {words.duration(age_s)} ago"
+    seen = f"{words.local(at, status.run.zone)}  {words.duration(age_s)} ago"
+    lag_s = status.run.lag_s
+    if not status.is_running or lag_s is None:
+        return seen
+    return f"{seen}; what happens is here within {words.duration(lag_s)}"
 
 
 def _state_lines(status: Status) -> list[str]:

@@ -37,6 +37,8 @@ class Run(NamedTuple):
     """The latest event of ours."""
     heartbeat_at: datetime.datetime | None
     """When its agent last said that it is there; None where nothing writes that."""
+    lag_s: float | None
+    """How far the database was behind the run then, at most; None where nothing writes that."""
     is_ours: bool
     """Whether our tables have its facts; Parsl's own hub writes Parsl's alone."""
 
@@ -69,6 +71,7 @@ def select_runs(connection: Connection, *, has_otel: bool) -> list[Run]:
             ours.time_zone,
             ours.parsl_version,
             known(connection, ours.heartbeat_ns),
+            known(connection, ours.lag_ns),
         ).outerjoin(otel_run, ours.run_id == workflow.c.run_id)
     else:
         query = query.add_columns(null().label("otel_id"))
@@ -162,6 +165,7 @@ def _run(row: Any) -> Run:
         parsl_version=row.parsl_version if is_ours else None,
         last_event_at=utc_from_ns(row.last_event_ns) if is_ours else None,
         heartbeat_at=utc_from_ns(row.heartbeat_ns) if is_ours else None,
+        lag_s=row.lag_ns / 1e9 if is_ours and row.lag_ns is not None else None,
         is_ours=is_ours,
     )
 

@@ -133,6 +133,28 @@ def test_what_is_refused_for_now_comes_again_unchanged(
         )
 
 
+def test_lag_is_the_age_of_what_waits(tmp_path: Path) -> None:
+    """While an exporter is away its lag grows; it falls as soon as all is carried."""
+    _append(tmp_path, "submit", [b"one"])
+    is_back = threading.Event()
+    taken = []
+
+    def consume(frames: list[Frame], _places: Mapping[str, Place]) -> None:
+        if not is_back.is_set():
+            raise Away("away")
+        taken.extend(frames)
+
+    pump = _pump(tmp_path, consume, delay_s=0.01)
+    pump.start()
+    began = time.monotonic()
+    _until(lambda: pump.lag_s() > 0.5)
+    assert time.monotonic() - began > 0.4
+
+    is_back.set()
+    _until(lambda: bool(taken) and pump.lag_s() < 0.4)
+    pump.stop()
+
+
 def test_stop_does_not_wait_for_a_dead_backend(tmp_path: Path) -> None:
     """A pump whose exporter is away stops at once, and the next one carries the same frames."""
     _append(tmp_path, "submit", [b"one", b"two"])

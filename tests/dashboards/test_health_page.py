@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -75,6 +76,11 @@ def test_clock_is_bounded_by_what_tries_waited_and_took_to_return(
     assert clock[1] == str(tries)
     assert (clock[2][0], clock[3][0]) == ("-", "+")
     assert clock[4] == "as the submit host's, as far as can be told"
+    behind = re.fullmatch(
+        r"heartbeat, the database at most ([0-9.]+) (?:ms|s) behind", page.cells("#signs")[0][1]
+    )
+    assert behind
+    assert float(behind[1]) > 0
     assert [cells[0] for cells in page.cells("#signs")] == [
         "agent",
         "submit process",

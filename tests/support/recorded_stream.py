@@ -212,7 +212,8 @@ class RecordedRun:
         """The agent said that it is there."""
         time_ns = to_ns(at(seconds))
         name = wire.sized(semconv.EVENT_RUN_ALIVE.encode())
-        record = wire.log_record(name, time_ns, time_ns, run_key(self.run_id), bytes(8), [])
+        lag = wire.Key(semconv.STORE_LAG).integer(int(seconds * 1e6))
+        record = wire.log_record(name, time_ns, time_ns, run_key(self.run_id), bytes(8), [lag])
         self._request(LOGS, wire.resource(self._of_run), [record])
 
     def lost(self, seconds: float) -> None:

@@ -17,6 +17,7 @@ from otel_parsl_collector.materialise.facts import (
     Execution,
     ExecutorState,
     Facts,
+    Heartbeat,
     LostTry,
     ManagerReport,
     Run,
@@ -274,9 +275,9 @@ class StoredRun:
         """Say that the first try of a task cannot come back."""
         self._facts.lost.append(LostTry(self.ns(at_s), self.run_id, task_id, 0, app, fail_history))
 
-    def heartbeat(self, *, at_s: float) -> None:
+    def heartbeat(self, *, at_s: float, lag_s: float = 0.4) -> None:
         """Say that the run's agent is there."""
-        self._facts.heartbeats_ns[self.run_id] = self.ns(at_s)
+        self._facts.heartbeats[self.run_id] = Heartbeat(self.ns(at_s), int(lag_s * 1e9))
 
     def ended(self, outcome: str | None = None, *, at_s: float = 60.0) -> None:
         """Say that the run ended: cleaned up, or with another outcome."""

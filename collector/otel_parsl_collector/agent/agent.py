@@ -215,7 +215,8 @@ class Agent:
 
     def _beat(self) -> None:
         """Say that the run has an agent: it comes to the database by the spool, as all else."""
-        beat = self._run.alive()
+        pump = self._store.pump
+        beat = self._run.alive(None if pump is None else pump.lag_s())
         if beat is None:
             self._due_at.pop("heartbeat")  # as soon as it is known whose agent this is
         else:

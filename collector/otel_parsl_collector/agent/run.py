@@ -12,6 +12,7 @@ from otel_parsl.spool import frame
 
 LOST_SEQUENCE = 1 << 52
 """Of the event that ends a run whose own process can say no more: after all of that one's."""
+_LAG = wire.Key(semconv.STORE_LAG)
 _DEBUG, _ERROR = 5, 17
 """OpenTelemetry's numbers of severity."""
 
@@ -39,9 +40,15 @@ class Run:
         known = self._read()
         return None if known is None else known[1]
 
-    def alive(self) -> bytes | None:
-        """Return the frame that says that the run has an agent; None while it is not known."""
-        return self._event(semconv.EVENT_RUN_ALIVE, now_ns())
+    def alive(self, lag_s: float | None) -> bytes | None:
+        """
+        Return the frame that says that the run has an agent; None while it is not known.
+
+        Args:
+            lag_s: How far its store is behind; None where it has none yet.
+        """
+        lag = [] if lag_s is None else [_LAG.integer(int(lag_s * 1e9))]
+        return self._event(semconv.EVENT_RUN_ALIVE, now_ns(), lag)
 
     def managers_ended(self) -> bytes | None:
         """Return the frame that says that no manager reports any more; None as above."""

@@ -12,6 +12,7 @@ from otel_parsl_collector.materialise.facts import (
     BlockStatus,
     ExecutorState,
     Facts,
+    Heartbeat,
     LostTry,
     Run,
     Running,
@@ -191,8 +192,10 @@ def run_state(time_ns: int, found: Attributes, run_id: str, facts: Facts) -> Non
     )
 
 
-def _alive(time_ns: int, _found: Attributes, run_id: str, facts: Facts) -> None:
-    facts.heartbeats_ns[run_id] = max(time_ns, facts.heartbeats_ns.get(run_id, 0))
+def _alive(time_ns: int, found: Attributes, run_id: str, facts: Facts) -> None:
+    known = facts.heartbeats.get(run_id)
+    if known is None or known.time_ns < time_ns:
+        facts.heartbeats[run_id] = Heartbeat(time_ns, found.get(names.STORE_LAG))
 
 
 READERS: dict[str, Callable[[int, Attributes, str, Facts], None]] = {

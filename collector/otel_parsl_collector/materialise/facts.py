@@ -193,14 +193,22 @@ class RunState(NamedTuple):
     outcome: str | None
 
 
+class Heartbeat(NamedTuple):
+    """A run's agent says that it is there."""
+
+    time_ns: int
+    lag_ns: int | None
+    """How far its store was behind then."""
+
+
 class Facts:
     """The facts of a stretch of a stream."""
 
     def __init__(self) -> None:
         self.runs: dict[str, Run] = {}
         self.run_states: dict[str, RunState] = {}
-        self.heartbeats_ns: dict[str, int] = {}
-        """When the agent of a run last said that it is there, by run id."""
+        self.heartbeats: dict[str, Heartbeat] = {}
+        """The last one of each run, by run id."""
         self.born: dict[tuple[str, int], TaskBorn] = {}
         self.states: list[TaskState] = []
         self.running: list[Running] = []

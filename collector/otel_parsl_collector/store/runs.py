@@ -37,12 +37,12 @@ def write_runs(facts: Facts, session: Session) -> None:
     )
     for state in facts.run_states.values():
         _write_state(state, facts.runs[state.run_id], session)
-    for run_id, heartbeat_ns in facts.heartbeats_ns.items():
+    for run_id, (time_ns, lag_ns) in facts.heartbeats.items():
         known = otel_run.c.heartbeat_ns
         session.connection.execute(
             otel_run.update()
-            .where(otel_run.c.run_id == run_id, known.is_(None) | (known < heartbeat_ns))
-            .values(heartbeat_ns=heartbeat_ns)
+            .where(otel_run.c.run_id == run_id, known.is_(None) | (known < time_ns))
+            .values(heartbeat_ns=time_ns, lag_ns=lag_ns)
         )
 
 

@@ -301,7 +301,9 @@ def _signs(view: View) -> list[LastSign]:
     )
     beat = snapshot.run.heartbeat_at
     if beat is not None:
-        signs.insert(0, LastSign("agent", "heartbeat", snapshot.standing.local(beat)))
+        lag_s = snapshot.run.lag_s
+        behind = "" if lag_s is None else f", the database at most {seconds_words(lag_s)} behind"
+        signs.insert(0, LastSign("agent", f"heartbeat{behind}", snapshot.standing.local(beat)))
     return signs
 
 

@@ -121,6 +121,7 @@ def _store_running(path: Path) -> datetime.datetime:
         run.manager("b", workers=4, tasks=9, at_s=990)
         run.block("0", "RUNNING")
         run.block("1", "PENDING")
+        run.heartbeat(at_s=985, lag_s=0.75)
     return began
 
 
@@ -151,6 +152,7 @@ def test_running_run_has_rate_time_left_and_workers(tmp_path: Path) -> None:
     assert status["workers"] == {"connected": 8, "busy": 7, "managers": 2}
     heard = began + datetime.timedelta(seconds=990)
     assert status["last_seen_at"] == plain(heard)
+    assert status["lag_s"] == 0.75
     assert 1000 <= status["elapsed_s"] < 1100
 
 
@@ -162,6 +164,8 @@ def test_running_run_is_told_in_words(tmp_path: Path) -> None:
 
     assert lines[0] == "corridor.py  run 000  running: it was heard of lately"
     assert lines[2] == f"  run id      {RUN_ID}"
+    (seen,) = [line for line in lines if line.startswith("  last seen")]
+    assert seen.endswith(" ago; what happens is here within 0.75 s")
     table = lines[lines.index("  tasks") + 1 :]
     assert [line.split() for line in table[: table.index("")]] == [
         *(["waiting", "on", "dependencies", "1", "3.8%"], ["queued", "1", "3.8%"]),
