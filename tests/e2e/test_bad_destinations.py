@@ -6,11 +6,9 @@ import json
 from collections import Counter
 from pathlib import Path
 
-import psutil
-
 from tests.support.command_line import otel_parsl
 from tests.support.otlp_sink import grpc_sink
-from tests.support.programs import query, run, until
+from tests.support.programs import agents_of, query, run, until
 
 BROKEN = ("soon", {"x-key": "a\nb"})
 """A timeout and headers that no request can be sent with."""
@@ -52,7 +50,7 @@ def test_broken_destinations_are_switched_off_and_all_else_goes_on(tmp_path: Pat
             """,
         )
         states = query(program.database, "select task_status_name, count(*) from status group by 1")
-        until(lambda: not _agents(program.spool))
+        until(lambda: not agents_of(program.spool))
         sent = Counter(whole.span_names())
         was_sent = list(later.received)
 
@@ -81,14 +79,6 @@ def test_broken_destinations_are_switched_off_and_all_else_goes_on(tmp_path: Pat
 _GRPC = {"protocol": "grpc", "headers": []}
 
 
-def _agents(spool: Path) -> list[int]:
-    return [
-        process.pid
-        for process in psutil.process_iter(["cmdline"])
-        if str(spool) in (process.info["cmdline"] or [])
-    ]
-
-
 def test_spans_that_cannot_be_derived_keep_nothing_from_the_database(tmp_path: Path) -> None:
     """Where the file that open events are kept in is damaged, the rows are whole, it is said, and
     the spans are made and sent by ``flush`` once the file is gone."""
@@ -112,7 +102,7 @@ def test_spans_that_cannot_be_derived_keep_nothing_from_the_database(tmp_path: P
             """,
         )
         states = query(program.database, "select task_status_name, count(*) from status group by 1")
-        until(lambda: not _agents(program.spool), timeout_s=120)
+        until(lambda: not agents_of(program.spool), timeout_s=120)
         sent = Counter(sink.span_names())
         (program.spool / "lifecycle.db").unlink()
         flush = otel_parsl("flush", tmp_path / "runinfo")

@@ -25,7 +25,7 @@ from otel_parsl.query.runs import find_run
 from otel_parsl.query.times import utc_from_ns
 from tests.support.command_line import otel_parsl, otel_parsl_by_path
 from tests.support.otlp_sink import grpc_sink
-from tests.support.programs import Program, query, run, states_in, until
+from tests.support.programs import Program, agents_of, query, run, states_in, until
 
 
 def _agent_pid(program: Program) -> int | None:
@@ -71,16 +71,35 @@ def test_agent_that_cannot_start_costs_the_run_nothing(tmp_path: Path) -> None:
     assert states_in(program.database)["running_ended"] == 4
 
 
-def test_agent_killed_ten_times_loses_nothing_and_writes_nothing_twice(tmp_path: Path) -> None:
-    """An agent killed at ten random moments is started again and the store is complete."""
+@pytest.mark.parametrize("has_destination", [False, True], ids=["store", "and a destination"])
+def test_agent_killed_ten_times_loses_nothing_and_writes_nothing_twice(
+    tmp_path: Path, has_destination: bool
+) -> None:
+    """An agent killed at ten random moments is started again: the store is complete, and so is what
+    a destination was sent, where a span sent again is the same."""
+    with grpc_sink() as sink:
+        count = _run_with_ten_kills(tmp_path, endpoint=sink.url if has_destination else None)
+        until(lambda: not agents_of(tmp_path / "runinfo" / "000" / "otel-parsl"))
+    if not has_destination:
+        return
+    spans = {span.SerializeToString(): span for span in sink.spans()}.values()
+    assert len(spans) == len({span.span_id for span in spans})
+    assert Counter(span.name for span in spans if span.name != "parsl.block") == {
+        "program.py": 1,
+        "sleep": 3 * count,  # a task, a try and an execution each
+    }
+
+
+def _run_with_ten_kills(directory: Path, *, endpoint: str | None) -> int:
     program = Program(
-        tmp_path,
-        """
+        directory,
+        f"""
         import select
 
         count = 0
         with parsl.load(Config(executors=[htex()], retries=0,
-                               monitoring=OTelMonitoringHub(resource_monitoring_interval=1))):
+                               monitoring=OTelMonitoringHub(
+                                   endpoint={endpoint!r}, resource_monitoring_interval=1))):
             while not select.select([sys.stdin], [], [], 0)[0]:
                 for future in [sleep(0.03) for _ in range(100)]:
                     future.result()
@@ -133,6 +152,7 @@ def test_agent_killed_ten_times_loses_nothing_and_writes_nothing_twice(tmp_path:
         )
         == []
     )
+    return count
 
 
 def test_port_that_another_run_has_taken_keeps_no_task_out_of_the_store(tmp_path: Path) -> None:

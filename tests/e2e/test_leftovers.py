@@ -7,16 +7,21 @@ import json
 import os
 import signal
 import socket
+import sqlite3
+import subprocess
+import sys
 import time
 from collections import Counter
 from pathlib import Path
 
 import psutil
+from otel_parsl_collector.store.engine import open_store
 
 from otel_parsl.leftovers import find_leftovers
+from otel_parsl.schema import SCHEMA_VERSION
 from tests.support.command_line import otel_parsl
 from tests.support.otlp_sink import grpc_sink
-from tests.support.programs import Program, query, run, until
+from tests.support.programs import Program, agents_of, query, run, until
 
 LEAVES = """
 with parsl.load(Config(executors=[ThreadPoolExecutor()],
@@ -121,3 +126,39 @@ def test_agent_ends_by_itself_though_a_destination_is_dead(tmp_path: Path) -> No
 
     assert find_leftovers(tmp_path / "runinfo") == [program.spool]
     assert query(program.database, "select outcome from otel_run") == [("completed",)]
+
+
+def test_agent_ends_by_itself_though_the_database_takes_nothing(tmp_path: Path) -> None:
+    """It waits for a day, not for ever; what it could not store is stored by ``flush``."""
+    database = tmp_path / "runinfo" / "monitoring.db"
+    database.parent.mkdir()
+    open_store(f"sqlite:///{database}").dispose()
+    _set_version(database, SCHEMA_VERSION + 1)
+    program = run(
+        tmp_path,
+        """
+        with parsl.load(Config(executors=[ThreadPoolExecutor()],
+                               monitoring=OTelMonitoringHub(shutdown_timeout=1))):
+            [future.result() for future in [nothing() for _ in range(5)]]
+        """,
+    )
+    settings = program.spool / "agent.json"
+    said = json.loads(settings.read_text())
+    (agent,) = agents_of(program.spool)
+    os.kill(agent, signal.SIGKILL)
+    settings.write_text(json.dumps({**said, "store_linger_s": 1.0}))
+
+    command = [sys.executable, "-m", "otel_parsl_collector.agent", str(program.spool)]
+    subprocess.run(command, check=True, timeout=60)
+    left = find_leftovers(tmp_path / "runinfo")
+    _set_version(database, SCHEMA_VERSION)
+    flush = otel_parsl("flush", tmp_path / "runinfo")
+
+    assert left == [program.spool]
+    assert (flush.code, flush.lines[-1]) == (0, "000: delivered")
+    assert query(database, "select count(*) from task") == [(5,)]
+
+
+def _set_version(database: Path, version: int) -> None:
+    with contextlib.closing(sqlite3.connect(database)) as connection, connection:
+        connection.execute("update otel_schema set version = ?", (version,))

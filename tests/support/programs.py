@@ -12,6 +12,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 HEADER = """
 import os, sys, time
 import parsl
@@ -95,6 +97,15 @@ def run(directory: Path, code: str, timeout_s: float = 120, **environment: str) 
     program = Program(directory, code, **environment)
     program.wait(timeout_s)
     return program
+
+
+def agents_of(spool: Path) -> list[int]:
+    """Return the ids of the processes that serve a spool."""
+    return [
+        process.pid
+        for process in psutil.process_iter(["cmdline"])
+        if str(spool) in (process.info["cmdline"] or [])
+    ]
 
 
 def until(condition: Callable[[], Any], timeout_s: float = 60) -> Any:

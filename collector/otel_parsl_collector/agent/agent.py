@@ -45,6 +45,8 @@ MEASURE_S = 60.0
 LINGER_S = 60.0
 """How long it goes on sending after the store is complete; where a site's collector keeps the
 database, after that has taken anything."""
+STORE_LINGER_S = 86400.0
+"""How long after the run's end it waits for a database that takes nothing."""
 
 
 class Agent:
@@ -139,8 +141,10 @@ class Agent:
         """Tell whether all is delivered, or what is left has been waited for long enough."""
         if self._is_released and self._is_forwarded(but_for_switched_off=True):
             return True
-        is_given_up = time.monotonic() - self._moved_at > LINGER_S
-        return is_given_up and (self._is_released or self._store.is_site)
+        linger_s = LINGER_S
+        if not (self._is_released or self._store.is_site):
+            linger_s = self._settings.get("store_linger_s", STORE_LINGER_S)
+        return time.monotonic() - self._moved_at > linger_s
 
     def _is_due(self, what: str, every_s: float) -> bool:
         now = time.monotonic()

@@ -40,7 +40,7 @@ class RunStore:
         directory: Of the spool.
         settings: The run's.
         run: Whose telemetry it is.
-        on_taken: Called after a site's collector has taken something.
+        on_taken: Called after it has taken something.
     """
 
     def __init__(
@@ -126,6 +126,7 @@ class RunStore:
 
         def consume(frames: list[Frame], behind: Mapping[str, Place]) -> None:
             store.store(frames, behind)
+            self._on_taken()
 
         self.pump = Pump(
             "store",

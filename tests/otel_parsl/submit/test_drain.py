@@ -6,11 +6,9 @@ import bisect
 import errno
 import itertools
 import logging
-import os
-import stat
 import tempfile
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
@@ -25,14 +23,14 @@ from otel_parsl.stream_writer import PatientWriter, StreamWriter
 from otel_parsl.submit.drain import FLUSH_S, Drain
 from otel_parsl.submit.executor_watch import ExecutorWatch
 from otel_parsl.submit.kernel_executors import KernelExecutors
+from tests.support.platter import Platter, payloads
 from tests.support.programs import until
 
 RUN_ID = "0c5dba1a-0000-4000-8000-000000000001"
 
 
 def _payloads(directory: Path) -> list[bytes | CorruptFrame]:
-    reader = SpoolReader(directory, SUBMIT)
-    return [i if isinstance(i, CorruptFrame) else i.payload for i in reader.read()]
+    return payloads(directory, SUBMIT)
 
 
 @pytest.mark.parametrize("torn", [frame(1, b"torn")[:-1], b"oP\x01\0\xff\xff\xff\xff" + bytes(90)])
@@ -75,43 +73,11 @@ def test_whose_run_it_is_is_written_before_anything_is_spooled(tmp_path: Path) -
     assert _payloads(tmp_path) == [b"one", b"two"]
 
 
-class _Platter:
-    """What has been brought to the disk, so that a power cut leaves it."""
-
-    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self._bytes: dict[int, int] = {}
-        self._named: set[int] = set()
-        for name in ("fdatasync", "fsync"):
-            monkeypatch.setattr(os, name, self._seen(getattr(os, name)))
-
-    def _seen(self, sync: Callable[[int], None]) -> Callable[[int], None]:
-        def sync_and_note(fd: int) -> None:
-            sync(fd)
-            status = os.fstat(fd)
-            if stat.S_ISDIR(status.st_mode):
-                with os.scandir(fd) as entries:
-                    self._named |= {entry.inode() for entry in entries}
-            else:
-                self._bytes[status.st_ino] = status.st_size
-
-        return sync_and_note
-
-    def payloads(self, directory: Path) -> list[bytes | CorruptFrame]:
-        """Return what a reader finds in a spool after a power cut now."""
-        with tempfile.TemporaryDirectory() as name:
-            for path in directory.glob("*.spool"):
-                inode = path.stat().st_ino
-                if inode in self._named:
-                    left = path.read_bytes()[: self._bytes.get(inode, 0)]
-                    (Path(name) / path.name).write_bytes(left)
-            return _payloads(Path(name))
-
-
 def test_what_was_spooled_a_second_ago_outlives_a_power_cut(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """While a program goes on its spool is synced each second, the names of its files too."""
-    platter = _Platter(monkeypatch)
+    platter = Platter(monkeypatch)
     drain = Drain(tmp_path, scope="auto", watch=ExecutorWatch(KernelExecutors()))
     drain.begin(RUN_ID, ())
     for payload in (b"one", b"two"):
@@ -121,7 +87,7 @@ def test_what_was_spooled_a_second_ago_outlives_a_power_cut(
             time.sleep(FLUSH_S)  # as the hub's own thread
             is_due = time.monotonic() - spooled_at > 1.1
             drain.flush()
-        assert platter.payloads(tmp_path)[-1:] == [payload]
+        assert platter.payloads(tmp_path, SUBMIT)[-1:] == [payload]
     drain.close()
 
 
@@ -129,7 +95,7 @@ def test_what_a_program_that_has_ended_spooled_outlives_a_power_cut(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """When a hub is closed all its files are on disk, those that it has finished before too."""
-    platter = _Platter(monkeypatch)
+    platter = Platter(monkeypatch)
     drain = Drain(tmp_path, scope="auto", watch=ExecutorWatch(KernelExecutors()), max_bytes=8 * 100)
     drain.begin(RUN_ID, ())
     payloads = [b"%02d" % number for number in range(20)]
@@ -138,7 +104,7 @@ def test_what_a_program_that_has_ended_spooled_outlives_a_power_cut(
         drain.flush()
     drain.close()
     assert len(segments(tmp_path, SUBMIT)) > 2
-    assert platter.payloads(tmp_path) == payloads
+    assert platter.payloads(tmp_path, SUBMIT) == payloads
 
 
 @given(st.lists(st.binary(max_size=40), max_size=4), st.data())
