@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import holoviews as hv
@@ -16,7 +17,8 @@ from bokeh.io.doc import patch_curdoc
 from bokeh.models import ColumnDataSource, HoverTool
 from bokeh.plotting import figure
 from bokeh.themes import Theme
-from hypothesis import given
+from holoviews.plotting.bokeh.raster import RGBPlot
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from otel_parsl_dashboards.data.library import Library
 from otel_parsl_dashboards.data.source import Source
@@ -25,6 +27,7 @@ from otel_parsl_dashboards.elements.task_graph import task_graph
 from otel_parsl_dashboards.figures.canvas import Canvas
 from otel_parsl_dashboards.figures.copies import packed, unpacked
 from otel_parsl_dashboards.figures.drawn import Drawn, put, take
+from otel_parsl_dashboards.figures.pictures import PicturePlot
 from otel_parsl_dashboards.pages import RUN_PAGES
 from otel_parsl_dashboards.pages.page import Plot, View, Window
 
@@ -102,6 +105,22 @@ def test_an_axis_that_its_reader_has_moved_stays_and_is_reset_to_all_there_is() 
     axis = shown.y_range
     assert (axis.start, axis.end) == (1.2, 1.4)
     assert (axis.reset_start, axis.reset_end) == (0.0, 9.0)
+
+
+@settings(max_examples=20)
+@given(st.integers(1, 5), st.integers(1, 5), st.randoms(use_true_random=False))
+def test_pictures_are_what_holoviews_makes_of_them(rows: int, columns: int, rng: Random) -> None:
+    """A picture of bytes comes to Bokeh as HoloViews' own plot would bring it."""
+    pixels = np.frombuffer(rng.randbytes(rows * columns * 4), "uint8").reshape(rows, columns, 4)
+    picture = hv.RGB(pixels, bounds=(0.0, 2.0, 3.0, 7.0))
+
+    (found,) = Canvas(height=200, is_timed=False).render(lambda: picture).drawn.data
+
+    plot = hv.renderer("bokeh").get_plot(picture)
+    assert type(plot) is PicturePlot
+    expected, _, _ = RGBPlot.get_data(plot, picture, {}, {})
+    assert found.keys() == expected.keys()
+    assert all(np.array_equal(found[name][0], expected[name][0]) for name in expected)
 
 
 def _plain(values: Any) -> Any:

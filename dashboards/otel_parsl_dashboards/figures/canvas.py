@@ -20,6 +20,7 @@ from holoviews.streams import Pipe
 from otel_parsl_dashboards.figures.copies import packed, unpacked
 from otel_parsl_dashboards.figures.drawn import Drawn, put, take
 from otel_parsl_dashboards.figures.dressing import dress, unlabel_time
+from otel_parsl_dashboards.figures.pictures import PicturePlot
 
 _lock = threading.Lock()
 _is_loaded = False
@@ -105,6 +106,7 @@ def _load() -> None:
     if _is_loaded:
         return
     hv.extension("bokeh", logo=False)
+    hv.Store.register({hv.RGB: PicturePlot}, "bokeh")
     # Ranges are those of what is shown, and not of all that was shown before.
     kinds = [kind.__name__ for kind in hv.Store.registry["bokeh"] if issubclass(kind, hv.Element)]
     hv.opts.defaults(*(getattr(hv.opts, kind)(framewise=True) for kind in kinds))
