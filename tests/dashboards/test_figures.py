@@ -12,9 +12,11 @@ from typing import Any
 import holoviews as hv
 import numpy as np
 import pandas as pd
+import pytest
+from bokeh.core.property.wrappers import PropertyValueColumnData
 from bokeh.document import Document
 from bokeh.io.doc import patch_curdoc
-from bokeh.models import ColumnDataSource, HoverTool
+from bokeh.models import ColumnDataSource, HoverTool, Quad
 from bokeh.plotting import figure
 from bokeh.themes import Theme
 from holoviews.plotting.bokeh.raster import RGBPlot
@@ -52,6 +54,32 @@ def test_a_figure_is_made_while_another_threads_session_ends() -> None:
         assert len(_figure().renderers) == 1
         del session
         assert len(_figure().renderers) == 1
+
+
+def test_what_other_threads_serialise_is_right_while_a_figure_is_changed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """HoloViews' switch of Bokeh's validation is for all threads: without it a colour is written
+    down as the value of a value, and the plot that has it is not drawn."""
+    update = PropertyValueColumnData.update
+    written = []
+
+    def updated(data: Any, *now: Any) -> Any:
+        done = update(data, *now)
+        written.append(Document.to_json(elsewhere))
+        return done
+
+    elsewhere = Document()
+    elsewhere.add_root(Quad(fill_color={"value": "#aabbcc"}))
+    expected = elsewhere.to_json()
+    canvas = Canvas(height=200, is_timed=False)
+    canvas.render(_steps)
+    monkeypatch.setattr(PropertyValueColumnData, "update", updated)
+
+    canvas.render(lambda: hv.Curve([(0, 1), (1, 5)]))
+
+    assert written
+    assert all(each == expected for each in written)
 
 
 _COLUMNS = st.lists(st.lists(st.floats(-10, 10), min_size=1, max_size=3), max_size=3).flatmap(

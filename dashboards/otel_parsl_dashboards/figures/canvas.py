@@ -10,11 +10,13 @@ from __future__ import annotations
 import contextvars
 import threading
 from collections.abc import Callable
+from contextlib import nullcontext
 from typing import Any, NamedTuple
 
 import holoviews as hv
 import panel as pn
 from bokeh.document import Document
+from holoviews.plotting.bokeh import plot as bokeh_plots
 from holoviews.streams import Pipe
 
 from otel_parsl_dashboards.figures.copies import packed, unpacked
@@ -107,6 +109,9 @@ def _load() -> None:
         return
     hv.extension("bokeh", logo=False)
     hv.Store.register({hv.RGB: PicturePlot}, "bokeh")
+    # HoloViews switches Bokeh's validation off while it fills a source, for all threads: what
+    # another one serialises meanwhile is wrong, so that its page shows no plot.
+    bokeh_plots.validate = lambda _is_on: nullcontext()
     # Ranges are those of what is shown, and not of all that was shown before.
     kinds = [kind.__name__ for kind in hv.Store.registry["bokeh"] if issubclass(kind, hv.Element)]
     hv.opts.defaults(*(getattr(hv.opts, kind)(framewise=True) for kind in kinds))
