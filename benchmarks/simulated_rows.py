@@ -157,7 +157,12 @@ class Store:
         _insert(
             connection,
             "otel_run",
-            [(RUN_ID, self._ns(0.0), *[None] * 2, self._ns(0.0), "Etc/UTC", "2026.10.26", 1, None)],
+            [
+                (
+                    *(RUN_ID, self._ns(0.0), None, None, self._ns(0.0), "Etc/UTC", "2026.10.26", 1),
+                    *(None, None),
+                )
+            ],
         )
 
     def _write_tasks(self, connection: sqlite3.Connection, first: int, end: int) -> None:
@@ -429,7 +434,8 @@ class Store:
         )
         last = float(run.returned[ids].max())
         connection.execute(
-            "UPDATE otel_run SET last_event_ns = max(last_event_ns, ?), heartbeat_ns = ?",
+            "UPDATE otel_run SET last_event_ns = max(last_event_ns, ?), heartbeat_ns = ?,"
+            " lag_ns = 400000000",
             (self._ns(last), self._ns(last)),
         )
 

@@ -96,7 +96,10 @@ def test_what_stands_beside_parsls_tables(tmp_path: Path) -> None:
     del rows["otel_try"], rows["otel_failure"]
     assert rows == {
         "otel_run": [
-            (_ns(0), _ns(60), "completed", _ns(60), rows["otel_run"][0][4], "2026.10.26", 11, None)
+            (
+                *(_ns(0), _ns(60), "completed", _ns(60), rows["otel_run"][0][4], "2026.10.26", 11),
+                *(None, None),
+            )
         ],
         "otel_task": [(0, "double", "exec_done", 10, _ns(runs[2][1] + 0.251003))],
         "otel_count": [("double", "exec_done", 1)],
