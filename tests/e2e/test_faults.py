@@ -85,7 +85,9 @@ def test_agent_killed_ten_times_loses_nothing_and_writes_nothing_twice(
     spans = {span.SerializeToString(): span for span in sink.spans()}.values()
     assert len(spans) == len({span.span_id for span in spans})
     assert Counter(span.name for span in spans) == {
-        "program.py": 1, "block htex": 1, "manager htex": 1,
+        "program.py": 1,
+        "block htex": 1,
+        "manager htex": 1,
         "sleep": 3 * count,  # a task, a try and an execution each
     }
 
