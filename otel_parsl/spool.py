@@ -253,6 +253,11 @@ class SpoolReader:
         except FileNotFoundError:
             return False
 
+    def end(self) -> Place:
+        """Return the place behind the last byte that is there now."""
+        number = max(segments(self._directory, self._stream), default=self.place.segment)
+        return Place(number, size_of(segment_path(self._directory, self._stream, number)))
+
     def at_end(self) -> bool:
         """Tell whether no byte is left behind the place."""
         return not self._data(1) and self._following() is None

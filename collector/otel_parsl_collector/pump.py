@@ -8,6 +8,7 @@ no other.
 from __future__ import annotations
 
 import logging
+import operator
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -134,6 +135,7 @@ class Pump:
         if self._is_at_end and not self._is_more():
             self._all_carried_at_s = looked_at_s
             return 0
+        ends = [reader.end() for reader in self._readers.values()]
         frames, size = self._batch()
         places = {stream: reader.place for stream, reader in self._readers.items()}
         self._is_at_end = places == self.places
@@ -151,7 +153,7 @@ class Pump:
                 self._is_stopping.wait(delay_s)
             else:
                 self.places = places
-                if size < BATCH_BYTES:  # else there was no room for all
+                if all(map(operator.ge, places.values(), ends)):  # else there was no room for all
                     self._all_carried_at_s = looked_at_s
                 logger.debug("%s: %d requests of %d bytes", self._thread.name, len(frames), size)
                 return max(1, size)

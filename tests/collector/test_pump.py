@@ -155,6 +155,21 @@ def test_lag_is_the_age_of_what_waits(tmp_path: Path) -> None:
     pump.stop()
 
 
+def test_lag_grows_until_a_backlog_is_carried(tmp_path: Path) -> None:
+    """A batch does not end it while there is more behind, however small the frames."""
+    _append(tmp_path, "submit", [b"x" * 999] * (4 * BATCH_BYTES // 999))
+    waited = []
+
+    def consume(_frames: list[Frame], _places: Mapping[str, Place]) -> None:
+        waited.append((time.monotonic() - began, pump.lag_s()))
+
+    pump = _pump(tmp_path, consume)
+    began = time.monotonic()
+    _carry_all(pump)
+    assert len(waited) > 3
+    assert all(since <= lag for since, lag in waited)
+
+
 def test_stop_does_not_wait_for_a_dead_backend(tmp_path: Path) -> None:
     """A pump whose exporter is away stops at once, and the next one carries the same frames."""
     _append(tmp_path, "submit", [b"one", b"two"])
