@@ -37,7 +37,7 @@ def read_source(
     """
     try:
         found = yaml.load(text, Loader=_Loader)
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError) as error:
         raise ConfigError(f"collector config {name}: no YAML: {_one_line(error)}") from error
     if found is None:
         found = {}
@@ -98,7 +98,7 @@ def _assigned(text: str) -> Any:
         return text
     try:
         return yaml.safe_load(text)
-    except yaml.YAMLError:  # as of [::1]:4317
+    except (yaml.YAMLError, ValueError):  # as of [::1]:4317
         return text
 
 

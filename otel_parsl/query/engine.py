@@ -7,7 +7,6 @@ Nothing is ever created or changed: no database, no table, no file beside it.
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import re
 import sqlite3
@@ -20,8 +19,9 @@ from urllib.parse import quote
 
 from sqlalchemy import URL, Connection, Engine, NullPool, create_engine, event, inspect, select
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
+from sqlalchemy.exc import ArgumentError, DBAPIError
 
+from otel_parsl.database_driver import NoDriver, with_driver
 from otel_parsl.query.errors import DatabaseChanged, DatabaseUnusable, WrongDatabase
 from otel_parsl.query.versions import set_version
 from otel_parsl.schema import DATABASES, SCHEMA_VERSION, otel_schema, status, task, try_, workflow
@@ -242,28 +242,19 @@ def _changed(name: str) -> DatabaseChanged:
 
 
 def _server_engine(url: URL) -> Engine:
-    if url.drivername == "postgresql" and importlib.util.find_spec("psycopg") is not None:
-        url = url.set(drivername="postgresql+psycopg")
     try:
-        return create_engine(
-            url,
-            poolclass=NullPool,
-            isolation_level="REPEATABLE READ",
-            connect_args={
-                "options": "-c default_transaction_read_only=on",
-                "connect_timeout": _CONNECT_S,
-            },
-        )
-    except NoSuchModuleError as error:
-        raise DatabaseUnusable(
-            f"database {url.render_as_string()}: no such driver;"
-            " expected postgresql:// or postgresql+psycopg://"
-        ) from error
-    except ModuleNotFoundError as error:
-        raise DatabaseUnusable(
-            f"database {url.render_as_string()}: needs the package {error.name}."
-            " Run: pip install 'otel-parsl[postgres]'"
-        ) from error
+        usable = with_driver(url)
+    except NoDriver as error:
+        raise DatabaseUnusable(f"database {error}") from error
+    return create_engine(
+        usable,
+        poolclass=NullPool,
+        isolation_level="REPEATABLE READ",
+        connect_args={
+            "options": "-c default_transaction_read_only=on",
+            "connect_timeout": _CONNECT_S,
+        },
+    )
 
 
 @contextmanager

@@ -30,11 +30,13 @@ def database_url(given: str) -> DatabaseUrl:
     Return the hub's ``logging_endpoint``, checked.
 
     Raises:
-        ConfigError: It is no URL, or of a kind of database that cannot have the tables.
+        ConfigError: It is no URL, of a kind of database that cannot have the tables, or needs a
+            package that is not installed.
     """
     from sqlalchemy.engine import make_url
     from sqlalchemy.exc import ArgumentError
 
+    from otel_parsl.database_driver import NoDriver, with_driver
     from otel_parsl.schema import DATABASES
 
     expected = "expected sqlite:/// or postgresql+psycopg://"
@@ -46,6 +48,10 @@ def database_url(given: str) -> DatabaseUrl:
         raise ConfigError(
             f"logging_endpoint: {url.render_as_string()}: no such kind of database; {expected}"
         )
+    try:
+        with_driver(url)
+    except NoDriver as error:
+        raise ConfigError(f"logging_endpoint: {error}") from error
     return DatabaseUrl(given)
 
 

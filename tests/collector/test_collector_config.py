@@ -292,6 +292,7 @@ def test_what_cannot_be_used_is_refused(text: str, words: str) -> None:
     [
         ("receivers: [", "collector config test.yaml: no YAML: "),
         ("[1, 2]", "collector config test.yaml: the file is [1, 2]; expected settings such as"),
+        ("a: 2026-13-45", "collector config test.yaml: no YAML: month must be in 1..12"),
         ("a: 1\na: 2", "collector config test.yaml: no YAML: 'a' stands twice"),
     ],
 )

@@ -256,7 +256,7 @@ def test_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
     assert path.read_bytes() == content
 
 
-@pytest.mark.parametrize("kind", ["oarcle", "mysql", "mysql+pymysql", "postgresql+psycpg"])
+@pytest.mark.parametrize("kind", ["oarcle", "mysql", "mysql+pymysql"])
 def test_unknown_kind_of_database_is_refused_without_its_password(kind: str) -> None:
     """A URL of a kind that SQLAlchemy or we have not is refused, and its password is not shown."""
     with pytest.raises(StoreError) as raised:

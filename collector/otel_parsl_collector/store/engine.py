@@ -12,11 +12,11 @@ from sqlalchemy import URL, Connection, Engine, create_engine, event, inspect, t
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import (
     DatabaseError,
-    NoSuchModuleError,
     OperationalError,
 )
 from sqlalchemy.schema import CreateColumn
 
+from otel_parsl.database_driver import NoDriver, with_driver
 from otel_parsl.schema import (
     DATABASES,
     NODE_ONCE,
@@ -51,14 +51,10 @@ def open_store(url: str) -> Engine:
     if parsed.get_backend_name() not in DATABASES:
         raise _of_no_kind(parsed)
     try:
-        engine = create_engine(parsed, **_arguments(parsed.get_backend_name()))
-    except NoSuchModuleError as error:
-        raise _of_no_kind(parsed) from error
-    except ModuleNotFoundError as error:
-        raise StoreError(
-            f"store {parsed.render_as_string()}: needs the package {error.name}."
-            " Run: pip install 'otel-parsl[postgres]'"
-        ) from error
+        usable = with_driver(parsed)
+    except NoDriver as error:
+        raise StoreError(f"store {error}") from error
+    engine = create_engine(usable, **_arguments(parsed.get_backend_name()))
     if engine.dialect.name == "sqlite":
         _prepare_sqlite(engine, parsed.database)
     try:
