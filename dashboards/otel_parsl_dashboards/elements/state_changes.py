@@ -89,15 +89,35 @@ def state_changes(
         left, is_left = left_states(task[piece], codes[piece], place)
         np.add.at(flat, line + codes[piece][place].astype("int64") * rows, _ONE)
         np.subtract.at(flat, line[is_left] + left.astype("int64") * rows, _ONE)
-    place = np.flatnonzero(is_even).astype("int32")
-    order = np.argsort(moment[place], kind="stable")
+    place, begins = _by_moment(task, moment, is_even)
     return StateChanges(
         moments=first + np.arange(_MOMENTS) * np.timedelta64(width_us, "us"),
         standing=np.concatenate([changes[:1] * 0, np.cumsum(changes, axis=0, dtype="int32")]),
-        place=place[order],
-        begins=np.append(0, np.cumsum(np.bincount(moment[place], minlength=_MOMENTS))),
+        place=place,
+        begins=begins,
         others=np.flatnonzero(~is_even),
     )
+
+
+def _by_moment(
+    task: np.ndarray, moment: np.ndarray, is_even: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the places of even statuses by moment, in their order, and where each begins."""
+    begins = np.zeros(_MOMENTS + 1, dtype="int64")
+    for piece in pieces(task):
+        begins[1:] += np.bincount(moment[piece][is_even[piece]], minlength=_MOMENTS)
+    np.cumsum(begins, out=begins)
+    found, free = np.empty(begins[-1], dtype="int32"), begins[:-1].copy()
+    for piece in pieces(task):
+        place = np.flatnonzero(is_even[piece])
+        at = moment[piece][place]
+        order = np.argsort(at, kind="stable")
+        counts = np.bincount(at, minlength=_MOMENTS)
+        # The first of each moment goes to where that has room, the others behind it.
+        to = np.repeat(free - np.cumsum(counts) + counts, counts) + np.arange(len(place))
+        found[to] = place[order] + piece.start
+        free += counts
+    return found, begins
 
 
 def left_states(
