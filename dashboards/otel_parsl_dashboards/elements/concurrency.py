@@ -20,6 +20,10 @@ _MOMENTS = 1200
 _APPS = 12
 
 
+_NO_APP = -2
+"""No code of an app; -1 is that of none."""
+
+
 def concurrency(
     tries: pd.DataFrame,
     apps: Sequence[str],
@@ -53,8 +57,9 @@ def concurrency(
             )
         )
     ]
+    codes = dict(zip(app.categories, range(len(app.categories)), strict=True))
     for name in apps:
-        is_it = app == name
+        is_it = app.codes == codes.get(name, _NO_APP)
         times, counts = _corners(*steps(start[is_it], end[is_it], span=span))
         lines.append(
             hv.Curve((times, counts), "time", "tries running", label=name).opts(
@@ -74,7 +79,7 @@ def concurrency(
 
 def steps(start: np.ndarray, end: np.ndarray, *, span: Span) -> tuple[np.ndarray, np.ndarray]:
     """Return moments and how many intervals are open from each to the next."""
-    starts, ends = np.sort(start), np.sort(end)
+    starts, ends = _sorted(start), _sorted(end)
     is_few = len(starts) * 2 <= _EXACT
     if is_few:
         moments = np.unique(np.concatenate([starts, ends]))
@@ -96,7 +101,7 @@ def summarise(tries: pd.DataFrame, *, span: Span, until: np.datetime64) -> str:
     start, end, _ = _intervals(tries, span, until)
     if not len(start):
         return "No try is known to have run in this time."
-    starts, ends = np.sort(start), np.sort(end)
+    starts, ends = _sorted(start), _sorted(end)
     moments = np.maximum(starts, span.start)
     running = np.searchsorted(starts, moments, side="right") - np.searchsorted(
         ends, moments, side="right"
@@ -108,6 +113,11 @@ def summarise(tries: pd.DataFrame, *, span: Span, until: np.datetime64) -> str:
     if len(start) * 2 > _EXACT:
         text += f" Drawn: the number running at {_MOMENTS:,} moments."
     return text
+
+
+def _sorted(times: np.ndarray) -> np.ndarray:
+    # Numpy sorts numbers ten times as fast as times.
+    return np.sort(times.astype("datetime64[us]").view("int64")).view("datetime64[us]")
 
 
 def _corners(moments: np.ndarray, counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
