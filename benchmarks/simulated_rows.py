@@ -154,15 +154,11 @@ class Store:
         )
         if not self._is_ours:
             return
+        began_ns = self._ns(0.0)
         _insert(
             connection,
             "otel_run",
-            [
-                (
-                    *(RUN_ID, self._ns(0.0), None, None, self._ns(0.0), "Etc/UTC", "2026.10.26", 1),
-                    *(None, None),
-                )
-            ],
+            [(RUN_ID, began_ns, None, None, began_ns, "Etc/UTC", "2026.10.26", 1, None, None)],
         )
 
     def _write_tasks(self, connection: sqlite3.Connection, first: int, end: int) -> None:

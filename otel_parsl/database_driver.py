@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
+from importlib.util import find_spec
 
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import NoSuchModuleError
@@ -23,20 +23,21 @@ def with_driver(url: URL) -> URL:
     Raises:
         NoDriver: The driver is unknown, asynchronous or not installed.
     """
-    if url.drivername == "postgresql" and importlib.util.find_spec("psycopg") is not None:
+    if url.drivername == "postgresql" and find_spec("psycopg") is not None:
         url = url.set(drivername="postgresql+psycopg")
     shown = url.render_as_string()
     try:
         dialect = url.get_dialect()
-        if dialect.is_async:
-            raise NoDriver(f"{shown}: its driver is asynchronous; {_EXPECTED}")
-        dialect.import_dbapi()
     except NoSuchModuleError as error:
         raise NoDriver(f"{shown}: no such driver; {_EXPECTED}") from error
-    except ModuleNotFoundError as error:
-        instead = "" if error.name == "psycopg" else ", or postgresql+psycopg:// in its place"
+    if dialect.is_async:
+        raise NoDriver(f"{shown}: its driver is asynchronous; {_EXPECTED}")
+    package = dialect.driver
+    # Looked for and not imported: the submit process has no other use for it.
+    if url.get_backend_name() != "sqlite" and find_spec(package) is None:
+        instead = "" if package == "psycopg" else ", or postgresql+psycopg:// in its place"
         raise NoDriver(
-            f"{shown}: needs the package {error.name}{instead}."
+            f"{shown}: needs the package {package}{instead}."
             " Run: pip install 'otel-parsl[postgres]'"
-        ) from error
+        )
     return url

@@ -222,7 +222,7 @@ TIME_COMPLETED = _term(
     "attribute", "parsl.run.time_completed", "workflow.time_completed", unit="ns", source=_PARSL
 )
 STORE_LAG = _term(
-    "attribute", "parsl.store.lag", "ns: what is spooled is in the database after so long, at most"
+    "attribute", "parsl.store.lag", "how far the database is behind, at most", unit="ns"
 )
 TRACE_SCOPE = _term("attribute", "parsl.trace.scope", "auto, auto:N, run or task: see identity")
 TASKS_ELSEWHERE = _term(

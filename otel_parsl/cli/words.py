@@ -9,7 +9,7 @@ import unicodedata
 from otel_parsl.time_zone import zone_named
 
 UNKNOWN = "-"
-_SIZES = ("B", "kB", "MB", "GB", "TB", "PB")
+SIZES = ("B", "kB", "MB", "GB", "TB", "PB")
 
 
 def duration(seconds: float | None) -> str:
@@ -36,8 +36,8 @@ def size(count: float | None) -> str:
     """Return a number of bytes in powers of a thousand: ``63.2 MB``."""
     if count is None or math.isnan(count):
         return UNKNOWN
-    for unit in _SIZES:
-        if count < 999.5 or unit == _SIZES[-1]:
+    for unit in SIZES:
+        if count < 999.5 or unit == SIZES[-1]:
             break
         count /= 1000
     return f"{count:.0f} B" if unit == "B" else f"{count:.3g} {unit}"

@@ -267,6 +267,16 @@ def test_unknown_kind_of_database_is_refused_without_its_password(kind: str) -> 
     )
 
 
+def test_unknown_driver_is_refused_without_its_password() -> None:
+    """A slip in the driver's name is told from a kind of database that is not known."""
+    with pytest.raises(StoreError) as raised:
+        open_store("postgresql+psycpg://me:secret@db.example.org/parsl")
+    assert str(raised.value) == (
+        "store postgresql+psycpg://me:***@db.example.org/parsl: no such driver;"
+        " expected postgresql:// or postgresql+psycopg://"
+    )
+
+
 def test_write_ahead_log_of_a_deleted_database_is_not_replayed(tmp_path: Path) -> None:
     """A log left behind by a database that was deleted does not come back to life in the next."""
     path = tmp_path / "gone.db"

@@ -94,12 +94,10 @@ def test_what_stands_beside_parsls_tables(tmp_path: Path) -> None:
         runs.append((launched + 0.1, launched + 1.5))
         launched += 1.5 + 3 * 0.251003
     del rows["otel_try"], rows["otel_failure"]
+    zone = rows["otel_run"][0][4]
     assert rows == {
         "otel_run": [
-            (
-                *(_ns(0), _ns(60), "completed", _ns(60), rows["otel_run"][0][4], "2026.10.26", 11),
-                *(None, None),
-            )
+            (_ns(0), _ns(60), "completed", _ns(60), zone, "2026.10.26", 11, None, None),
         ],
         "otel_task": [(0, "double", "exec_done", 10, _ns(runs[2][1] + 0.251003))],
         "otel_count": [("double", "exec_done", 1)],

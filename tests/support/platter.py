@@ -42,10 +42,10 @@ class Platter:
                 if inode in self._named:
                     left = path.read_bytes()[: self._bytes.get(inode, 0)]
                     (Path(name) / path.name).write_bytes(left)
-            return payloads(Path(name), stream)
+            return payloads_of(Path(name), stream)
 
 
-def payloads(directory: Path, stream: str) -> list[bytes | CorruptFrame]:
+def payloads_of(directory: Path, stream: str) -> list[bytes | CorruptFrame]:
     """Return what a reader finds in a stream."""
     reader = SpoolReader(directory, stream)
     return [i if isinstance(i, CorruptFrame) else i.payload for i in reader.read()]

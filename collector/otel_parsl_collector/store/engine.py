@@ -8,12 +8,9 @@ import logging
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import URL, Connection, Engine, create_engine, event, inspect, text
+from sqlalchemy import Connection, Engine, create_engine, event, inspect, text
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import (
-    DatabaseError,
-    OperationalError,
-)
+from sqlalchemy.exc import DatabaseError, OperationalError
 from sqlalchemy.schema import CreateColumn
 
 from otel_parsl.database_driver import NoDriver, with_driver
@@ -49,7 +46,10 @@ def open_store(url: str) -> Engine:
     """
     parsed = make_url(url)
     if parsed.get_backend_name() not in DATABASES:
-        raise _of_no_kind(parsed)
+        raise StoreError(
+            f"store {parsed.render_as_string()}: no such kind of database;"
+            " expected sqlite:/// or postgresql+psycopg://"
+        )
     try:
         usable = with_driver(parsed)
     except NoDriver as error:
@@ -77,13 +77,6 @@ def journal_mode(path: Path) -> str:
     (https://www.sqlite.org/wal.html), so only those known to be local have one.
     """
     return "wal" if is_local(path) else "delete"
-
-
-def _of_no_kind(url: URL) -> StoreError:
-    return StoreError(
-        f"store {url.render_as_string()}: no such kind of database;"
-        " expected sqlite:/// or postgresql+psycopg://"
-    )
 
 
 def _arguments(backend: str) -> dict[str, Any]:

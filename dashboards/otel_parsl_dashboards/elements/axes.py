@@ -8,6 +8,8 @@ import holoviews as hv
 import numpy as np
 from bokeh.models import CustomJS, TapTool, WheelZoomTool
 
+from otel_parsl.cli import words
+
 TIME_TOOLS: Final = ("xbox_zoom", "xpan", "xwheel_zoom", "reset", "save")
 """
 Of plots of time, by HoloViews' names; the first one takes a drag: it brushes a stretch.
@@ -21,7 +23,6 @@ LETTERS: Final = 11
 TICKS: Final = 5
 """About so many stand side by side below a plot that shares its row with others."""
 _UNITS: Final = (("h", 3600.0), ("min", 60.0), ("s", 1.0), ("ms", 1e-3), ("µs", 1e-6))
-_SIZES: Final = (("TB", 1e12), ("GB", 1e9), ("MB", 1e6), ("kB", 1e3))
 
 
 def time_unit(longest_s: float) -> tuple[str, float]:
@@ -33,7 +34,8 @@ def time_unit(longest_s: float) -> tuple[str, float]:
 
 def size_unit(most_bytes: float) -> tuple[str, float]:
     """Return the unit that an axis up to so many bytes is read in best, and its bytes."""
-    return next((each for each in _SIZES if most_bytes >= 2 * each[1]), ("B", 1.0))
+    sizes = [(name, 1000.0**power) for power, name in enumerate(words.SIZES)]
+    return next((each for each in reversed(sizes) if most_bytes >= 2 * each[1]), sizes[0])
 
 
 def count_axis(plot: Any, _element: object) -> None:

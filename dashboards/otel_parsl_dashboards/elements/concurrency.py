@@ -20,10 +20,6 @@ _MOMENTS = 1200
 _APPS = 12
 
 
-_NO_APP = -2
-"""No code of an app; -1 is that of none."""
-
-
 def concurrency(
     tries: pd.DataFrame,
     apps: Sequence[str],
@@ -57,9 +53,8 @@ def concurrency(
             )
         )
     ]
-    codes = dict(zip(app.categories, range(len(app.categories)), strict=True))
     for name in apps:
-        is_it = app.codes == codes.get(name, _NO_APP)
+        is_it = app == name
         times, counts = _corners(*steps(start[is_it], end[is_it], span=span))
         lines.append(
             hv.Curve((times, counts), "time", "tries running", label=name).opts(

@@ -23,14 +23,14 @@ from otel_parsl.stream_writer import PatientWriter, StreamWriter
 from otel_parsl.submit.drain import FLUSH_S, Drain
 from otel_parsl.submit.executor_watch import ExecutorWatch
 from otel_parsl.submit.kernel_executors import KernelExecutors
-from tests.support.platter import Platter, payloads
+from tests.support.platter import Platter, payloads_of
 from tests.support.programs import until
 
 RUN_ID = "0c5dba1a-0000-4000-8000-000000000001"
 
 
 def _payloads(directory: Path) -> list[bytes | CorruptFrame]:
-    return payloads(directory, SUBMIT)
+    return payloads_of(directory, SUBMIT)
 
 
 @pytest.mark.parametrize("torn", [frame(1, b"torn")[:-1], b"oP\x01\0\xff\xff\xff\xff" + bytes(90)])
