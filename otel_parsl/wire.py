@@ -41,6 +41,12 @@ def sized(body: bytes) -> bytes:
     return varint(len(body)) + body
 
 
+def unsized(data: bytes) -> bytes:
+    """Return what ``sized`` was given."""
+    length = next(place for place, byte in enumerate(data, start=1) if byte < 128)
+    return data[length:]
+
+
 def utf8(text: str) -> bytes:
     """Return text as UTF-8; lone surrogates, which protobuf refuses, are escaped."""
     try:
@@ -202,7 +208,7 @@ def span(  # noqa: PLR0913 - a span's fields
         name: Low in cardinality: the app's name, never an id.
         kind: SpanKind.
         start_ns: Start, in UTC nanoseconds.
-        end_ns: End, in UTC nanoseconds.
+        end_ns: End, in UTC nanoseconds. A span lasts 1 ns at least, or Jaeger warns of its clock.
         attributes: Sized KeyValues.
         events: Sized Span.Events.
         links: Sized Span.Links.
@@ -220,7 +226,7 @@ def span(  # noqa: PLR0913 - a span's fields
         b"\x39",
         _fixed64(start_ns),
         b"\x41",
-        _fixed64(max(start_ns, end_ns)),
+        _fixed64(end_ns if end_ns > start_ns else min(start_ns + 1, _UINT64)),
         _attributes(b"\x4a", attributes),
         _attributes(b"\x5a", events),
         _attributes(b"\x6a", links),

@@ -34,7 +34,7 @@ from otel_parsl_collector.connectors.clocks import Clocks
 from otel_parsl_collector.connectors.managers import Managers
 from otel_parsl_collector.connectors.own_events import OwnEvents
 from otel_parsl_collector.connectors.run_metrics import RunMetrics
-from otel_parsl_collector.connectors.untold import Execution, Untold, began
+from otel_parsl_collector.connectors.untold import Execution, LostTry, Untold, began
 
 _TABLES = """
 CREATE TABLE IF NOT EXISTS event (
@@ -265,8 +265,7 @@ class Lifecycle:
             events = _where(events, lambda event: event.sequence <= end.sequence)
         running = {key: new for key, new in events.items() if key[0] == "running"}
         events = {key: new for key, new in events.items() if key not in running}
-        self._keep_running(running)
-        spans = []
+        spans = self._hear_running(running)
         tasks = sum(_is_new_task(new) for new in events.values())
         if tasks:
             self._count_tasks(tasks)
@@ -290,25 +289,33 @@ class Lifecycle:
             spans += self._close_run(end)
         return spans + self._tell_late(late)
 
-    def _keep_running(self, running: Mapping[Key, list[tuple[Event, bytes]]]) -> None:
+    def _hear_running(self, running: Mapping[Key, list[tuple[Event, bytes]]]) -> list[bytes]:
         """
         Keep news of tries that no execution's span has told of: one may come yet.
 
         News that comes with one is told of if both say when it began: an executor may run a try
-        again. News that comes later was held up, by an agent that was killed.
+        again. News that comes later was held up, by an agent that was killed; or its worker was
+        lost, and that was known sooner: the spans of such are returned.
         """
+        spans: list[bytes] = []
         for (_, task), new in running.items():
-            self._untold.keep(
-                int(task), [record for event, record in new if not self._is_told(event)]
-            )
+            untold = [(event, record) for event, record in new if not self._is_told(event)]
+            lost = {record: self._lost_execution(event) for event, record in untold}
+            spans += (span for span in lost.values() if span is not None)
+            self._untold.keep(int(task), [record for record, span in lost.items() if span is None])
         self._untold.forget(self._executed)
         for task_id, try_id, _ in self._executed:
             self._metrics.keep_execution(task_id, try_id)
+        return spans
 
     def _tell_late(self, events: Mapping[Key, list[tuple[Event, bytes]]]) -> list[bytes]:
         """Return the spans of what came after the end of the run."""
         late = (event for new in events.values() for event, _ in new)
-        return [self._spans.of_event(event) for event in late if not self._is_told(event)]
+        return [
+            self._lost_execution(event) or self._spans.of_event(event)
+            for event in late
+            if not self._is_told(event)
+        ]
 
     def _is_told(self, event: Event) -> bool:
         """Tell whether an event says late what an execution's span has said: that a try began."""
@@ -341,7 +348,7 @@ class Lifecycle:
             spans.append(self._spans.of_try(of_try))
             if semconv.EXCEPTION_TYPE in last.attributes:  # no worker could tell of it
                 end_ns = last.attributes.get(semconv.TRY_TIME_RETURNED) or last.time_ns
-                spans += self._lost_executions(last, end_ns, "lost")
+                spans += self._lose(LostTry(last, end_ns, "lost"))
             self._measure_try(last)
         if ending and ending[-1].attributes[semconv.TASK_STATE] in FINAL_STATES:
             spans.append(self._spans.of_task(known))
@@ -353,15 +360,22 @@ class Lifecycle:
             self._keep(key, new)
         return spans
 
-    def _lost_executions(self, last: Event, end_ns: int, outcome: str) -> list[bytes]:
+    def _lose(self, lost: LostTry) -> list[bytes]:
         """Return the spans of what workers had begun of a try of which they will say no more."""
-        which = last.attributes[semconv.TASK_ID], last.attributes[semconv.TRY_ID]
+        which = lost.last.attributes[semconv.TASK_ID], lost.last.attributes[semconv.TRY_ID]
+        self._untold.lose(*which, lost)
         return [
-            self._spans.of_lost_execution(news, last=last, end_ns=end_ns, outcome=outcome)
-            if names_execution(news)
-            else self._spans.of_event(news)
+            self._lost_execution(news) or self._spans.of_event(news)
             for news in self._untold.take(*which)
         ]
+
+    def _lost_execution(self, news: Event) -> bytes | None:
+        """Return the span of the execution that news are of, if its try was lost."""
+        if not names_execution(news):
+            return None
+        which = news.attributes[semconv.TASK_ID], news.attributes[semconv.TRY_ID]
+        lost = self._untold.lost(*which)
+        return lost and self._spans.of_lost_execution(news, **lost._asdict())
 
     def _measure_try(self, last: Event) -> None:
         found = last.attributes
@@ -408,7 +422,7 @@ class Lifecycle:
             if not _ends(last):  # else the span of that try is out already
                 spans.append(self._spans.of_try(of_try, **cut))
                 how = "lost" if is_lost else outcome
-                spans += self._lost_executions(last, cut["cut_ns"], how)
+                spans += self._lose(LostTry(last, cut["cut_ns"], how))
             spans.append(self._spans.of_task(kept, **cut))
         spans += map(self._spans.of_event, self._untold.take_all())
         of_run = self._kept([("run", "")])[("run", "")]

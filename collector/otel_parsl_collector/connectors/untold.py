@@ -4,25 +4,45 @@ What is said of tries that run, until it is known whether spans of their executi
 Flow: lifecycle -> **untold** -> lifecycle
 A worker's execution span follows its news, but not where it was lost, or where a radio of the
 user's choice reported: what is left when the task has ended is told in spans of its own.
+News of a worker that was lost may be on its way longer than the word that it was lost: so how such
+tries ended is kept too.
 """
 
 from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable
+from typing import NamedTuple
 
 from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord
 
 from otel_parsl import semconv
 from otel_parsl.spans import Event
+from otel_parsl.wire import unsized
 
-_TABLE = """
+_TABLES = """
 CREATE TABLE IF NOT EXISTS untold (task_id INTEGER, record BLOB, PRIMARY KEY (task_id, record))
 WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS lost (
+    task_id INTEGER, try_id INTEGER, end_ns INTEGER, outcome TEXT, record BLOB,
+    PRIMARY KEY (task_id, try_id)
+) WITHOUT ROWID;
 """
+_LONG_TEXTS = frozenset({semconv.EXCEPTION_MESSAGE, semconv.EXCEPTION_STACKTRACE})
 
 Execution = tuple[int, int, int]
 """Task, try, and when it began in ns."""
+
+
+class LostTry(NamedTuple):
+    """How a try ended of whose executions no worker will say more."""
+
+    last: Event
+    """What the submit side said of it last, without the exception's own texts."""
+    end_ns: int
+    """When it was found that no more will come."""
+    outcome: str
+    """``lost`` or ``unfinished``."""
 
 
 class Untold:
@@ -35,8 +55,9 @@ class Untold:
 
     def __init__(self, database: sqlite3.Connection) -> None:
         self._database = database
-        database.executescript(_TABLE)
-        (self._may_be_any,) = database.execute("SELECT count(*) FROM untold").fetchone()
+        database.executescript(_TABLES)
+        self._may_be_any = _has_rows(database, "untold")
+        self._may_be_lost = _has_rows(database, "lost")
 
     def keep(self, task_id: int, records: Iterable[bytes]) -> None:
         """Keep news of a task."""
@@ -75,6 +96,28 @@ class Untold:
         tasks = self._database.execute("SELECT DISTINCT task_id FROM untold").fetchall()
         return [event for (task_id,) in tasks for event in self.take(task_id)]
 
+    def lose(self, task_id: int, try_id: int, lost: LostTry) -> None:
+        """Keep how a try was lost, for news of it that comes later."""
+        record = LogRecord(event_name=lost.last.name, time_unix_nano=lost.last.time_ns)
+        for name, encoded in lost.last.encoded.items():
+            if name not in _LONG_TEXTS:
+                record.attributes.add().MergeFromString(unsized(encoded))
+        self._database.execute(
+            "INSERT OR IGNORE INTO lost VALUES (?, ?, ?, ?, ?)",
+            (task_id, try_id, lost.end_ns, lost.outcome, record.SerializeToString()),
+        )
+        self._may_be_lost = True
+
+    def lost(self, task_id: int, try_id: int) -> LostTry | None:
+        """Return how a try was lost; None if it goes on, or a worker told of its end."""
+        if not self._may_be_lost:
+            return None
+        row = self._database.execute(
+            "SELECT record, end_ns, outcome FROM lost WHERE task_id = ? AND try_id = ?",
+            (task_id, try_id),
+        ).fetchone()
+        return row and LostTry(Event(LogRecord.FromString(row[0])), *row[1:])
+
     def _of(self, task_id: int) -> list[bytes]:
         rows = self._database.execute("SELECT record FROM untold WHERE task_id = ?", (task_id,))
         return [record for (record,) in rows]
@@ -88,3 +131,8 @@ def began(event: Event) -> Execution | None:
     which = (semconv.TASK_ID, semconv.TRY_ID, semconv.EXECUTION_TIME_RUNNING)
     task_id, try_id, time_ns = (said.get(name, -1) for name in which)
     return task_id, try_id, time_ns
+
+
+def _has_rows(database: sqlite3.Connection, table: str) -> bool:
+    query = f"SELECT EXISTS (SELECT 1 FROM {table})"  # noqa: S608 - a name of ours
+    return bool(database.execute(query).fetchone()[0])
