@@ -166,7 +166,8 @@ workflow                     one row a run                      key: run_id
   │     └── otel_block          its status now, in the provider's words
   │
   ├─< node                   one row a report of a manager      key: id
-  │     └── otel_manager        its latest report
+  │     ├── otel_manager        its latest report
+  │     └── otel_pending_report  come in part, and not yet written as a row of node
   │
   ├── otel_run                  how the run stands
   ├─< otel_count                tasks by app and state

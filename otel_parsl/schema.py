@@ -403,6 +403,24 @@ otel_pending = Table(
     comment="Tries that a worker has begun whose own row cannot be written whole yet.",
 )
 
+otel_pending_report = Table(
+    "otel_pending_report",
+    metadata,
+    _text("run_id", nullable=False),
+    _text("uid", nullable=False),
+    _ns("time_ns", nullable=False),
+    _integer("worker_count", nullable=True),
+    _integer("cpu_count", nullable=True),
+    Column("total_memory", BigInteger),
+    _integer("active", nullable=True),
+    _ns("last_heartbeat_ns"),
+    _integer("tasks", nullable=True),
+    _integer("lost", nullable=True),
+    PrimaryKeyConstraint("run_id", "uid", "time_ns"),
+    comment="Reports of managers of which a part has come: a row of node cannot be written yet.",
+    info={"since": 5},
+)
+
 otel_returning = Table(
     "otel_returning",
     metadata,

@@ -10,11 +10,11 @@ from __future__ import annotations
 import os
 import re
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import quote
 
 from sqlalchemy import URL, Connection, Engine, NullPool, create_engine, event, inspect, select
@@ -29,6 +29,9 @@ from otel_parsl.schema import DATABASES, SCHEMA_VERSION, otel_schema, status, ta
 LOCK_S = 5.0
 """How long to wait for a writer that holds the database."""
 _CONNECT_S = 10
+_TRIES = 3
+
+Result = TypeVar("Result")
 
 _NEEDED = frozenset(table.name for table in (workflow, task, try_, status))
 _STILL = "otel_parsl_still"
@@ -60,6 +63,23 @@ class Database:
         """
         with _reading(self.name, self.engine) as connection:
             yield connection
+
+
+def of_one_moment(read: Callable[[], Result]) -> Result:
+    """
+    Return what a function reads, which is called again where a writer came into its reading.
+
+    That happens once for each writer that begins: what it writes is told from what it finds.
+
+    Raises:
+        DatabaseChanged: Writers come and go faster than it reads.
+    """
+    for _ in range(_TRIES - 1):
+        try:
+            return read()
+        except DatabaseChanged:
+            continue
+    return read()
 
 
 def open_database(given: str | None = None, *, folder: Path | None = None) -> Database:

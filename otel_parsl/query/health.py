@@ -12,7 +12,7 @@ from otel_parsl import rendezvous
 from otel_parsl.query.runs import Run
 from otel_parsl.query.times import utc_from_ns
 from otel_parsl.query.versions import is_there, select_known
-from otel_parsl.schema import otel_pending, otel_received
+from otel_parsl.schema import otel_pending, otel_pending_report, otel_received
 
 
 class Received(NamedTuple):
@@ -24,6 +24,15 @@ class Received(NamedTuple):
     repeated: int
     late: int
     last_at: datetime.datetime | None
+
+
+class Pending(NamedTuple):
+    """What the store cannot write whole yet."""
+
+    tries: int
+    """Begun by a worker; the submit side has said nothing of them."""
+    reports: int
+    """Of managers, of which a part has come."""
 
 
 class Destination(NamedTuple):
@@ -62,12 +71,19 @@ def select_received(connection: Connection, run: Run) -> list[Received] | None:
     ]
 
 
-def count_pending(connection: Connection, run: Run) -> int | None:
-    """Return how many tries a worker has begun of which the submit side has said nothing."""
+def count_pending(connection: Connection, run: Run) -> Pending | None:
+    """Return how much waits for what else has to be known of it; None if Parsl's hub wrote it."""
     if not run.is_ours:
         return None
-    query = select(func.count()).where(otel_pending.c.run_id == run.run_id)
-    return int(connection.execute(query).scalar_one())
+    counts = [
+        connection.execute(
+            select(func.count()).select_from(table).where(table.c.run_id == run.run_id)
+        ).scalar_one()
+        if is_there(connection, table)
+        else 0
+        for table in (otel_pending, otel_pending_report)
+    ]
+    return Pending(*counts)
 
 
 def read_agent(run: Run) -> AgentSaid | None:

@@ -16,11 +16,14 @@ from otel_parsl_collector.signals import SIGNALS
 from otel_parsl.wire import LOGS, METRICS, TRACES
 from tests.support.backend_fixtures import missing_fails_or_skips
 from tests.support.collector import Running, collector_config, requests_in, running, span_names
+from tests.support.delivery import deliver, in_order
 from tests.support.http_wire import post
 from tests.support.jaeger import Jaeger
 from tests.support.otel_collector import Forwarding, OtelCollector
 from tests.support.otlp_requests import logs_request, metrics_request, trace_request
+from tests.support.recorded_cases import CASES
 from tests.support.server_process import wait_for
+from tests.support.store_rows import read_rows
 
 PROTOBUF, JSON = "application/x-protobuf", "application/json"
 
@@ -102,6 +105,26 @@ def test_a_stock_collector_sends_to_ours(tmp_path: Path, protocol: str, compress
     (spans,) = (r for r in requests_in(out) if "resourceSpans" in r)
     expected = render(REQUESTS[TRACES])["resourceSpans"][0]["scopeSpans"][0]["spans"]
     assert spans["resourceSpans"][0]["scopeSpans"][0]["spans"] == expected
+
+
+@pytest.mark.parametrize("case", ["samples", "managers"])
+def test_a_stock_collector_may_part_what_makes_one_row(tmp_path: Path, case: str) -> None:
+    """Samples and reports that its batches cut through are the rows that they are uncut."""
+    requests = CASES[case]().requests
+    uncut = deliver(tmp_path / "uncut.db", requests, in_order(len(requests)))
+    path = tmp_path / "cut.db"
+    exporters = {"parsl_sql": {"url": f"sqlite:///{path}"}}
+    with running(collector_config(tmp_path, exporters=exporters)) as at:
+        forwarding = Forwarding(endpoint=f"http://{at.grpc}", most_items=3)
+        (tmp_path / "otelcol").mkdir()
+        with missing_fails_or_skips():
+            stock = OtelCollector(tmp_path / "otelcol", forwarding=forwarding)
+        with stock:
+            for signal, body in requests:
+                headers = {"Content-Type": PROTOBUF}
+                answer = post(stock.ports[1], f"/v1/{SIGNALS[signal].name}", body, headers)
+                assert answer.status == 200
+            wait_for(lambda: (path.exists() and read_rows(str(path)) == uncut) or None, what="rows")
 
 
 @pytest.fixture(params=["otlp", "otlphttp"])

@@ -6,6 +6,7 @@ Its upserts, its locks and its text are others, so they are tried too, with fewe
 
 from __future__ import annotations
 
+import random
 from collections.abc import Iterator
 from functools import cache
 
@@ -17,7 +18,15 @@ from otel_parsl_collector.store.writer import StoreWriter
 from sqlalchemy import select, text
 
 from otel_parsl.schema import metadata, node, otel_bucket, otel_place, otel_received
-from tests.support.delivery import Delivery, Joint, deliveries, in_order, write
+from tests.support.delivery import (
+    Delivery,
+    Joint,
+    deliveries,
+    in_order,
+    parted,
+    shuffled_delivery,
+    write,
+)
 from tests.support.derived_spans import derived_spans, without_logs
 from tests.support.postgres import Postgres
 from tests.support.recorded_cases import CASES
@@ -109,6 +118,17 @@ def test_any_order_repetition_and_split_give_the_same_rows(
     """Requests in any order, any of them again, packed in any way, give the same rows in all."""
     name, delivery = delivered
     assert store.rows(tuple(_case(name).requests), delivery) == store.expected(name)
+
+
+@EXAMPLES
+@given(name=st.sampled_from(sorted(CASES)), choose=st.randoms(use_true_random=False))
+def test_points_that_travelled_together_may_be_parted(
+    store: Store, name: str, choose: random.Random
+) -> None:
+    """A collector on the way that parts samples and reports of managers leaves no trace."""
+    requests = tuple(parted(_case(name).requests, choose))
+    delivery = shuffled_delivery(len(requests), choose.getrandbits(32))
+    assert store.rows(requests, delivery) == store.expected(name)
 
 
 @EXAMPLES

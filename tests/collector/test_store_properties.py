@@ -6,6 +6,7 @@ A failure names the case and the delivery; ``--hypothesis-profile=explore`` look
 
 from __future__ import annotations
 
+import random
 import tempfile
 from functools import cache
 from pathlib import Path
@@ -14,7 +15,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.support.delivery import Delivery, Joint, deliver, deliveries, in_order, shuffled_delivery
+from tests.support.delivery import (
+    Delivery,
+    Joint,
+    deliver,
+    deliveries,
+    in_order,
+    parted,
+    shuffled_delivery,
+)
 from tests.support.derived_spans import derived_spans, without_logs
 from tests.support.recorded_cases import CASES
 from tests.support.recorded_stream import Recording, Request, joined
@@ -60,6 +69,14 @@ def test_any_order_repetition_and_split_give_the_same_rows(delivered: tuple[str,
     """Requests in any order, any of them again, packed in any way, give the same rows in all."""
     name, delivery = delivered
     assert _rows(tuple(_case(name).requests), delivery) == _expected(name)
+
+
+@given(st.sampled_from(sorted(CASES)), st.randoms(use_true_random=False))
+def test_points_that_travelled_together_may_be_parted(name: str, choose: random.Random) -> None:
+    """A collector on the way that parts samples and reports of managers leaves no trace."""
+    requests = tuple(parted(_case(name).requests, choose))
+    delivery = shuffled_delivery(len(requests), choose.getrandbits(32))
+    assert _rows(requests, delivery) == _expected(name)
 
 
 @pytest.mark.parametrize("seed", range(4))

@@ -114,6 +114,23 @@ def test_what_came_twice_or_belongs_to_nothing_is_said(
     assert "Tries of tasks that are not there: 1." in troubles
 
 
+def test_report_of_which_a_part_is_missing_is_said(
+    tmp_path: Path, serve: Serve, shown: Tab
+) -> None:
+    """What a collector on the way parted and did not bring whole is counted, and no row of node."""
+    path = tmp_path / "monitoring.db"
+    with StoredRun(f"sqlite:///{path}") as run:
+        run.task(0, "pending", "launched", "exec_done")
+        run.manager("here", workers=2, tasks=0)
+        run.manager("half", workers=2, tasks=None)
+        run.ended(at_s=60)
+    _open(shown, serve(path), RUN_ID)
+
+    assert "A part is missing of 1 report of managers." in shown.text(".trouble")
+    assert rows(path, "select uid from node") == [("here",)]
+    assert (shown.errors, shown.failed) == ([], [])
+
+
 def test_what_could_not_be_checked_is_named(tmp_path: Path, serve: Serve, shown: Tab) -> None:
     """Where the agent's file is gone, nothing is said not to be missing of which it alone tells."""
     path = tmp_path / "monitoring.db"

@@ -53,6 +53,43 @@ def deliveries(count: int) -> st.SearchStrategy[Delivery]:
     ).map(list)
 
 
+def parted(requests: Sequence[Request], choose: random.Random) -> list[Request]:
+    """
+    Return requests whose metrics are parted anywhere, also within what travels together.
+
+    So does an OpenTelemetry Collector whose ``send_batch_max_size`` is small.
+    """
+    found: list[Request] = []
+    for signal, payload in requests:
+        if signal == METRICS:
+            found += ((METRICS, part) for part in _parts(payload, choose))
+        else:
+            found.append((signal, payload))
+    return found
+
+
+def _parts(payload: bytes, choose: random.Random) -> list[bytes]:
+    count = choose.randint(1, 4)
+    parts = [ExportMetricsServiceRequest() for _ in range(count)]
+    for group in ExportMetricsServiceRequest.FromString(payload).resource_metrics:
+        for scope in group.scope_metrics:
+            homes = [
+                part.resource_metrics.add(resource=group.resource, schema_url=group.schema_url)
+                for part in parts
+            ]
+            scopes = [home.scope_metrics.add(scope=scope.scope) for home in homes]
+            for metric in scope.metrics:
+                kind = metric.WhichOneof("data")
+                points = list(getattr(metric, kind).data_points)
+                del getattr(metric, kind).data_points[:]
+                for point in points:
+                    chosen = choose.choice(scopes)
+                    if not chosen.metrics or chosen.metrics[-1].name != metric.name:
+                        chosen.metrics.add().CopyFrom(metric)
+                    getattr(chosen.metrics[-1], kind).data_points.append(point)
+    return [part.SerializeToString() for part in parts]
+
+
 def in_order(count: int) -> Delivery:
     """Return the delivery in which each request comes once, in order and alone."""
     return [(index, Joint.NONE) for index in range(count)]

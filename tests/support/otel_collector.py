@@ -29,6 +29,8 @@ class Forwarding:
     """The authority to trust for https://."""
     is_persistent: bool = False
     """Whether its queue is on disk and survives a kill."""
+    most_items: int | None = None
+    """How many spans, points or records a request has at most: ``send_batch_max_size``."""
 
 
 class OtelCollector(OtlpServer):
@@ -120,10 +122,18 @@ class OtelCollector(OtlpServer):
             }
         if self._forwarding is not None:
             exporters.update(self._forwarding_exporter(self._forwarding, extensions))
-        pipeline = {"receivers": ["otlp"], "exporters": sorted(exporters)}
+        processors: dict[str, object] = {}
+        if self._forwarding is not None and (most := self._forwarding.most_items):
+            processors["batch"] = {"send_batch_size": most, "send_batch_max_size": most}
+        pipeline = {
+            "receivers": ["otlp"],
+            "processors": sorted(processors),
+            "exporters": sorted(exporters),
+        }
         config = {
             "extensions": extensions,
             "receivers": {"otlp": self.otlp_receiver(**guard)},
+            "processors": processors,
             "exporters": exporters,
             "service": {
                 "extensions": sorted(extensions),

@@ -19,6 +19,7 @@ from otel_parsl_collector.materialise.facts import (
     Facts,
     Heartbeat,
     LostTry,
+    ManagerNumbers,
     ManagerReport,
     Run,
     Running,
@@ -211,13 +212,13 @@ class StoredRun:
         uid: str,
         *,
         workers: int,
-        tasks: int,
+        tasks: int | None,
         active: bool = True,
         at_s: float = 2.0,
         host: str | None = None,
         block: str = "0",
     ) -> None:
-        """Say what the interchange reported of a manager."""
+        """Say what the interchange reported of a manager; without tasks, a part of it."""
         self._facts.managers.append(
             ManagerReport(
                 run_id=self.run_id,
@@ -225,13 +226,17 @@ class StoredRun:
                 hostname=f"node-{uid}" if host is None else host,
                 block_id=block,
                 python="3.11.9",
+                executor=None,
                 time_ns=self.ns(at_s),
-                workers=workers,
-                cpus=8,
-                memory_bytes=16 << 30,
-                active=int(active),
-                last_heartbeat_ns=self.ns(at_s),
-                tasks=tasks,
+                numbers=ManagerNumbers(
+                    workers=workers,
+                    cpus=8,
+                    memory_bytes=16 << 30,
+                    active=int(active),
+                    last_heartbeat_ns=self.ns(at_s),
+                    tasks=tasks,
+                    lost=None if active else 0,
+                ),
             )
         )
 

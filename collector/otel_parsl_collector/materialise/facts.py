@@ -110,6 +110,24 @@ class Sample(NamedTuple):
     values: tuple[float | None, ...]
 
 
+class ManagerNumbers(NamedTuple):
+    """What the points of a manager's report say; None is what has not come."""
+
+    workers: int | None
+    cpus: int | None
+    memory_bytes: int | None
+    active: int | None
+    last_heartbeat_ns: int | None
+    tasks: int | None
+    lost: int | None
+    """Of one that is not active: 1 if its heartbeats stopped, 0 if it was told to leave."""
+
+    @property
+    def are_whole(self) -> bool:
+        """Whether all have come: points that travelled together may be parted on the way."""
+        return None not in self[:-1] and (bool(self.active) or self.lost is not None)
+
+
 class ManagerReport(NamedTuple):
     """What HTEX's interchange reported of a manager."""
 
@@ -118,16 +136,9 @@ class ManagerReport(NamedTuple):
     hostname: str
     block_id: str
     python: str
+    executor: str | None
     time_ns: int
-    workers: int
-    cpus: int
-    memory_bytes: int
-    active: int
-    last_heartbeat_ns: int
-    tasks: int | None
-    lost: int | None = None
-    """Of one that is not active: 1 if its heartbeats stopped, 0 if it was told to leave."""
-    executor: str | None = None
+    numbers: ManagerNumbers
 
 
 class BlockStatus(NamedTuple):

@@ -7,7 +7,7 @@ from typing import Any
 
 from otel_parsl import semconv as names
 from otel_parsl_collector.materialise.attributes import Attributes, read_attributes
-from otel_parsl_collector.materialise.facts import Facts, ManagerReport, Run, Sample
+from otel_parsl_collector.materialise.facts import Facts, ManagerNumbers, ManagerReport, Run, Sample
 from otel_parsl_collector.materialise.points import Point, read_metric
 from otel_parsl_collector.materialise.sample_layouts import SampleLayouts
 from otel_parsl_collector.materialise.views import PointView
@@ -28,13 +28,16 @@ SAMPLE_METRICS = (
 """The metrics of a sample, in the order of ``Sample.values``; the first is the interval."""
 
 _COLUMN = {name: column for column, name in enumerate(SAMPLE_METRICS)}
-_MANAGER = (
+MANAGER_METRICS = (
     names.MANAGER_WORKERS,
     names.MANAGER_CPUS,
     names.MANAGER_MEMORY,
     names.MANAGER_ACTIVE,
     names.MANAGER_LAST_HEARTBEAT,
+    names.MANAGER_TASKS,
+    names.MANAGER_LOST,
 )
+"""The metrics of a manager's report, in the order of ``ManagerNumbers``."""
 
 
 def add(metrics: Iterable[bytes], resource: Attributes, run: Run | None, facts: Facts) -> None:
@@ -56,7 +59,7 @@ def add(metrics: Iterable[bytes], resource: Attributes, run: Run | None, facts: 
         if column is not None:
             for point in points:
                 samples.add(point, column)
-        elif name.startswith("parsl.manager."):
+        elif name in MANAGER_METRICS:
             of_metric = manager.setdefault(name, {})
             of_metric.update((time_ns, value) for time_ns, value, _ in points)
         else:
@@ -158,28 +161,20 @@ class _Samples:
 def _add_manager(
     columns: dict[str, dict[int, float]], resource: Attributes, run_id: str, facts: Facts
 ) -> None:
-    held = columns.get(names.MANAGER_TASKS, {})
-    lost = columns.get(names.MANAGER_LOST, {})
     try:
-        workers, cpus, memory, active, heartbeat = (columns[name] for name in _MANAGER)
-        for time_ns, count in workers.items():
-            facts.managers.append(
-                ManagerReport(
-                    run_id,
-                    resource[names.MANAGER_UID],
-                    resource[names.MANAGER_HOST],
-                    resource[names.BLOCK_ID],
-                    resource[names.MANAGER_PYTHON],
-                    time_ns,
-                    int(count),
-                    int(cpus[time_ns]),
-                    int(memory[time_ns]),
-                    int(active[time_ns]),
-                    int(heartbeat[time_ns]),
-                    int(held[time_ns]) if time_ns in held else None,
-                    int(lost[time_ns]) if time_ns in lost else None,
-                    resource.get(names.EXECUTOR_LABEL),
-                )
-            )
+        which = (
+            run_id,
+            resource[names.MANAGER_UID],
+            resource[names.MANAGER_HOST],
+            resource[names.BLOCK_ID],
+            resource[names.MANAGER_PYTHON],
+            resource.get(names.EXECUTOR_LABEL),
+        )
     except KeyError:
         facts.incomplete += 1
+        return
+    of_columns = [columns.get(name, {}) for name in MANAGER_METRICS]
+    for time_ns in sorted({time_ns for column in of_columns for time_ns in column}):
+        values = (column.get(time_ns) for column in of_columns)
+        numbers = ManagerNumbers(*(None if value is None else int(value) for value in values))
+        facts.managers.append(ManagerReport(*which, time_ns, numbers))

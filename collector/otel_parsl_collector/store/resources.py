@@ -1,14 +1,15 @@
-"""Write what was measured and where it ran: tables ``resource``, ``node`` and ``block``."""
+"""Write what was measured, and the blocks it ran in: tables ``resource`` and ``block``."""
 
 from __future__ import annotations
 
-from otel_parsl.schema import block, node, otel_block, otel_manager, resource
-from otel_parsl_collector.materialise.facts import BlockStatus, Facts, ManagerReport
-from otel_parsl_collector.store.received import INTERCHANGE, WORKER
+from otel_parsl.schema import block, otel_block, resource
+from otel_parsl_collector.materialise.facts import BlockStatus, Facts
+from otel_parsl_collector.store.received import WORKER
 from otel_parsl_collector.store.session import Session
 
-_SAMPLE_COLUMNS = (
-    "try_id task_id run_id timestamp psutil_process_pid psutil_process_status psutil_cpu_num"
+_SAMPLE_KEY = "try_id task_id run_id timestamp"
+_SAMPLE_VALUES = (
+    "psutil_process_pid psutil_process_status psutil_cpu_num"
     " resource_monitoring_interval psutil_process_time_user psutil_process_time_system"
     " psutil_process_memory_resident psutil_process_memory_virtual psutil_process_memory_percent"
     " psutil_process_children_count psutil_process_disk_read psutil_process_disk_write"
@@ -21,11 +22,11 @@ _LAST_WORD = BlockStatus._fields.index("submit_error") + 1
 
 
 def write_samples(facts: Facts, session: Session) -> None:
-    """Write resource samples."""
+    """Write resource samples; the points of one may come in several parts."""
     times = session.times
     session.insert_once(
         resource,
-        _SAMPLE_COLUMNS,
+        f"{_SAMPLE_KEY} {_SAMPLE_VALUES}",
         [
             (
                 sample.try_id,
@@ -41,87 +42,7 @@ def write_samples(facts: Facts, session: Session) -> None:
         ],
         [sample.run_id for sample in facts.samples],
         WORKER,
-    )
-
-
-def write_managers(facts: Facts, session: Session) -> None:
-    """Write every report of every manager, as Parsl does, and the latest of each beside them."""
-    if not facts.managers:
-        return
-    times = session.times
-    session.insert_once(
-        node,
-        "run_id hostname uid block_id cpu_count total_memory active worker_count python_v timestamp"
-        " last_heartbeat",
-        [
-            (
-                report.run_id,
-                report.hostname,
-                report.uid,
-                report.block_id,
-                report.cpus,
-                report.memory_bytes,
-                bool(report.active),
-                report.workers,
-                report.python,
-                times[report.run_id](report.time_ns),
-                times[report.run_id](report.last_heartbeat_ns),
-            )
-            for report in facts.managers
-        ],
-        [report.run_id for report in facts.managers],
-        INTERCHANGE,
-    )
-    latest: dict[tuple[str, str], ManagerReport] = {}
-    first_ns: dict[tuple[str, str], int] = {}
-    for report in facts.managers:
-        key = report.run_id, report.uid
-        if key not in latest or report.time_ns >= latest[key].time_ns:
-            latest[key] = report
-        first_ns[key] = min(first_ns.get(key, report.time_ns), report.time_ns)
-    for key, report in latest.items():
-        _write_latest(report, first_ns[key], session)
-
-
-def _write_latest(report: ManagerReport, first_ns: int, session: Session) -> None:
-    is_it = (otel_manager.c.run_id == report.run_id) & (otel_manager.c.uid == report.uid)
-    known = session.connection.execute(
-        otel_manager.select()
-        .with_only_columns(otel_manager.c.first_seen_ns, otel_manager.c.last_seen_ns)
-        .where(is_it)
-    ).first()
-    if known is not None:
-        first_ns = min(first_ns, known.first_seen_ns)
-        if known.last_seen_ns > report.time_ns:
-            session.connection.execute(
-                otel_manager.update().where(is_it).values(first_seen_ns=first_ns)
-            )
-            return
-    columns = (
-        "block_id hostname cpu_count total_memory worker_count active tasks first_seen_ns"
-        " last_seen_ns executor_label state"
-    )
-    session.upsert(
-        otel_manager,
-        f"run_id uid {columns}",
-        [
-            (
-                report.run_id,
-                report.uid,
-                report.block_id,
-                report.hostname,
-                report.cpus,
-                report.memory_bytes,
-                report.workers,
-                bool(report.active),
-                report.tasks,
-                first_ns,
-                report.time_ns,
-                report.executor,
-                "connected" if report.active else "lost" if report.lost else "ended",
-            )
-        ],
-        update=columns,
+        fill=_SAMPLE_VALUES,
     )
 
 

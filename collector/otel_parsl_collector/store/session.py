@@ -51,6 +51,7 @@ class Session:
         *,
         update: str = "",
         add: str = "",
+        fill: str = "",
     ) -> int:
         """
         Insert rows, or update those that are there; return how many were inserted or updated.
@@ -61,16 +62,24 @@ class Session:
             rows: The rows.
             update: Columns that an existing row takes over.
             add: Columns whose value is added to that of an existing row.
+            fill: Columns that an existing row takes over where it has none.
         """
         if not rows:
             return 0
-        return _upsert(self._dialect, table.name, columns, update, add)(self.connection, rows)
+        return _upsert(self._dialect, table.name, columns, update, add, fill)(self.connection, rows)
 
     def insert_once(
-        self, table: Table, columns: str, rows: Sequence[Row], run_ids: Sequence[str], source: str
+        self,
+        table: Table,
+        columns: str,
+        rows: Sequence[Row],
+        run_ids: Sequence[str],
+        source: str,
+        *,
+        fill: str = "",
     ) -> None:
         """
-        Insert rows that are not there yet, and count the others as repeated.
+        Insert rows that are not there yet, and count those that say nothing new as repeated.
 
         Args:
             table: The table.
@@ -78,12 +87,15 @@ class Session:
             rows: The rows.
             run_ids: The run of each.
             source: Who told of them, as ``otel_received`` has it.
+            fill: Columns that an existing row takes over where it has none.
         """
         of_run: dict[str, list[Row]] = defaultdict(list)
         for run_id, row in zip(run_ids, rows, strict=True):
             of_run[run_id].append(row)
         for run_id, some in of_run.items():
-            self.repeated[run_id, source] += len(some) - self.upsert(table, columns, some)
+            self.repeated[run_id, source] += len(some) - self.upsert(
+                table, columns, some, fill=fill
+            )
 
     def existing(
         self, table: Table, run_id: str, task_ids: Iterable[int], columns: Sequence[str]
@@ -109,5 +121,6 @@ def _query(dialect: str, table: str, columns: tuple[str, ...]) -> str:
 
 
 @cache
-def _upsert(dialect: str, table: str, columns: str, update: str, add: str) -> Upsert:
-    return Upsert(dialect, metadata.tables[table], columns.split(), update.split(), add.split())
+def _upsert(dialect: str, table: str, columns: str, update: str, add: str, fill: str) -> Upsert:
+    changed = (update.split(), add.split(), fill.split())
+    return Upsert(dialect, metadata.tables[table], columns.split(), *changed)

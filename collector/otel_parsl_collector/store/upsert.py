@@ -14,7 +14,7 @@ from itertools import chain
 from operator import itemgetter
 from typing import Any
 
-from sqlalchemy import Connection, Table
+from sqlalchemy import Connection, Table, func, or_
 from sqlalchemy.dialects import postgresql, sqlite
 
 _DIALECTS: dict[str, tuple[Any, Any]] = {
@@ -47,6 +47,8 @@ class Upsert:
         columns: The columns of a row, in order.
         update: The columns that an existing row takes over; none leaves it as it is.
         add: The columns whose new value is added to that of an existing row.
+        fill: The columns that an existing row takes over where it has NULL; a row that gains
+            nothing is left as it is.
     """
 
     def __init__(
@@ -56,14 +58,19 @@ class Upsert:
         columns: Sequence[str],
         update: Sequence[str] = (),
         add: Sequence[str] = (),
+        fill: Sequence[str] = (),
     ) -> None:
         insert, compiler = _DIALECTS[dialect]
         statement = insert(table).values(dict.fromkeys(columns))
         changed = {name: statement.excluded[name] for name in update}
         changed |= {name: table.c[name] + statement.excluded[name] for name in add}
+        changed |= {name: func.coalesce(table.c[name], statement.excluded[name]) for name in fill}
+        gains = (table.c[name].is_(None) & statement.excluded[name].is_not(None) for name in fill)
         if changed:
             key = [column.name for column in table.primary_key.columns]
-            statement = statement.on_conflict_do_update(index_elements=key, set_=changed)
+            statement = statement.on_conflict_do_update(
+                index_elements=key, set_=changed, where=or_(*gains) if fill else None
+            )
         else:
             statement = statement.on_conflict_do_nothing()
         compiled = statement.compile(dialect=compiler, column_keys=list(columns))

@@ -16,8 +16,9 @@ from otel_parsl.spool import Place
 from otel_parsl_collector.materialise.facts import Facts
 from otel_parsl_collector.store.executors import write_executors
 from otel_parsl_collector.store.failures import write_failures
+from otel_parsl_collector.store.managers import write_managers
 from otel_parsl_collector.store.received import write_received
-from otel_parsl_collector.store.resources import write_blocks, write_managers, write_samples
+from otel_parsl_collector.store.resources import write_blocks, write_samples
 from otel_parsl_collector.store.runs import write_runs
 from otel_parsl_collector.store.session import Session
 from otel_parsl_collector.store.tasks import write_tasks

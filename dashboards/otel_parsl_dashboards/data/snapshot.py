@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 import numpy as np
 import pandas as pd
 
+from otel_parsl.query.engine import of_one_moment
 from otel_parsl_dashboards.data import frames
 from otel_parsl_dashboards.data.generations import Gaps
 from otel_parsl_dashboards.data.loading import Frames
@@ -34,7 +35,7 @@ class _Made:
     def get(self, make: Callable[[], Any]) -> Any:
         with self._lock:
             if not self._is_made:
-                self._value = make()
+                self._value = of_one_moment(make)
                 self._is_made = True
             return self._value
 

@@ -11,6 +11,7 @@ from sqlalchemy import Connection, text
 from otel_parsl.cli import words
 from otel_parsl.query.health import (
     AgentSaid,
+    Pending,
     Received,
     count_pending,
     read_agent,
@@ -111,7 +112,7 @@ def _received(view: View, received: list[Received]) -> list[Facts]:
 
 
 def _lost(
-    view: View, pending: int | None, said: AgentSaid | None, strangers: dict[str, int]
+    view: View, pending: Pending | None, said: AgentSaid | None, strangers: dict[str, int]
 ) -> list[Facts]:
     """Return what is missing, a row a kind, with its number or why that is not known."""
     unknown = (
@@ -135,9 +136,16 @@ def _lost(
         },
         {
             "name": "tries that a worker has begun and the submit side has not told of",
-            "count": pending,
+            "count": None if pending is None else pending.tries,
             "why": unknown,
             "help": "They wait, in the database, until the submit process tells of their task.",
+        },
+        {
+            "name": "reports of managers of which a part is missing",
+            "count": None if pending is None else pending.reports,
+            "why": unknown,
+            "help": "They wait, in the database, for the points that a collector on the way parted"
+            " from them.",
         },
     ]
     rows += [
@@ -154,15 +162,20 @@ def _lost(
 
 def _trouble(
     received: list[Received] | None,
-    pending: int | None,
+    pending: Pending | None,
     said: AgentSaid | None,
     strangers: dict[str, int],
     hosts: list[Clock],
 ) -> list[str]:
     """Return what deserves a look, in words."""
     found = [f"{name.capitalize()}: {count:,}." for name, count in strangers.items() if count]
-    if pending:
-        found.append(f"{words.counted(pending, 'try')} began, and the submit side told nothing.")
+    if pending is not None and pending.tries:
+        tries = words.counted(pending.tries, "try")
+        found.append(f"{tries} began, and the submit side told nothing.")
+    if pending is not None and pending.reports:
+        found.append(
+            f"A part is missing of {words.counted(pending.reports, 'report')} of managers."
+        )
     if said is not None and said.refused:
         found.append(f"{words.counted(said.refused, 'item')} fit into no row and are set aside.")
     if said is not None and said.damaged_bytes:

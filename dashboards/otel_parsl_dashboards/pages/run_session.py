@@ -20,6 +20,7 @@ import panel as pn
 from bokeh.models import Column, Range1d
 from markupsafe import escape
 
+from otel_parsl.query.engine import of_one_moment
 from otel_parsl_dashboards.data.library import Library
 from otel_parsl_dashboards.data.resident import Resident
 from otel_parsl_dashboards.data.snapshot import Snapshot
@@ -245,7 +246,7 @@ class RunSession(Session):
         return view.snapshot.once(key, make)
 
     def _facts(self, view: View) -> Facts:
-        return page_facts(self._page, view, self._root)
+        return of_one_moment(lambda: page_facts(self._page, view, self._root))
 
     def _view(self, snapshot: Snapshot) -> View:
         library = self._library

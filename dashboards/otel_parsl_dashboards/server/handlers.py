@@ -7,6 +7,7 @@ There are no redirects to a login page: Panel's are relative and loop on our rou
 from __future__ import annotations
 
 import logging
+from functools import partial
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import urlencode, urlsplit
@@ -18,6 +19,7 @@ from tornado.httputil import HTTPServerRequest
 from tornado.routing import Matcher
 from tornado.web import RequestHandler
 
+from otel_parsl.query.engine import of_one_moment
 from otel_parsl.query.errors import DatabaseUnusable, NoSuchRun
 from otel_parsl_dashboards.pages.opening import find_problem
 from otel_parsl_dashboards.server.tokens import TokenAuthProvider
@@ -102,7 +104,8 @@ class PageHandler(Guard, DocHandler):  # type: ignore[misc]  # Panel's, untyped
     async def get(self, *args: Any, **kwargs: Any) -> None:
         """Look whether there is anything to show before a session is made for it."""
         try:
-            find_problem(self.settings["otel_parsl_library"], self.request.path)
+            library = self.settings["otel_parsl_library"]
+            of_one_moment(partial(find_problem, library, self.request.path))
         except NoSuchRun as error:
             self.answer(HTTPStatus.NOT_FOUND, "Not found", str(error))
             return

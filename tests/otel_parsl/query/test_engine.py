@@ -17,7 +17,12 @@ import pytest
 from sqlalchemy import create_engine, select, text
 
 from otel_parsl.query import engine as query_engine
-from otel_parsl.query.engine import find_database, is_write_ahead, open_database
+from otel_parsl.query.engine import (
+    find_database,
+    is_write_ahead,
+    of_one_moment,
+    open_database,
+)
 from otel_parsl.query.errors import DatabaseChanged, DatabaseUnusable
 from otel_parsl.query.runs import select_runs
 from otel_parsl.schema import SCHEMA_VERSION, otel_schema, workflow
@@ -301,6 +306,22 @@ def test_reading_that_a_writer_came_into_is_said(store: Path) -> None:
     assert str(caught.value) == (f"database {store}: was written to while it was read. Try again")
     with database.read() as connection:
         assert connection.execute(select(workflow.c.workflow_name)).scalars().all() == ["changed"]
+
+
+def test_reading_that_writers_come_into_is_done_again(store: Path) -> None:
+    """A page that is made while a run begins to write is made of what the run has written."""
+    database = open_database(str(store))
+    readings = []
+
+    def read() -> list[str | None]:
+        readings.append(len(readings))
+        with database.read() as connection:
+            if len(readings) < 3:
+                _rename(store, f"changed {len(readings)}")
+            return list(connection.execute(select(workflow.c.workflow_name)).scalars())
+
+    assert of_one_moment(read) == ["changed 2"]
+    assert readings == [0, 1, 2]
 
 
 @pytest.mark.parametrize("journal", ["wal", "delete"])
