@@ -174,7 +174,11 @@ def _add_manager(
         facts.incomplete += 1
         return
     of_columns = [columns.get(name, {}) for name in MANAGER_METRICS]
-    for time_ns in sorted({time_ns for column in of_columns for time_ns in column}):
-        values = (column.get(time_ns) for column in of_columns)
-        numbers = ManagerNumbers(*(None if value is None else int(value) for value in values))
-        facts.managers.append(ManagerReport(*which, time_ns, numbers))
+    times = sorted(set().union(*of_columns))
+    values = ([_integer(column.get(time_ns)) for time_ns in times] for column in of_columns)
+    for time_ns, *numbers in zip(times, *values, strict=True):
+        facts.managers.append(ManagerReport(*which, time_ns, ManagerNumbers(*numbers)))
+
+
+def _integer(value: float | None) -> int | None:
+    return None if value is None else int(value)

@@ -11,7 +11,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from typing import TypeVar
 
-from sqlalchemy import ColumnElement, select
+from sqlalchemy import ColumnElement, exists, select
 
 from otel_parsl.schema import node, otel_manager, otel_pending_report
 from otel_parsl_collector.materialise.facts import Facts, ManagerNumbers, ManagerReport
@@ -20,6 +20,7 @@ from otel_parsl_collector.store.session import Session
 
 _NUMBERS = "worker_count cpu_count total_memory active last_heartbeat_ns tasks lost"
 """The columns of ``otel_pending_report`` for ``ManagerNumbers``."""
+_ANY_PENDING = select(exists(select(otel_pending_report.c.uid)))
 _TIMES_AT_ONCE = 500
 
 _Item = TypeVar("_Item")
@@ -29,8 +30,10 @@ _Manager = tuple[str, str]
 
 def write_managers(facts: Facts, session: Session) -> None:
     """Write every report of every manager, as Parsl does, and the latest of each beside them."""
-    whole = [report for report in facts.managers if report.numbers.are_whole]
-    parts = [report for report in facts.managers if not report.numbers.are_whole]
+    whole: list[ManagerReport] = []
+    parts: list[ManagerReport] = []
+    for report in facts.managers:
+        (whole if report.numbers.are_whole else parts).append(report)
     for manager, some in _by_manager(parts).items():
         whole += _put_together(manager, some, session)
     if whole:
@@ -89,9 +92,7 @@ def _written(
 
 def _forget_parts(reports: Sequence[ManagerReport], session: Session) -> None:
     """Delete what waited for the rest of reports that are written now."""
-    run_ids = {report.run_id for report in reports}
-    of_runs = select(otel_pending_report.c.uid).where(otel_pending_report.c.run_id.in_(run_ids))
-    if session.connection.execute(of_runs.limit(1)).first() is None:
+    if not session.connection.execute(_ANY_PENDING).scalar():
         return
     for manager, some in _by_manager(reports).items():
         for is_one in _pending(manager, some):
@@ -118,19 +119,26 @@ def _write(reports: Sequence[ManagerReport], session: Session) -> None:
         " last_heartbeat",
         [
             (
-                report.run_id,
-                report.hostname,
-                report.uid,
-                report.block_id,
-                report.numbers.cpus,
-                report.numbers.memory_bytes,
-                bool(report.numbers.active),
-                report.numbers.workers,
-                report.python,
-                times[report.run_id](report.time_ns),
-                times[report.run_id](report.numbers.last_heartbeat_ns),
+                run_id,
+                hostname,
+                uid,
+                block_id,
+                cpus,
+                memory_bytes,
+                bool(active),
+                workers,
+                python,
+                times[run_id](time_ns),
+                times[run_id](last_heartbeat_ns),
             )
-            for report in reports
+            for run_id, uid, hostname, block_id, python, _, time_ns, (
+                workers,
+                cpus,
+                memory_bytes,
+                active,
+                last_heartbeat_ns,
+                *_,
+            ) in reports
         ],
         [report.run_id for report in reports],
         INTERCHANGE,
