@@ -5,9 +5,9 @@ What a page that is open costs the run that it shows: tasks a second with it, an
 
 A real workflow on HTEX keeps two workers busy for so long a task, monitored by our hub, which has
 started the pages beside it. A page is opened and closed in turn, by a client in a process of its
-own that takes what it is sent: a browser is on its reader's machine. Ratios are of two stretches
-that follow one another. With ``--sleeping`` tasks wait where they would work, so that the cores
-have time to spare, as the host of a submit process mostly has.
+own that takes what it is sent, at the lowest priority: a browser is on its reader's machine.
+Ratios are of two stretches that follow one another. With ``--sleeping`` tasks wait where they would
+work, so that the cores have time to spare, as the host of a submit process mostly has.
 """
 
 from __future__ import annotations
@@ -28,6 +28,8 @@ from typing import Any
 
 from live_pages import Clients
 from overhead import config
+
+from otel_parsl.low_priority import lower_priority
 
 _IN_FLIGHT = 40
 _WARM_UP_S = 15.0
@@ -80,7 +82,7 @@ def measure(folder: Path, given: argparse.Namespace) -> str:
             page = None
             if has_page:
                 client = [sys.executable, __file__, "--client", *where, kernel.run_id]
-                page = subprocess.Popen(client)
+                page = subprocess.Popen(client, start_new_session=True)
             time.sleep(_OPEN_S)
             rates[has_page].append(feeder.rate(given.seconds))
             if page is not None:
@@ -141,6 +143,7 @@ def _address(said: io.StringIO) -> tuple[str, str]:
 
 def _follow(root: str, token: str, run_id: str) -> None:
     """Open the page of a run as a browser's script does, and take what is sent for ever."""
+    lower_priority(19)
     with Clients(root, token, run_id, 1) as clients:
         clients.wait()
         threading.Event().wait()

@@ -10,7 +10,12 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from otel_parsl_dashboards.data.drawing_share import MOST_S, SHARE, DrawingShare
+from otel_parsl_dashboards.data.drawing_share import (
+    MOST_S,
+    SHARE,
+    SHARE_OF_BUSY,
+    DrawingShare,
+)
 from otel_parsl_dashboards.data.library import Library
 from otel_parsl_dashboards.data.resident import Resident
 from otel_parsl_dashboards.data.source import Source
@@ -122,10 +127,26 @@ def test_words_of_an_older_snapshot_do_not_follow_those_of_a_newer_one() -> None
     assert sent == [newer]
 
 
+def test_plots_take_less_of_cores_that_have_no_time_to_spare() -> None:
+    """What is drawn beside a run that keeps all cores busy waits longer."""
+    now_s, used_s, idle_s = 100.0, 5.0, 40.0
+    share = DrawingShare(lambda: now_s, lambda: used_s, lambda: idle_s)
+    share.begin()
+    used_s += 0.3
+    now_s += 1.0
+    assert share.due_in_s() == pytest.approx(0.3 / SHARE_OF_BUSY - 1.0)
+
+    idle_s += 0.25
+    assert share.due_in_s() == pytest.approx(0.3 / SHARE - 1.0)
+
+    now_s += 1.0
+    assert share.due_in_s() == pytest.approx(0.3 / SHARE_OF_BUSY - 2.0)
+
+
 def test_plots_take_their_share_of_a_core_and_no_more() -> None:
     """After a drawing the next waits until all that was used is a share of the time since."""
     now_s, used_s = 100.0, 5.0
-    share = DrawingShare(lambda: now_s, lambda: used_s)
+    share = DrawingShare(lambda: now_s, lambda: used_s, lambda: now_s)
     assert share.due_in_s() == 0
 
     share.begin()

@@ -2,7 +2,8 @@
 How often the plots of a run that goes on are drawn: as often as a share of one core allows.
 
 Numbers cost little and are kept current; the plots of a large run cost a second at each change, and
-as many pages as look at them cost that much more.
+as many pages as look at them cost that much more. What they cost is the run's where it keeps all
+cores busy, so that they take less there.
 """
 
 from __future__ import annotations
@@ -10,8 +11,14 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
+import psutil
+
 SHARE = 0.13
 """Of a core, for all that this process does."""
+SHARE_OF_BUSY = 0.03
+"""The same where no core has time to spare: a run is slowed by less than 1 %."""
+SPARE = 0.2
+"""From how many idle cores on there is time to spare."""
 MOST_S = 30.0
 """However busy: no plot is older than this."""
 
@@ -23,25 +30,32 @@ class DrawingShare:
     Args:
         now_s: A clock, in seconds.
         used_s: CPU time that this process has used, in seconds.
+        idle_s: How long cores have been idle, in seconds of a core.
     """
 
     def __init__(
         self,
         now_s: Callable[[], float] = time.monotonic,
         used_s: Callable[[], float] = time.process_time,
+        idle_s: Callable[[], float] = lambda: psutil.cpu_times().idle,
     ) -> None:
         self._now_s = now_s
         self._used_s = used_s
+        self._idle_s = idle_s
         self._drawn_at_s = float("-inf")
         self._used_before_s = 0.0
+        self._idle_before_s = 0.0
 
     def due_in_s(self) -> float:
         """Return in how many seconds plots may be drawn; 0 for now."""
         elapsed_s = self._now_s() - self._drawn_at_s
-        wait_s = min((self._used_s() - self._used_before_s) / SHARE, MOST_S)
+        has_spare = self._idle_s() - self._idle_before_s >= SPARE * elapsed_s
+        share = SHARE if has_spare else SHARE_OF_BUSY
+        wait_s = min((self._used_s() - self._used_before_s) / share, MOST_S)
         return max(0.0, wait_s - elapsed_s)
 
     def begin(self) -> None:
         """Note that they are drawn now."""
         self._drawn_at_s = self._now_s()
         self._used_before_s = self._used_s()
+        self._idle_before_s = self._idle_s()
