@@ -19,6 +19,7 @@ from bokeh.io.doc import patch_curdoc
 from bokeh.models import ColumnDataSource, HoverTool, Quad
 from bokeh.plotting import figure
 from bokeh.themes import Theme
+from holoviews.plotting.bokeh.path import ContourPlot
 from holoviews.plotting.bokeh.raster import RGBPlot
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -29,6 +30,7 @@ from otel_parsl_dashboards.elements.task_graph import task_graph
 from otel_parsl_dashboards.figures.canvas import Canvas
 from otel_parsl_dashboards.figures.copies import packed, unpacked
 from otel_parsl_dashboards.figures.drawn import Drawn, put, take
+from otel_parsl_dashboards.figures.lines import LinesPlot
 from otel_parsl_dashboards.figures.pictures import PicturePlot
 from otel_parsl_dashboards.pages import RUN_PAGES
 from otel_parsl_dashboards.pages.page import Plot, View, Window
@@ -149,6 +151,40 @@ def test_pictures_are_what_holoviews_makes_of_them(rows: int, columns: int, rng:
     expected, _, _ = RGBPlot.get_data(plot, picture, {}, {})
     assert found.keys() == expected.keys()
     assert all(np.array_equal(found[name][0], expected[name][0]) for name in expected)
+
+
+@settings(max_examples=20)
+@given(st.lists(st.lists(st.integers(0, 9), min_size=1, max_size=5), min_size=1, max_size=4))
+def test_lines_are_what_holoviews_makes_of_them(lines: list[list[int]]) -> None:
+    """Lines of arrays come to Bokeh as HoloViews' own plot would bring them, each in its colour."""
+    contours = hv.Contours(
+        [
+            {
+                "time": np.datetime64("2026-11-22T08", "us") + np.arange(len(counts)),
+                "running": np.array(counts),
+                "app": f"app {number}",
+                "colour": f"#{number:06d}",
+            }
+            for number, counts in enumerate(lines)
+        ],
+        ["time", "running"],
+        ["app", "colour"],
+    ).opts(color="colour", tools=["hover"])
+
+    drawn = Canvas(height=200, is_timed=True).render(lambda: contours).drawn
+    (found,) = drawn.data
+
+    plot = hv.renderer("bokeh").get_plot(contours)
+    assert type(plot) is LinesPlot
+    expected, _, _ = ContourPlot.get_data(plot, contours, {}, {"color": hv.dim("colour")})
+    # Times that are alike are one to HoloViews, which has looked for them; here they differ.
+    assert [list(map(_plain, found[name])) for name in ("xs", "ys")] == [
+        list(map(_plain, expected[name])) for name in ("xs", "ys")
+    ]
+    assert list(found["app"]) == [f"app {number}" for number in range(len(lines))]
+    # What all lines share is no column to HoloViews.
+    colours = found.get("color", [drawn.looks[0]["line_color"]])
+    assert list(colours) == [f"#{number:06d}" for number in range(len(lines))]
 
 
 def _plain(values: Any) -> Any:

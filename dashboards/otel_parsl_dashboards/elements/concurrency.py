@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import holoviews as hv
 import numpy as np
@@ -41,27 +42,36 @@ def concurrency(
     start, end, app = _intervals(tries, span, until)
     times, counts = _corners(*steps(start, end, span=span))
     most = counts.max()
-    options = hv.opts.Curve(line_width=1.5, tools=["hover"])
-    lines = [
-        hv.Area((times, counts), "time", "tries running", label="all").opts(
-            hv.opts.Area(
-                color=ALL,
-                fill_alpha=0.18,
-                line_color=ALL,
-                line_width=1.5,
-                default_tools=list(TIME_TOOLS),
-            )
+    total = hv.Area((times, counts), "time", "tries running", label="all").opts(
+        hv.opts.Area(
+            color=ALL,
+            fill_alpha=0.18,
+            line_color=ALL,
+            line_width=1.5,
+            default_tools=list(TIME_TOOLS),
         )
-    ]
+    )
+    lines = []
     for name in apps:
         is_it = app == name
         times, counts = _corners(*steps(start[is_it], end[is_it], span=span))
-        lines.append(
-            hv.Curve((times, counts), "time", "tries running", label=name).opts(
-                options, hv.opts.Curve(color=colours.get(name, OTHER))
-            )
+        colour = colours.get(name, OTHER)
+        lines.append({"time": times, "tries running": counts, "app": name, "colour": colour})
+    # One element: HoloViews takes as long for each as it takes for a picture.
+    of_apps = hv.Contours(lines, ["time", "tries running"], ["app", "colour"], label="apps").opts(
+        hv.opts.Contours(
+            color="colour",
+            line_width=1.5,
+            tools=["hover"],
+            hover_tooltips=[
+                ("app", "@app"),
+                ("time", "$snap_x{%F %T}"),
+                ("tries running", "$snap_y{0,0}"),
+            ],
+            hooks=[_snap_to_steps],
         )
-    return hv.Overlay(lines).opts(
+    )
+    return (total * of_apps).opts(
         hv.opts.Overlay(
             show_legend=False,
             ylabel="tries running",
@@ -70,6 +80,12 @@ def concurrency(
             xlim=(span.start, span.end),
         )
     )
+
+
+def _snap_to_steps(plot: Any, _element: Any) -> None:
+    """Have what is pointed at be the step, which a count keeps until the next one."""
+    tool = plot.handles["hover"]
+    tool.update(line_policy="prev", formatters={**tool.formatters, "$snap_x": "datetime"})
 
 
 def steps(start: np.ndarray, end: np.ndarray, *, span: Span) -> tuple[np.ndarray, np.ndarray]:

@@ -22,6 +22,7 @@ from holoviews.streams import Pipe
 from otel_parsl_dashboards.figures.copies import packed, unpacked
 from otel_parsl_dashboards.figures.drawn import Drawn, put, take
 from otel_parsl_dashboards.figures.dressing import dress, unlabel_time
+from otel_parsl_dashboards.figures.lines import LinesPlot
 from otel_parsl_dashboards.figures.pictures import PicturePlot
 
 _lock = threading.Lock()
@@ -108,7 +109,7 @@ def _load() -> None:
     if _is_loaded:
         return
     hv.extension("bokeh", logo=False)
-    hv.Store.register({hv.RGB: PicturePlot}, "bokeh")
+    hv.Store.register({hv.RGB: PicturePlot, hv.Contours: LinesPlot}, "bokeh")
     # HoloViews switches Bokeh's validation off while it fills a source, for all threads: what
     # another one serialises meanwhile is wrong, so that its page shows no plot.
     bokeh_plots.validate = lambda _is_on: nullcontext()
