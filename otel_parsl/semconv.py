@@ -154,7 +154,7 @@ RESOURCE_SPECIFICATION = _term(
 DEPENDENCY_COUNT = _term(
     "attribute",
     "parsl.task.dependency_count",
-    "how many tasks a task waited for: links stop at 128",
+    "how many tasks a task waited for or joined: links stop at 128",
 )
 OUTCOME = _term(
     "attribute",

@@ -254,10 +254,10 @@ class RunSpans:
             _OUTCOME.text(outcome),
         )
         linked = _ids(first.attributes.get(names.TASK_DEPENDS))
-        if linked:
-            attributes.append(_DEPENDENCY_COUNT.integer(len(linked)))
         for joins in (event.attributes.get(names.TRY_JOINS) for event in ordered):
             linked += [task for task in _ids(joins) if task not in linked]
+        if linked:
+            attributes.append(_DEPENDENCY_COUNT.integer(len(linked)))
         trace_id = self._trace(task_id)
         of_run = span_id(self._run, "run")
         links = _link_to_caller(first)

@@ -36,18 +36,26 @@ class EmbeddedAgent:
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
-        self._process = start_agent(self._directory)
-        self._started_at = time.monotonic()
+        self._process: subprocess.Popen[bytes] | None = None
         self._restart_s = _RESTART_S
         self._failed = 0
         self._untold: dict[str, Any] = {}
         self._store_error: str | None = None
         self._trouble = Seldom(logger, logging.WARNING)
+        self._start()
 
     @property
-    def pid(self) -> int:
-        """The process that serves now."""
-        return self._process.pid
+    def pid(self) -> int | None:
+        """The process that serves now; None while none could be started."""
+        return None if self._process is None else self._process.pid
+
+    def _start(self) -> None:
+        """Start the agent; where the system has no process for it, that is tried again later."""
+        self._started_at = time.monotonic()
+        try:
+            self._process = start_agent(self._directory)
+        except OSError as error:
+            self._trouble.say("the monitoring agent cannot be started, the run goes on: %s", error)
 
     def tell(self, name: str, content: Any) -> None:
         """Write a file for the agent; where the disk is full, as soon as it is not."""
@@ -67,7 +75,7 @@ class EmbeddedAgent:
         """Start the agent again if it has died, and tell it what could not be told."""
         if self._untold:
             self._tell()
-        code = self._process.poll()
+        code = 1 if self._process is None else self._process.poll()
         lived_s = time.monotonic() - self._started_at
         was_killed = code is not None and code < 0
         if code is None or lived_s < (_RESTART_S if was_killed else self._restart_s):
@@ -81,8 +89,7 @@ class EmbeddedAgent:
             code,
             self._directory.parent / rendezvous.LOG,
         )
-        self._process = start_agent(self._directory)
-        self._started_at = time.monotonic()
+        self._start()
 
     def listen(self, label: str, socket: dict[str, Any], *, timeout_s: float) -> int:
         """
@@ -161,14 +168,15 @@ class EmbeddedAgent:
         try:
             return self._finish(place, timeout_s=timeout_s)
         finally:
-            reap(self._process)  # it may go on for a minute, and nobody revives it any more
+            if self._process is not None:
+                reap(self._process)  # it may go on for a minute, and nobody revives it any more
 
     def _finish(self, place: Place, *, timeout_s: float) -> str | None:
         self.tell(rendezvous.CLOSING, {"place": place})
         deadline = time.monotonic() + timeout_s
         status: Any = None
         while time.monotonic() < deadline:
-            status = rendezvous.read(self._directory, rendezvous.STATUS)
+            status = self._status()
             if status is not None and status["is_released"]:
                 _say_lost(status, self._directory)
                 return None
@@ -179,9 +187,17 @@ class EmbeddedAgent:
             return f"the agent has ended by itself {self._failed} times; see {self._logs}"
         return f"{reason}; the agent (process {self.pid}) goes on"
 
+    def _status(self) -> Any:
+        """Return what the agent said last; None while that is nothing, or cannot be read."""
+        try:
+            return rendezvous.read(self._directory, rendezvous.STATUS)
+        except OSError as error:  # of a file server, or of a process with too many open files
+            self._trouble.say("%s cannot be read: %s", self._directory / rendezvous.STATUS, error)
+            return None
+
     def say_what_the_store_lacks(self) -> None:
         """Say, the first time, why the database cannot be written: nobody looks for it so soon."""
-        status = rendezvous.read(self._directory, rendezvous.STATUS) or {}
+        status = self._status() or {}
         error = status.get("store_error")
         if error and error != self._store_error:
             logger.warning(
@@ -194,7 +210,7 @@ class EmbeddedAgent:
 
     def troubles(self) -> Iterator[str]:
         """Yield what keeps destinations from having everything, and what becomes of it."""
-        status = rendezvous.read(self._directory, rendezvous.STATUS) or {}
+        status = self._status() or {}
         log = self._directory.parent / rendezvous.LOG
         if status.get("spans_error"):
             yield (

@@ -145,7 +145,7 @@ class MonitoredRun:
         self._thread = threading.Thread(target=self._serve, name="otel-parsl-drain", daemon=True)
         self._thread.start()
         atexit.register(self._close_uncleaned)
-        logger.info("monitoring goes to %s, by agent %d", settings.place, self._agent.pid)
+        logger.info("monitoring goes to %s, by agent %s", settings.place, self._agent.pid)
 
     def close(self) -> None:
         """Spool what is left and wait for the store, once."""

@@ -6,9 +6,11 @@ import base64
 import gzip
 import json
 import zlib
+from pathlib import Path
 from typing import Any
 
 import pytest
+from google.protobuf.json_format import ParseDict
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
@@ -21,11 +23,13 @@ from otel_parsl_collector.otlp_json import fill, render
 from otel_parsl_collector.receivers.codec import Request, read_json, read_protobuf, response
 from otel_parsl_collector.receivers.compression import decompress, is_compressed
 from otel_parsl_collector.receivers.refusal import Malformed, TooLarge
+from otel_parsl_collector.signals import SIGNALS
 
 from otel_parsl.wire import LOGS, METRICS, TRACES
 from tests.support.otlp_requests import TIME_NS, logs_request, metrics_request, trace_request
 
 LIMIT_BYTES = 1 << 20
+SIGNAL_OF = {"resourceSpans": TRACES, "resourceMetrics": METRICS, "resourceLogs": LOGS}
 HEX_TRACE, HEX_SPAN = "5b8efff798038103d269b633813fc60c", "eee19b7ec3c1b174"
 
 
@@ -262,6 +266,38 @@ def test_the_example_of_the_specification_comes_back() -> None:
     request.Clear()
     fill(request, value)
     assert render(request) == value
+
+
+EXAMPLES = sorted((Path(__file__).parent / "otlp_examples").glob("*.json"))
+_HEX_IDS = frozenset({"traceId", "spanId", "parentSpanId"})
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=[path.stem for path in EXAMPLES])
+def test_examples_of_opentelemetry_proto_are_read_and_come_back(path: Path) -> None:
+    """They say to us what they say to protobuf's own reader, whose ids are in base64."""
+    value = json.loads(path.read_text())
+    signal = SIGNAL_OF[next(iter(value))]
+    request = SIGNALS[signal].request()
+    fill(request, value)
+    expected = SIGNALS[signal].request()
+    ParseDict(_with_ids_in_base64(value), expected)
+    assert request == expected
+    again = SIGNALS[signal].request()
+    fill(again, json.loads(json.dumps(render(request))))
+    assert again == expected
+
+
+def _with_ids_in_base64(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_with_ids_in_base64(each) for each in value]
+    if not isinstance(value, dict):
+        return value
+    return {
+        key: base64.b64encode(bytes.fromhex(each)).decode()
+        if key in _HEX_IDS
+        else _with_ids_in_base64(each)
+        for key, each in value.items()
+    }
 
 
 _SCALARS = st.one_of(

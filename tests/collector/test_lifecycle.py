@@ -409,6 +409,7 @@ def test_join_task_links_to_what_it_joined() -> None:
     run = run_key(run_id)
     span = _by_id((run_id, frames))[span_id(run, "task", 0)]
     assert [link.span_id for link in span.links] == [span_id(run, "task", n) for n in (1, 2)]
+    assert _attributes(span)[semconv.DEPENDENCY_COUNT] == 2
 
 
 @pytest.mark.parametrize(("scope", "tasks"), [("auto", 1003), ("auto:4", 7)])

@@ -86,6 +86,10 @@ REFUSED: dict[str, tuple[Sends, object]] = {
     "no token": (_by_http(EVENTS, authorization=""), 401),
     "no token, gRPC": (_by_grpc(EVENTS, authorization=""), grpc.StatusCode.UNAUTHENTICATED),
     "wrong token": (_by_http(EVENTS, authorization="Bearer guess"), 401),
+    "wrong token, gRPC": (
+        _by_grpc(EVENTS, authorization="Bearer guess"),
+        grpc.StatusCode.UNAUTHENTICATED,
+    ),
 }
 
 

@@ -71,6 +71,35 @@ def test_agent_that_cannot_start_costs_the_run_nothing(tmp_path: Path) -> None:
     assert states_in(program.database)["running_ended"] == 4
 
 
+def test_agent_that_the_system_has_no_process_for_is_started_later(tmp_path: Path) -> None:
+    """A login node whose limit of processes is reached for a moment costs the run no row."""
+    program = Program(
+        tmp_path,
+        """
+        import errno
+        from otel_parsl.submit import embedded
+
+        start, refused = embedded.start_agent, []
+
+        def scarce(*directories):
+            if len(refused) < 2:
+                refused.append(directories)
+                raise BlockingIOError(errno.EAGAIN, "no more processes")
+            return start(*directories)
+
+        embedded.start_agent = scarce
+        with parsl.load(Config(executors=[htex()],
+                               monitoring=OTelMonitoringHub(resource_monitoring_interval=1))):
+            print("sum:", sum(future.result() for future in [sleep(0.5) for _ in range(4)]))
+        """,
+    )
+    assert "sum: 2.0" in program.wait()
+    said = (program.spool.parent / "parsl.log").read_text()
+    assert "cannot be started, the run goes on: [Errno 11] no more processes" in said
+    assert states_in(program.database)["running_ended"] == 4
+    assert query(program.database, "select count(*) from node") != [(0,)]
+
+
 @pytest.mark.parametrize("has_destination", [False, True], ids=["store", "and a destination"])
 def test_agent_killed_ten_times_loses_nothing_and_writes_nothing_twice(
     tmp_path: Path, has_destination: bool
