@@ -145,11 +145,21 @@ class SocketHandler(WSHandler):  # type: ignore[misc]  # Panel's, untyped
             _log.info("the connection of a page is refused: %s", error)
             self.close()
 
+    async def on_message(self, fragment: str | bytes) -> None:
+        """Hear the page, unless its session ended while this waited to be read."""
+        if not self._is_detached:
+            await super().on_message(fragment)
+
     def on_close(self) -> None:
         """End the session, unless that was done when the page no longer answered."""
-        if self.connection is not None and self.connection._session is None:
-            return  # Bokeh's would count on it
-        super().on_close()
+        if not self._is_detached:
+            super().on_close()
+
+    @property
+    def _is_detached(self) -> bool:
+        # Bokeh's keep-alive takes the session from a connection that it finds closed, and what was
+        # received before may still be read; the rest of Bokeh counts on a session.
+        return self.connection is not None and self.connection._session is None
 
 
 class NotFoundHandler(Guard):
