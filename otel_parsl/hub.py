@@ -52,7 +52,8 @@ class OTelMonitoringHub(MonitoringHub):
         logging_endpoint: The database as an SQLAlchemy URL, of SQLite or PostgreSQL; by default
             SQLite in the run directory (``runinfo/monitoring.db``).
         monitoring_debug: Write more to the logs: ``parsl.log`` and ``database_manager.log``.
-        resource_monitoring_enabled: Record what happens on the workers.
+        resource_monitoring_enabled: Sample the tries, and write what workers say of them into
+            Parsl's own tables.
         resource_monitoring_interval: Seconds between samples of a try that lasts; 0 takes none.
         endpoint: An OTLP destination for the same telemetry, such as ``http://127.0.0.1:4317``.
             ``OTEL_EXPORTER_OTLP_ENDPOINT`` and its kin name one where this is None.
@@ -230,7 +231,10 @@ class OTelMonitoringHub(MonitoringHub):
             collector=self._collector,
             destinations=tuple(self._destinations),
             trace_scope=self.trace_scope,
-            sample_interval_s=float(self.resource_monitoring_interval),
+            monitors_resources=self.resource_monitoring_enabled,
+            sample_interval_s=(
+                float(self.resource_monitoring_interval) if self.resource_monitoring_enabled else 0
+            ),
             resource_attributes=self.resource_attributes,
             shutdown_timeout_s=self.shutdown_timeout,
             spool_max_bytes=int(self.spool_max_size_mib * (1 << 20)),

@@ -94,13 +94,14 @@ def to_ns(time: datetime.datetime) -> int:
     return round(time.timestamp() * 1_000_000) * 1000
 
 
-def run_attributes(message: Message, *, zone: str) -> list[bytes]:
+def run_attributes(message: Message, *, zone: str, monitors_resources: bool = True) -> list[bytes]:
     """
     Return the Resource attributes that carry a run's row of table ``workflow``.
 
     Args:
         message: Parsl's WORKFLOW_INFO at the start.
         zone: The submit host's time zone.
+        monitors_resources: The hub's ``resource_monitoring_enabled``.
     """
     texts = (
         (semconv.RUN_ID, message["run_id"]),
@@ -114,6 +115,8 @@ def run_attributes(message: Message, *, zone: str) -> list[bytes]:
     )
     attributes = [Key(name).text(str(value)) for name, value in texts if value is not None]
     attributes.append(Key(semconv.WORKFLOW_TIME_BEGAN).integer(to_ns(message["time_began"])))
+    if not monitors_resources:
+        attributes.append(Key(semconv.MONITORS_RESOURCES).boolean(value=False))
     return attributes
 
 

@@ -11,11 +11,12 @@ from __future__ import annotations
 
 import inspect
 import logging
+import threading
 from collections.abc import Callable
 from concurrent.futures import Future
 from functools import partial
 from multiprocessing.queues import Queue
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import parsl.executors.high_throughput.executor as htex
 from parsl.curvezmq import ServerContext
@@ -131,14 +132,17 @@ def attach(hub: MonitoringHub, run: Run) -> KernelExecutors:
     kernel = _starting_kernel(hub)
     add_executors = kernel.add_executors
     known = KernelExecutors()
+    is_wrapped = bool(hub.resource_monitoring_enabled)
 
     def add(executors: Any) -> None:
         for executor in executors:
-            _trace(executor, run, known)
+            _trace(executor, run, known, is_wrapped=is_wrapped)
             known.add(executor)
         add_executors(executors)
 
     kernel.add_executors = add
+    if not is_wrapped:
+        _note_launches(kernel)
     _replace_start_zmq_receiver()
     return known
 
@@ -156,8 +160,58 @@ def _starting_kernel(hub: MonitoringHub) -> DataFlowKernel:
     )
 
 
-def _trace(executor: ParslExecutor, run: Run, known: KernelExecutors) -> None:
-    if not _has_default_radio(executor):
+class _Launching(threading.local):
+    """The try that a thread is about to hand to its executor, where Parsl does not wrap it."""
+
+    which: tuple[int, int] | None = None
+
+
+_launching = _Launching()
+
+
+def _note_launches(kernel: DataFlowKernel) -> None:
+    """
+    Know which try is launched where Parsl does not say so to the executor.
+
+    With ``resource_monitoring_enabled=False`` the function goes to the executor as it is, without
+    the wrapper that is given the ids.
+    """
+    launch_task = kernel.launch_task
+
+    def launch(task_record: Any) -> Future[Any]:
+        before = _launching.which
+        _launching.which = task_record["id"], task_record["fail_count"]
+        try:
+            return launch_task(task_record)
+        finally:
+            _launching.which = before
+
+    kernel.launch_task = launch
+
+
+class _Submitted(NamedTuple):
+    """A try on its way to its executor."""
+
+    task_id: int
+    try_id: int
+    func: Callable[..., Any]
+    """The user's own."""
+
+
+def _submitted(func: Callable[..., Any], kwargs: dict[str, Any]) -> _Submitted | None:
+    """Return which try is submitted; None if it is none of Parsl's."""
+    if _TASK in kwargs:
+        # From inside Parsl's monitor_wrapper.
+        bare: Callable[..., Any] = func.__wrapped__  # type: ignore[attr-defined]
+        return _Submitted(kwargs.pop(_TASK), kwargs.pop(_TRY), bare)
+    if _launching.which is None:
+        return None
+    return _Submitted(*_launching.which, func)
+
+
+def _trace(executor: ParslExecutor, run: Run, known: KernelExecutors, *, is_wrapped: bool) -> None:
+    has_default_radio = _has_default_radio(executor)
+    if is_wrapped and not has_default_radio:
         radio = executor.remote_monitoring_radio
         logger.warning(
             "executor %s keeps its own %s: its tries are monitored by Parsl's wrapper. That radio"
@@ -169,7 +223,8 @@ def _trace(executor: ParslExecutor, run: Run, known: KernelExecutors) -> None:
         if isinstance(executor, HighThroughputExecutor):
             known.replace(executor, "submit", _marking_submit(executor))
         return
-    known.replace(executor, "remote_monitoring_radio", CarriedRadio())
+    if has_default_radio:
+        known.replace(executor, "remote_monitoring_radio", CarriedRadio())
     if isinstance(executor, HighThroughputExecutor):
         submit = _htex_submit(executor, run)
     elif isinstance(executor, ThreadPoolExecutor):
@@ -208,10 +263,10 @@ def _htex_submit(executor: HighThroughputExecutor, run: Run) -> Submit:
     def submit(
         func: Callable[..., Any], resource_specification: dict[str, Any], *args: Any, **kwargs: Any
     ) -> Future[Any]:
-        if _TASK not in kwargs:
+        submitted = _submitted(func, kwargs)
+        if submitted is None:
             return original(func, resource_specification, *args, **kwargs)
-        task_id, try_id = kwargs.pop(_TASK), kwargs.pop(_TRY)
-        func = _bare(func)
+        task_id, try_id, func = submitted
 
         def send(context: dict[str, Any]) -> HTEXFuture:
             future = executor.submit_payload(context, buffer)
@@ -273,10 +328,10 @@ def _thread_submit(executor: ThreadPoolExecutor, run: Run) -> Submit:
     def submit(
         func: Callable[..., Any], resource_specification: dict[str, Any], *args: Any, **kwargs: Any
     ) -> Future[Any]:
-        if _TASK not in kwargs:
+        submitted = _submitted(func, kwargs)
+        if submitted is None:
             return original(func, resource_specification, *args, **kwargs)
-        task_id, try_id = kwargs.pop(_TASK), kwargs.pop(_TRY)
-        func = _bare(func)
+        task_id, try_id, func = submitted
         which = TryContext(task_id, try_id, func.__name__, label, False)
         writer = run.submit_writer()
         told = (run.take_frames, run.failed)
@@ -303,10 +358,10 @@ def _wrapping_submit(executor: ParslExecutor, run: Run) -> Submit:
     def submit(
         func: Callable[..., Any], resource_specification: dict[str, Any], *args: Any, **kwargs: Any
     ) -> Future[Any]:
-        if _TASK not in kwargs:
+        submitted = _submitted(func, kwargs)
+        if submitted is None:
             return original(func, resource_specification, *args, **kwargs)
-        task_id, try_id = kwargs.pop(_TASK), kwargs.pop(_TRY)
-        func = _bare(func)
+        task_id, try_id, func = submitted
         which = TryContext(task_id, try_id, func.__name__, label, monitors)
         is_traced = tracing.is_possible
         sent = TracedFunction(func, context, which) if is_traced else func
@@ -326,12 +381,6 @@ def _wrapping_submit(executor: ParslExecutor, run: Run) -> Submit:
         return outer
 
     return submit
-
-
-def _bare(func: Callable[..., Any]) -> Callable[..., Any]:
-    """Return the user's function from inside Parsl's ``monitor_wrapper``."""
-    bare: Callable[..., Any] = func.__wrapped__  # type: ignore[attr-defined]
-    return bare
 
 
 class _AgentReceiver:

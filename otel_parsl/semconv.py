@@ -89,6 +89,13 @@ TIME_ZONE = _term(
     "the submit host's zone, an IANA name or an offset such as +02:00:"
     " Parsl's tables hold its naive local times",
 )
+MONITORS_RESOURCES = _term(
+    "resource",
+    "parsl.resource_monitoring.enabled",
+    "the hub's resource_monitoring_enabled; absent is True. Where it is False, Parsl's tables have"
+    " nothing that workers say",
+    source=_PARSL,
+)
 PARSL_VERSION = _term("resource", "parsl.version", "the submit side's Parsl", source=_PARSL)
 PYTHON_VERSION = _term("resource", "process.runtime.version", "the process's Python", source=_OTEL)
 

@@ -57,6 +57,8 @@ class RunSettings(NamedTuple):
     """That collector."""
     destinations: tuple[Destination, ...]
     trace_scope: str
+    monitors_resources: bool
+    """Whether Parsl's tables have what workers say."""
     sample_interval_s: float
     """Seconds between samples of a try that lasts; 0 takes none."""
     resource_attributes: Mapping[str, str | int | float | bool] | None
@@ -298,7 +300,11 @@ class MonitoredRun:
 
     def _begin(self, message: Mapping[str, Any]) -> None:
         """Learn which run this is: the hub is started before Parsl has given it an id."""
-        attributes = run_attributes(message, zone=local_zone())
+        attributes = run_attributes(
+            message,
+            zone=local_zone(),
+            monitors_resources=self._settings.monitors_resources,
+        )
         given: dict[str, str | int | float | bool] = {"service.name": str(message["workflow_name"])}
         given |= resource_attributes(self._settings.resource_attributes)
         resource = (*attributes, *(Key(name).any(value) for name, value in given.items()))

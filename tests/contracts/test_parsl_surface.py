@@ -110,6 +110,18 @@ def test_wrapper_passes_the_ids_and_keeps_the_function() -> None:
     } == kwargs
 
 
+def test_kernel_launches_each_try_by_launch_task() -> None:
+    """Without the wrapper, which try an executor is handed is known from launch_task alone."""
+    assert ["self", "task_record"] == _parameters(DataFlowKernel.launch_task)
+    source = Path(inspect.getfile(DataFlowKernel)).read_text()
+    assert source.count("executor.submit(") == 1
+    launch = _source(DataFlowKernel.launch_task)
+    assert "exec_fu = executor.submit(function, " in launch
+    assert "task_id = task_record['id']" in launch
+    assert "try_id = task_record['fail_count']" in launch
+    assert source.count("self.launch_task(task_record)") == 1
+
+
 def test_htex_runs_a_task_executor_of_ours() -> None:
     """submit_payload takes a context whose task_executor names a function, and gives a future."""
     assert ["self", "context", "buffer"] == _parameters(HighThroughputExecutor.submit_payload)

@@ -11,10 +11,12 @@ import subprocess
 import sys
 import textwrap
 import warnings
+from collections import Counter
 from pathlib import Path
 
 import pytest
 
+from tests.support.otlp_sink import grpc_sink
 from tests.support.programs import ALL_FIVE, PROCESS_EXECUTOR, Program, query, run, states_in
 
 
@@ -298,21 +300,13 @@ def test_a_long_try_is_seen_running_and_sampled_while_it_runs(tmp_path: Path) ->
     assert int(lasted_s) <= samples <= int(lasted_s) + 3
 
 
-def test_monitoring_of_resources_switched_off_leaves_the_rest(tmp_path: Path) -> None:
-    """Interval 0 takes no samples; resource_monitoring_enabled=False gives no running rows."""
+def test_interval_of_zero_leaves_the_rest(tmp_path: Path) -> None:
+    """Interval 0 takes no samples, and the totals are there."""
     no_samples = run(
         tmp_path / "interval",
         """
         with parsl.load(Config(executors=[htex()],
                                monitoring=OTelMonitoringHub(resource_monitoring_interval=0))):
-            nothing().result()
-        """,
-    )
-    switched_off = run(
-        tmp_path / "off",
-        """
-        with parsl.load(Config(executors=[htex()],
-                               monitoring=OTelMonitoringHub(resource_monitoring_enabled=False))):
             nothing().result()
         """,
     )
@@ -322,9 +316,79 @@ def test_monitoring_of_resources_switched_off_leaves_the_rest(tmp_path: Path) ->
     assert [(True,)] == query(
         no_samples.database, "select memory_peak_bytes > 1000000 from otel_try"
     )
-    assert dict.fromkeys(("pending", "launched", "exec_done"), 1) == states_in(
-        switched_off.database
-    )
+
+
+def test_workers_that_are_not_to_be_monitored_are_traced(tmp_path: Path) -> None:
+    """resource_monitoring_enabled=False keeps workers out of Parsl's tables, and no more."""
+    with grpc_sink() as sink:
+        program = run(
+            tmp_path,
+            PROCESS_EXECUTOR
+            + textwrap.dedent(f"""
+            from parsl.monitoring.radios.udp import UDPRadio
+
+            @python_app
+            def fit():
+                from opentelemetry import trace
+                with trace.get_tracer("mine").start_as_current_span("solve"):
+                    return bytearray(20_000_000) and 1
+
+            @python_app(executors=["htex"])
+            def broken(parsl_resource_specification={{}}):
+                raise ValueError("no such star")
+
+            if __name__ == "__main__":
+                executors = [
+                    htex(),
+                    ThreadPoolExecutor(label="threads"),
+                    ProcessExecutor(),
+                    htex("of_user", remote_monitoring_radio=UDPRadio(address="127.0.0.1")),
+                ]
+                hub = OTelMonitoringHub(
+                    endpoint={sink.url!r},
+                    resource_monitoring_enabled=False,
+                    resource_monitoring_interval=1,
+                )
+                with parsl.load(Config(executors=executors, retries=1, monitoring=hub)):
+                    for executor in executors:
+                        fit.executors = [executor.label]
+                        assert fit().result() == 1
+                    broken().exception()
+                assert "resource_monitoring_enabled=False" in repr(hub)
+            """),
+        )
+
+    assert states_in(program.database) == {
+        "pending": 6,
+        "launched": 6,
+        "exec_done": 4,
+        "fail_retryable": 1,
+        "failed": 1,
+    }
+    of_workers = "task_try_time_running is not null or hostname is not null or block_id is not null"
+    assert query(program.database, f"select 1 from try where {of_workers}") == []
+    assert query(program.database, "select 1 from resource") == []
+    totals = "cpu_user_s > 0 and (memory_peak_bytes > 20000000 or task_executor = 'threads')"
+    assert query(
+        program.database,
+        f"select task_executor, running_ns < ended_ns and {totals}, executor_task_id"
+        " from try join otel_try using (run_id, task_id, try_id) order by task_id, try_id",
+    ) == [
+        ("htex", 1, "1"),
+        ("threads", 1, None),
+        ("processes", 1, None),
+        ("of_user", 1, "1"),
+        ("htex", 1, "2"),
+        ("htex", 1, "3"),
+    ]
+    (stacktrace,) = query(program.database, "select stacktrace from otel_failure where is_final")[0]
+    assert 'raise ValueError("no such star")' in stacktrace
+
+    spans = {span.span_id: span for span in sink.spans()}
+    executions = {id_: span for id_, span in spans.items() if span.kind == span.SPAN_KIND_CONSUMER}
+    assert Counter(span.name for span in executions.values()) == {"fit": 4, "broken": 2}
+    solved = [span for span in spans.values() if span.name == "solve"]
+    assert [executions[span.parent_span_id].name for span in solved] == ["fit"] * 4
 
 
 def test_worker_without_otel_parsl_runs_the_tasks_untraced(tmp_path: Path) -> None:

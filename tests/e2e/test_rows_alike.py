@@ -199,7 +199,7 @@ def test_program_has_every_shape(parsl_run: EverythingRun, parsl_tables: Tables)
 
     assert "not seen within" not in parsl_run.printed
     assert [(row["tasks_failed_count"], row["tasks_completed_count"]) for row in runs] == [
-        *((24, 38), (1, 2), (0, 2), (1, 2))
+        *((24, 38), (1, 2), (0, 2), (1, 3))
     ]
     assert {row["task_status_name"] for row in parsl_tables["status"]} == {
         *("pending", "launched", "running", "running_ended", "joining", "exec_done"),
@@ -208,7 +208,7 @@ def test_program_has_every_shape(parsl_run: EverythingRun, parsl_tables: Tables)
     assert {row["task_executor"] for row in tries} == {
         *("threads", "htex", "bursty", "_parsl_internal", "nowhere")
     }
-    assert ends == {"bursty": 2, "htex": 3}
+    assert ends == {"bursty": 2, "htex": 4}
     assert max(row["try_id"] for row in tries) == 4
     assert {row["task_fail_cost"] for row in tasks} == {0.0, 0.75, 1.0, 1.25, 2.0, 10.5}
     assert {None, "", "21", "23,24,25"} <= {row["task_joins"] for row in tries}
@@ -340,7 +340,7 @@ LATEST = "(SELECT max(timestamp) FROM status WHERE task_id = 0)"
         ),
         (
             "DELETE FROM node WHERE id = (SELECT max(id) FROM node)",
-            "node[run 2, manager 0, 2]: missing",
+            "node[run 3, manager 0, 3]: missing",
         ),
         (
             "UPDATE node SET active = 1 WHERE active = 0",

@@ -77,6 +77,7 @@ class StoredRun:
             rundir=str(rundir),
             zone=zone,
             parsl_version="2026.10.26",
+            monitors_resources=True,
         )
         self._state(0.0)
 

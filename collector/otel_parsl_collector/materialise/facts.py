@@ -23,6 +23,8 @@ class Run(NamedTuple):
     rundir: str
     zone: str
     parsl_version: str | None
+    monitors_resources: bool
+    """False: Parsl's tables have nothing that workers say."""
 
 
 class TaskBorn(NamedTuple):

@@ -62,6 +62,7 @@ def _read_resource(data: bytes) -> tuple[Attributes, Run | None]:
             rundir=found[semconv.WORKFLOW_RUNDIR],
             zone=found[semconv.TIME_ZONE],
             parsl_version=found.get(semconv.PARSL_VERSION),
+            monitors_resources=found.get(semconv.MONITORS_RESOURCES, True),
         )
     except KeyError:
         return found, None

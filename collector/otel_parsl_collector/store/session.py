@@ -40,6 +40,8 @@ class Session:
             run_id: LocalTimes(run.zone, as_text=False) for run_id, run in runs.items()
         }
         """For statements that go through SQLAlchemy's types."""
+        self.watched = {run_id for run_id, run in runs.items() if run.monitors_resources}
+        """The runs of which Parsl's tables have what workers say."""
         self.repeated: Counter[tuple[str, str]] = Counter()
         """Items that the store had already, by run and source."""
 

@@ -97,8 +97,10 @@ class _RunTries:
             for key, begun in running.items()
             if key not in before or (begun.running_ns or 0) >= (before[key].running_ns or 0)
         }
-        pending = self._pending(states)
-        self._write_rows(states, {**pending, **running})
+        if self._run_id in self._session.watched:
+            self._write_rows(states, {**self._pending(states), **running})
+        else:
+            self._write_rows(states, {})
         self._write_buckets(executions, before)
         self._session.repeated[self._run_id, WORKER] += sum(
             key in before and before[key].ended_ns == execution.ended_ns
@@ -374,6 +376,8 @@ def _write_statuses(facts: Facts, session: Session) -> None:
     )
     rows: list[Row] = []
     for begun in facts.running:
+        if begun.run_id not in session.watched:
+            continue
         time = times[begun.run_id]
         for name, at_ns in (("running", begun.running_ns), ("running_ended", begun.ended_ns)):
             if at_ns is not None:

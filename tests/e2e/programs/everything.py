@@ -532,9 +532,10 @@ def run_incompletely(program: Program) -> None:
 
 
 def run_unwatched(program: Program) -> None:
-    """Make the fourth run: workers report nothing."""
-    dfk = program.load([ThreadPoolExecutor(label=THREADS)], resource_monitoring_enabled=False)
-    wait(square(3), fail("final and unwatched"), join_many(3, 13))
+    """Make the fourth run: workers are not monitored."""
+    executors = [ThreadPoolExecutor(label=THREADS), htex(HTEX, blocks=1)]
+    dfk = program.load(executors, resource_monitoring_enabled=False)
+    wait(square(3), fail("final and unwatched"), join_many(3, 13), work(0.1, 1))
     dfk.cleanup()
 
 
