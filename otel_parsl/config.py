@@ -23,6 +23,7 @@ from otel_parsl.destination import (
     with_scheme,
 )
 from otel_parsl.errors import ConfigError
+from otel_parsl.trace_sampling import is_disabled
 
 logger = logging.getLogger(__name__)
 
@@ -50,7 +51,7 @@ def destinations(
     Raises:
         ConfigError: A value cannot be used.
     """
-    if environment.get("OTEL_SDK_DISABLED", "").lower() == "true":
+    if is_disabled(environment):
         return []
     found = _from_environment(endpoint, protocol, headers, certificate, environment)
     for further in forward_to:

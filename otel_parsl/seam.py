@@ -19,6 +19,7 @@ from multiprocessing.queues import Queue
 from typing import Any, NamedTuple, Protocol
 
 import parsl.executors.high_throughput.executor as htex
+from parsl.app.errors import RemoteExceptionWrapper
 from parsl.curvezmq import ServerContext
 from parsl.dataflow.dflow import DataFlowKernel
 from parsl.executors.base import ParslExecutor
@@ -47,6 +48,8 @@ logger = logging.getLogger(__name__)
 
 _TASK, _TRY = "_parsl_monitoring_task_id", "_parsl_monitoring_try_id"
 _WORKER_ENTRY = "otel_parsl.worker.execute_task"
+_WITH_FILESYSTEM_RADIO = ("WorkQueueExecutor", "TaskVineExecutor")
+"""Names, since to import them takes a while. Others have none, unless the user gives them one."""
 _BUFFER_THRESHOLD = 1 << 20  # as HighThroughputExecutor.submit
 
 
@@ -220,8 +223,7 @@ def _trace(executor: ParslExecutor, run: Run, known: KernelExecutors, *, is_wrap
             executor.label,
             type(radio).__name__,
         )
-        if isinstance(executor, HighThroughputExecutor):
-            known.replace(executor, "submit", _marking_submit(executor))
+        known.replace(executor, "submit", _telling_submit(executor, run))
         return
     if has_default_radio:
         known.replace(executor, "remote_monitoring_radio", CarriedRadio())
@@ -243,7 +245,8 @@ def _has_default_radio(executor: ParslExecutor) -> bool:
         return type(radio) is HTEXRadio
     if isinstance(executor, ThreadPoolExecutor):
         return type(radio) is MultiprocessingQueueRadio
-    return type(radio) is FilesystemRadio
+    names = {each.__name__ for each in type(executor).__mro__}
+    return type(radio) is FilesystemRadio and not names.isdisjoint(_WITH_FILESYSTEM_RADIO)
 
 
 Submit = Callable[..., "Future[Any]"]
@@ -299,16 +302,31 @@ def _htex_submit(executor: HighThroughputExecutor, run: Run) -> Submit:
     return submit
 
 
-def _marking_submit(executor: ParslExecutor) -> Submit:
-    """Trace nothing, but know which tries an executor holds."""
+def _telling_submit(executor: ParslExecutor, run: Run) -> Submit:
+    """Trace nothing, but tell what the submit side knows of a try."""
     original = executor.submit
 
     def submit(
         func: Callable[..., Any], resource_specification: dict[str, Any], *args: Any, **kwargs: Any
     ) -> Future[Any]:
-        future = original(func, resource_specification, *args, **kwargs)
-        if _TASK in kwargs:
-            mark_open(future, kwargs[_TASK], kwargs[_TRY], func.__name__)
+        if _TASK not in kwargs:
+            return original(func, resource_specification, *args, **kwargs)
+        which = kwargs[_TASK], kwargs[_TRY]
+
+        def done(future: Future[Any]) -> None:
+            error = future.exception() or future.result()
+            if isinstance(error, BaseException | RemoteExceptionWrapper):
+                run.failed(*which, error)
+
+        try:
+            future = original(func, resource_specification, *args, **kwargs)
+        except Exception as error:
+            run.failed(*which, error, is_told=False)
+            raise
+        mark_open(future, *which, func.__name__)
+        executor_task_id = getattr(future, "parsl_executor_task_id", None)
+        run.submitted(*which, executor_task_id, resource_specification)
+        future.add_done_callback(done)
         return future
 
     return submit

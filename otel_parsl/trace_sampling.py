@@ -1,7 +1,8 @@
 """
 Which tasks' spans are forwarded, and recorded at all where they are the user's own.
 
-Flow: ``OTEL_TRACES_SAMPLER``, a destination's ``sampling`` -> **trace_sampling** -> worker, agent
+Flow: ``OTEL_TRACES_SAMPLER``, ``OTEL_SDK_DISABLED``, a destination's ``sampling``
+-> **trace_sampling** -> worker, agent
 A task is decided upon once, by a number computed from its run and its id, so every process comes to
 the same decision and all its spans share it, whichever trace they live in. It is the trace id of a
 task that has a trace of its own, read as the SDK's ``traceidratio`` reads one.
@@ -30,11 +31,15 @@ def share_from_environment(
     """
     Return the share of tasks that ``OTEL_TRACES_SAMPLER`` keeps: 1.0 for all, 0.0 for none.
 
+    It is none under ``OTEL_SDK_DISABLED``: workers elsewhere may not have the variable.
+
     Args:
         caller: The span that the run was loaded in, as a W3C traceparent: what ``parentbased_``
             samplers follow, for the whole run.
         environment: The variables.
     """
+    if is_disabled(environment):
+        return 0.0
     name = environment.get("OTEL_TRACES_SAMPLER", "").strip() or "parentbased_always_on"
     root = name.removeprefix(_PARENT)
     if root not in _ROOTS:
@@ -52,6 +57,11 @@ def share_from_environment(
     if root == "traceidratio":
         return _ratio(environment.get("OTEL_TRACES_SAMPLER_ARG", "").strip())
     return 1.0 if root == "always_on" else 0.0
+
+
+def is_disabled(environment: Mapping[str, str] = os.environ) -> bool:
+    """Tell whether ``OTEL_SDK_DISABLED`` is set: nothing is forwarded, and no span recorded."""
+    return environment.get("OTEL_SDK_DISABLED", "").strip().lower() == "true"
 
 
 def is_sampled(run: bytes, task_id: int, share: float) -> bool:

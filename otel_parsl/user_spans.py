@@ -26,6 +26,7 @@ from typing import Any, NamedTuple
 
 from otel_parsl.open_tries import OpenTry
 from otel_parsl.propagation import BAGGAGE, TRACE_CONTEXT, load_propagator
+from otel_parsl.trace_sampling import is_disabled
 
 logger = logging.getLogger(__name__)
 
@@ -215,7 +216,7 @@ def _set_up() -> None:
     from opentelemetry import trace
 
     is_ours_to_set = isinstance(trace.get_tracer_provider(), trace.ProxyTracerProvider)
-    if is_ours_to_set and os.environ.get("OTEL_SDK_DISABLED", "").lower() != "true":
+    if is_ours_to_set and not is_disabled():
 
         class Provider(trace.TracerProvider):
             def get_tracer(self, *args: Any, **kwargs: Any) -> trace.Tracer:

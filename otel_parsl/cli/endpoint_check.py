@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -11,6 +10,7 @@ from otel_parsl.cli.otlp_probe import Answer, probe
 from otel_parsl.config import destinations
 from otel_parsl.destination import PROTOCOLS, SIGNALS, Destination
 from otel_parsl.errors import ConfigError
+from otel_parsl.trace_sampling import is_disabled
 
 
 def check_endpoints(endpoint: str | None) -> Iterator[Finding]:
@@ -33,7 +33,7 @@ def check_endpoints(endpoint: str | None) -> Iterator[Finding]:
 
 
 def _nothing_to_try(endpoint: str | None) -> Finding:
-    if os.environ.get("OTEL_SDK_DISABLED", "").lower() == "true":
+    if is_disabled():
         return Finding(
             "OTLP endpoint",
             Verdict.WARNING if endpoint else Verdict.NOTE,

@@ -75,7 +75,8 @@ class EmbeddedAgent:
         """Start the agent again if it has died, and tell it what could not be told."""
         if self._untold:
             self._tell()
-        code = 1 if self._process is None else self._process.poll()
+        process = self._process
+        code = 1 if process is None else process.poll()
         lived_s = time.monotonic() - self._started_at
         was_killed = code is not None and code < 0
         if code is None or lived_s < (_RESTART_S if was_killed else self._restart_s):
@@ -83,12 +84,13 @@ class EmbeddedAgent:
         failed_soon = not was_killed and lived_s < _MAX_RESTART_S
         self._restart_s = min(2 * self._restart_s, _MAX_RESTART_S) if failed_soon else _RESTART_S
         self._failed = self._failed + 1 if failed_soon and code else 0
-        logger.log(
-            logging.DEBUG if code == 0 else logging.WARNING,  # 0: another agent serves the run
-            "the monitoring agent ended with code %s; starting it again (its log: %s)",
-            code,
-            self._directory.parent / rendezvous.LOG,
-        )
+        if process is not None:
+            logger.log(
+                logging.DEBUG if code == 0 else logging.WARNING,  # 0: another agent serves the run
+                "the monitoring agent ended with code %s; starting it again (its log: %s)",
+                code,
+                self._directory.parent / rendezvous.LOG,
+            )
         self._start()
 
     def listen(self, label: str, socket: dict[str, Any], *, timeout_s: float) -> int:

@@ -28,6 +28,7 @@ from otel_parsl.leftovers import find_leftovers
 from otel_parsl.messages import run_attributes
 from otel_parsl.process_metrics import began_ns, iso_time
 from otel_parsl.propagation import baggage_at_load, current_span, propagators, span_at_load
+from otel_parsl.seldom import Seldom
 from otel_parsl.submit.dashboard_process import DashboardProcess
 from otel_parsl.submit.drain import FLUSH_S, Drain
 from otel_parsl.submit.embedded import EmbeddedAgent, reap, start_agent
@@ -261,7 +262,10 @@ class MonitoredRun:
 
     def stop_listening(self, label: str) -> None:
         """Tell the agent that an executor's interchange is gone."""
-        self._agent.stop_listening(label)
+        try:
+            self._agent.stop_listening(label)
+        except OSError as error:  # as above: the executor is being shut down all the same
+            logger.warning("executor %s: the agent goes on listening for it: %s", label, error)
 
     def _known_context(self) -> RunContext:
         assert self._context is not None, "the DataFlowKernel says who it is before it submits"
@@ -344,15 +348,19 @@ class MonitoredRun:
 
     def _serve(self) -> None:
         revived_at = looked_at = time.monotonic()
+        failed = Seldom(logger, logging.ERROR)
         while not self._is_over.wait(FLUSH_S):
-            self._drain.flush()
-            now = time.monotonic()
-            if now - revived_at > _REVIVE_EVERY_S:
-                self._agent.revive()
-                revived_at = now
-            if now - looked_at > _LOOK_EVERY_S:
-                self._agent.say_what_the_store_lacks()
-                looked_at = now
+            try:
+                self._drain.flush()
+                now = time.monotonic()
+                if now - revived_at > _REVIVE_EVERY_S:
+                    revived_at = now
+                    self._agent.revive()
+                if now - looked_at > _LOOK_EVERY_S:
+                    looked_at = now
+                    self._agent.say_what_the_store_lacks()
+            except Exception as error:  # noqa: BLE001 - a border: without this thread all stops
+                failed.say("monitoring goes on after %r", error)
 
     def _close_uncleaned(self) -> None:
         """Close a run whose DataFlowKernel is not cleaned up when Python ends: it is unfinished."""

@@ -92,9 +92,15 @@ class Transport:
         """
         is_only_way = self._kind == "auto" and not network.has_channel
         if not self._is_open and not is_only_way:
+            if self._port:
+                logger.warning(
+                    "executor %s: hub_port is not used without hub_address: news of its tries come"
+                    " by its own channel. transport='direct' uses it all the same",
+                    label,
+                )
             return None
         if self._kind == "auto" and network.is_encrypted:
-            logger.info(
+            logger.warning(
                 "executor %s: hub_address is not used: its own channel is encrypted, and direct"
                 " transport is not. transport='direct' uses it all the same",
                 label,

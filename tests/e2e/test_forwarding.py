@@ -84,7 +84,10 @@ def test_disabled_sdk_forwards_nothing_and_keeps_the_tables(tmp_path: Path) -> N
     """With OTEL_SDK_DISABLED nothing leaves, an app records no span, and every row is written."""
     with grpc_sink() as sink:
         arguments = f"endpoint={sink.url!r}"
-        program = run(tmp_path, TASKS.format(arguments=arguments), OTEL_SDK_DISABLED="true")
+        tasks = TASKS.format(arguments=arguments)
+        elsewhere = 'provider=LocalProvider(worker_init="unset OTEL_SDK_DISABLED")'
+        tasks = tasks.replace("htex()", f"htex({elsewhere})")
+        program = run(tmp_path, tasks, OTEL_SDK_DISABLED="true")
     assert sink.received == []
     assert "recording: {False}" in program.output
     rows = query(program.database, "select count(*) from status where task_status_name = 'running'")

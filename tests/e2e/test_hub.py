@@ -391,6 +391,67 @@ def test_workers_that_are_not_to_be_monitored_are_traced(tmp_path: Path) -> None
     assert [executions[span.parent_span_id].name for span in solved] == ["fit"] * 4
 
 
+def test_radios_of_the_users_choice_keep_working(tmp_path: Path) -> None:
+    """Parsl's wrapper tells of the workers there, and the submit side of what it alone knows."""
+    with grpc_sink() as sink:
+        program = run(
+            tmp_path,
+            PROCESS_EXECUTOR
+            + textwrap.dedent(f"""
+            from parsl.monitoring.radios.filesystem import FilesystemRadio
+            from parsl.monitoring.radios.udp import UDPRadio
+
+            @python_app(executors=["htex"])
+            def broken(parsl_resource_specification={{}}):
+                raise ValueError("no such star")
+
+            if __name__ == "__main__":
+                processes = ProcessExecutor()
+                processes.remote_monitoring_radio = FilesystemRadio()
+                executors = [
+                    htex(remote_monitoring_radio=UDPRadio(address="127.0.0.1")),
+                    processes,
+                    htex("as_it_comes"),
+                ]
+                hub = OTelMonitoringHub(endpoint={sink.url!r}, resource_monitoring_interval=1)
+                with parsl.load(Config(executors=executors, monitoring=hub)):
+                    for executor in executors:
+                        sleep.executors = [executor.label]
+                        sleep(0.5).result()
+                    broken().exception()
+                    database = __import__("sqlite3").connect("runinfo/monitoring.db")
+                    ended = "select count(*) from status where task_status_name = 'running_ended'"
+                    while database.execute(ended).fetchone() != (4,):
+                        time.sleep(0.1)
+            """),
+        )
+
+    for said in ("htex keeps its own UDPRadio", "processes keeps its own FilesystemRadio"):
+        assert f"executor {said}" in program.output
+    assert "as_it_comes keeps" not in program.output
+    assert states_in(program.database) == {
+        **dict.fromkeys(("pending", "launched", "running", "running_ended"), 4),
+        "exec_done": 3,
+        "failed": 1,
+    }
+    assert query(
+        program.database,
+        "select task_executor, executor_task_id, hostname is not null, running_ns < ended_ns"
+        " from try join otel_try using (run_id, task_id, try_id) order by task_id",
+    ) == [
+        ("htex", "1", 1, None),
+        ("processes", None, 1, None),
+        ("as_it_comes", "1", 1, 1),
+        ("htex", "2", 1, None),
+    ]
+    assert query(program.database, "select task_id, fate, message from otel_failure") == [
+        (3, "app_exception", "no such star")
+    ]
+    failed = [span for span in sink.spans() if span.status.code == span.status.STATUS_CODE_ERROR]
+    said = [{pair.key: pair.value.string_value for pair in span.attributes} for span in failed]
+    assert [each["error.type"] for each in said] == ["ValueError"] * 2, "of the try and the task"
+
+
 def test_worker_without_otel_parsl_runs_the_tasks_untraced(tmp_path: Path) -> None:
     """Workers with only Parsl run every task; one is sent twice, and no other executor suffers."""
     bare = tmp_path / "bare"
