@@ -86,7 +86,8 @@ def _facts(failures: _Failures) -> dict[str, Any]:
         "executors": [plain(executor) for executor in failures.executors],
         "groups": [plain(group) | {"hosts": dict(group.hosts)} for group in failures.groups],
         "blocks": [
-            plain(block) | {"stderr_tail": tail(block.stderr_path)} for block in failures.blocks
+            plain(block) | {"stderr_tail": tail(block.stderr_path, rundir=failures.run.rundir)}
+            for block in failures.blocks
         ],
     }
 
@@ -209,7 +210,7 @@ def _block_lines(blocks: list[Block], run: Run) -> list[str]:
     for label, path in (("stdout", block.stdout_path), ("stderr", block.stderr_path)):
         if path:
             lines.append(f"  {paint(label, 'dim')}    {words.visible(path)}")
-    for line in tail(block.stderr_path) or []:
+    for line in tail(block.stderr_path, rundir=run.rundir) or []:
         lines.append(f"    {words.visible(line)}")
     return lines
 

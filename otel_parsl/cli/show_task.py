@@ -87,8 +87,8 @@ def _facts(shown: _Shown) -> dict[str, Any]:
         "dependents_total": shown.dependents.total,
         "trace_id": shown.trace.trace_id if shown.trace else None,
         "span_id": shown.trace.span_id if shown.trace else None,
-        "stdout_tail": tail(shown.facts.stdout),
-        "stderr_tail": tail(shown.facts.stderr),
+        "stdout_tail": tail(shown.facts.stdout, rundir=shown.run.rundir),
+        "stderr_tail": tail(shown.facts.stderr, rundir=shown.run.rundir),
     }
 
 
@@ -105,7 +105,7 @@ def _lines(shown: _Shown) -> list[str]:
         lines += ["", *_try_lines(item, shown)]
     lines += ["", *_change_lines(shown)]
     for label, path in (("stdout", facts.stdout), ("stderr", facts.stderr)):
-        end = tail(path)
+        end = tail(path, rundir=run.rundir)
         if end:
             lines += ["", f"  the end of {label}", *(f"    {words.visible(line)}" for line in end)]
     return lines

@@ -7,6 +7,7 @@ as a dependent, and is no group of its own.
 
 from __future__ import annotations
 
+import datetime
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from itertools import chain
@@ -23,8 +24,8 @@ from otel_parsl.query.failure_groups import (
     roots_by_edges,
 )
 from otel_parsl.query.runs import Run
-from otel_parsl.query.times import utc_from_ns
-from otel_parsl.query.told_failures import select_told_groups
+from otel_parsl.query.times import ns_from_utc, utc_from_ns
+from otel_parsl.query.told_failures import select_told_groups, select_told_seen
 from otel_parsl.query.tries import ids_in
 from otel_parsl.schema import otel_edge, otel_failure, otel_task, try_
 
@@ -46,6 +47,18 @@ def select_failure_groups(connection: Connection, run: Run) -> list[FailureGroup
     roots = {failure.root for failure in propagated}
     groups = grouped(sums, propagated, _final_fingerprints(connection, run, roots))
     return [_with_example(connection, run, group) for group in groups]
+
+
+def select_seen(
+    connection: Connection, run: Run, start: datetime.datetime, end: datetime.datetime
+) -> set[str]:
+    """Return the fingerprints of causes of which a try failed from one aware time to another."""
+    if not run.is_ours:
+        return select_told_seen(connection, run, start, end)
+    query = _of_run(run, _failure.fingerprint.distinct()).where(
+        _failure.time_ns.between(ns_from_utc(start), ns_from_utc(end))
+    )
+    return set(connection.execute(query).scalars())
 
 
 def _sums(connection: Connection, run: Run) -> dict[str, GroupSums]:

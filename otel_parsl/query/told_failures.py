@@ -6,6 +6,7 @@ That is a column of text, so every failed try is read: it takes seconds where th
 
 from __future__ import annotations
 
+import datetime
 from collections import defaultdict
 from typing import Any, NamedTuple
 
@@ -45,6 +46,14 @@ def select_told_groups(connection: Connection, run: Run) -> list[FailureGroup]:
     sums = {name: _sums(items, run, recovered) for name, items in by_group.items()}
     groups = grouped(sums, _propagated(connection, run, told), _final_fingerprints(told))
     return [_with_example(group, by_group[group.fingerprint]) for group in groups]
+
+
+def select_told_seen(
+    connection: Connection, run: Run, start: datetime.datetime, end: datetime.datetime
+) -> set[str]:
+    """Return the fingerprints of causes of which a try failed from one aware time to another."""
+    told = ((item.failure.fingerprint, _at(item, run)) for item in _select(connection, run))
+    return {name for name, at in told if at is None or start <= at <= end}
 
 
 def select_told_members(
@@ -117,8 +126,7 @@ def _executed(connection: Connection, run: Run) -> set[int]:
 def _sums(items: list[_Told], run: Run, executed: set[int]) -> GroupSums:
     sums = GroupSums(items[0].failure.fate.value)
     for item in items:
-        row = item.row
-        at = utc_from_local(row.task_try_time_returned or row.task_try_time_launched, run.zone)
+        row, at = item.row, _at(item, run)
         sums.add(
             app=row.app,
             tries=1,
@@ -134,6 +142,12 @@ def _sums(items: list[_Told], run: Run, executed: set[int]) -> GroupSums:
     sums.tasks = len(tasks)
     sums.recovered_tasks = len(tasks & executed)
     return sums
+
+
+def _at(item: _Told, run: Run) -> datetime.datetime | None:
+    """Return when a try failed; None where neither its end nor its launch is known."""
+    row = item.row
+    return utc_from_local(row.task_try_time_returned or row.task_try_time_launched, run.zone)
 
 
 def _propagated(connection: Connection, run: Run, told: list[_Told]) -> list[Propagated]:

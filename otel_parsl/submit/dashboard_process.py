@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import subprocess
 import sys
 import threading
@@ -39,6 +40,8 @@ class DashboardProcess:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=errors,
+                cwd=log.parent,  # else a module of the user's could stand in for one of Python's
+                env=_environment(),
                 text=True,
                 start_new_session=True,
             )
@@ -74,3 +77,10 @@ class DashboardProcess:
                 "the dashboard has ended; the run goes on. See %s, or run: otel-parsl visualize",
                 self._log,
             )
+
+
+def _environment() -> dict[str, str]:
+    """Return this process's, good for another directory."""
+    paths = os.environ.get("PYTHONPATH", "").split(os.pathsep)
+    absolute = [os.path.abspath(path) for path in paths if path]
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(absolute)}

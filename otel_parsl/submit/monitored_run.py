@@ -276,11 +276,17 @@ class MonitoredRun:
             return DashboardProcess(
                 str(self._settings.database),
                 self._directory / "dashboard.log",
-                _say_address,
+                self._say_address,
             )
         except OSError as error:
             logger.warning("the dashboard cannot be started, the run goes on: %s", error)
             return None
+
+    def _say_address(self, lines: Sequence[str]) -> None:
+        if lines:
+            # Not parsl-visualize: that may be Parsl's own.
+            later = f"Afterwards  otel-parsl visualize {self._settings.place}"
+            say_once("\n".join(f"otel-parsl: {line}" for line in (*lines, later)))
 
     def _take(self, message: Any) -> None:
         if self._is_over.is_set():
@@ -398,11 +404,6 @@ class MonitoredRun:
 
 
 _said: set[str] = set()
-
-
-def _say_address(lines: Sequence[str]) -> None:
-    if lines:
-        say_once("\n".join(f"otel-parsl: {line}" for line in lines))
 
 
 def say_once(words: str) -> None:

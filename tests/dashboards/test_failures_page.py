@@ -299,19 +299,53 @@ def test_tasks_that_died_with_their_run_are_told(shown: Tab, stored: Dashboard) 
     assert (shown.errors, shown.failed) == ([], [])
 
 
+@pytest.mark.parametrize("hub", ["ours", "Parsl's"])
+def test_stretch_of_time_lists_the_causes_that_were_seen_in_it(
+    hub: str, shown: Tab, serve: Callable[..., Dashboard], tmp_path: Path
+) -> None:
+    """A cause that was seen before and after, and not within, is none of that time's."""
+    path = tmp_path / "monitoring.db"
+    with StoredRun(f"sqlite:///{path}") as run:
+        for number, (at_s, said) in enumerate([(1, "often"), (50, "once"), (100, "often")]):
+            error = f"ValueError({said!r})"
+            run.task(number, "pending", "launched", "failed", at_s=at_s, fail_history=error)
+            run.execution(
+                number, at_s=at_s - 0.5, run_s=0.4, exception_type="ValueError", message=said
+            )
+        run.ended(at_s=101)
+    if hub == "Parsl's":
+        _leave_parsls_tables(path)
+    server = serve(path)
+    shown.open(server.address)
+    causes = []
+    for start, end in (("12:00:00", "12:02:00"), ("12:00:40", "12:01:00")):
+        times = f"from=2026-01-15T{start}&until=2026-01-15T{end}"
+        shown.open(f"{server.root}/workflow/{RUN_ID}/failures?{times}")
+        shown.wait_drawn()
+        causes.append([shown.text("#f-groups .said")] if start > "12:00:30" else [])
+        causes[-1].append(shown.page.locator("#f-groups .cause").count())
+    assert causes == [[2], ["once", 1]]
+
+
+def _leave_parsls_tables(path: Path) -> None:
+    """Make of a database of ours what Parsl's own hub would have written."""
+    with closing(sqlite3.connect(path)) as connection:
+        names = connection.execute(
+            "SELECT name FROM sqlite_master WHERE type = 'table' AND name LIKE 'otel!_%' ESCAPE '!'"
+        ).fetchall()
+        assert names
+        for (name,) in names:
+            connection.execute(f"DROP TABLE {name}")
+        connection.commit()
+
+
 def test_database_of_parsls_hub_tells_by_fail_history(
     shown: Tab, serve: Callable[..., Dashboard], demo_database: Path, tmp_path: Path
 ) -> None:
     """Without our tables the same causes are told from Parsl's column, and a note says so."""
     path = tmp_path / "monitoring.db"
     shutil.copy(demo_database, path)
-    with closing(sqlite3.connect(path)) as connection:
-        names = connection.execute(
-            "SELECT name FROM sqlite_master WHERE type = 'table' AND name LIKE 'otel!_%' ESCAPE '!'"
-        ).fetchall()
-        for (name,) in names:
-            connection.execute(f"DROP TABLE {name}")
-        connection.commit()
+    _leave_parsls_tables(path)
     server = serve(path)
     run_id = value(path, "SELECT run_id FROM workflow")
     shown.open(server.address)
@@ -319,7 +353,6 @@ def test_database_of_parsls_hub_tells_by_fail_history(
     shown.wait_drawn()
     titles = [item.inner_text() for item in shown.page.locator("#f-groups h2 a").all()]
 
-    assert names
     assert "try.task_fail_history" in shown.text("#f-groups .notice")
     assert titles == [
         "app_exception · ValueError",

@@ -77,7 +77,7 @@ def test_clock_is_bounded_by_what_tries_waited_and_took_to_return(
     assert (clock[2][0], clock[3][0]) == ("-", "+")
     assert clock[4] == "as the submit host's, as far as can be told"
     behind = re.fullmatch(
-        r"heartbeat, the database at most ([0-9.]+) (?:ms|s) behind", page.cells("#signs")[0][1]
+        r"heartbeat, the database at most ([0-9.]+) (?:µs|ms|s) behind", page.cells("#signs")[0][1]
     )
     assert behind
     assert float(behind[1]) > 0

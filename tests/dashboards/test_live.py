@@ -20,6 +20,7 @@ import pytest
 from bokeh.util.token import generate_jwt_token, generate_session_id
 from playwright.sync_api import Browser, WebSocketRoute
 
+from otel_parsl.submit_process import HEARTBEAT_LATE_S
 from tests.support.browser_fixtures import Serve
 from tests.support.chromium import Tab, tab
 from tests.support.dashboard import PROGRAM, Dashboard
@@ -122,6 +123,10 @@ def test_nothing_moves_that_its_reader_looks_at(run: StoredRun, live: Tab) -> No
     assert live.page.url == url
     assert live.page.locator("#f-window p").get_attribute("data-mark") == "same"
     assert live.page.evaluate("String(getSelection())") != ""
+    assert "quadruple" not in live.text("#apps"), "it would no longer be what is selected"
+
+    live.page.evaluate("getSelection().removeAllRanges()")
+    live.page.locator("#apps", has_text="quadruple").wait_for(timeout=_DEADLINE_MS)
 
 
 _SAID = {
@@ -221,7 +226,7 @@ def test_what_was_folded_stays_folded(run: StoredRun, live: Tab) -> None:
 
 
 def test_run_that_ends_is_said_to_have_ended(run: StoredRun, live: Tab) -> None:
-    """The header changes from running to completed by itself, and so does the list of runs."""
+    """The header changes from running to completed by itself."""
     assert live.text("#f-header .pill") in ("running", "lost")
 
     run.task(1, "exec_done", at_s=9.0)
@@ -229,6 +234,35 @@ def test_run_that_ends_is_said_to_have_ended(run: StoredRun, live: Tab) -> None:
     run.write()
 
     live.page.wait_for_selector("#f-header .pill.completed", timeout=_DEADLINE_MS)
+
+
+def test_list_of_runs_follows_them(
+    run: StoredRun, database: Path, serve: Serve, shown: Tab
+) -> None:
+    """A run that begins or ends changes the list, and so does one whose heartbeat stays away."""
+    dashboard = serve(database)
+    shown.open(dashboard.address)
+    shown.page.wait_for_selector(f"{_row_of(run)} .pill.running")
+    now = datetime.datetime.now(datetime.timezone.utc)
+    dying = StoredRun(
+        f"sqlite:///{database}",
+        run_id=str(uuid.uuid4()),
+        began=now - datetime.timedelta(seconds=HEARTBEAT_LATE_S),
+    )
+    dying.task(0, "pending", "launched", at_s=1.0)
+    dying.heartbeat(at_s=4.0)
+    dying.write()
+
+    shown.page.wait_for_selector(f"{_row_of(dying)} .pill.running", timeout=_DEADLINE_MS)
+    # Nothing is written any more.
+    shown.page.wait_for_selector(f"{_row_of(dying)} .pill.lost", timeout=_DEADLINE_MS)
+    run.ended("completed", at_s=25.0)
+    run.write()
+    shown.page.wait_for_selector(f"{_row_of(run)} .pill.unfinished", timeout=_DEADLINE_MS)
+
+
+def _row_of(run: StoredRun) -> str:
+    return f"tr:has(a[href*='{run.run_id}'])"
 
 
 def test_lost_server_is_said(run: StoredRun, database: Path, tmp_path: Path, shown: Tab) -> None:
@@ -433,4 +467,7 @@ except ConnectionRefusedError:
             check=False,
         )
 
-    assert (ran.returncode, ran.stdout) == (0, "gone\n"), log.read_text()
+    printed = log.read_text()
+    assert (ran.returncode, ran.stdout) == (0, "gone\n"), printed
+    database = f"sqlite:///{tmp_path}/runinfo/monitoring.db"
+    assert f"otel-parsl: Afterwards  otel-parsl visualize {database}\n" in printed

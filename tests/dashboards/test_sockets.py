@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from bokeh.application import Application
@@ -63,7 +65,8 @@ def test_page_found_gone_is_not_heard(
         assert await page.read_message() is None
         server.stop()
 
-    IOLoop(make_current=False).run_sync(talk)
+    with ThreadPoolExecutor(1) as pool:  # a browser's loop may run in this thread
+        pool.submit(asyncio.run, talk()).result()
 
     assert heard == ["while connected"]
     assert [each for each in caplog.records if each.levelno >= logging.ERROR] == []

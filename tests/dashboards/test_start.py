@@ -10,6 +10,7 @@ import sqlite3
 import subprocess
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -128,6 +129,17 @@ def test_nobody_gets_in_without_the_token(demo: Dashboard, demo_database: Path) 
         status, headers, text = asked(demo, path)
         assert (path, status, "Set-Cookie" in headers) == (path, 401, False)
         assert "otel-parsl demo" not in text
+
+
+def test_no_route_runs_what_the_path_names(demo_database: Path, tmp_path: Path) -> None:
+    """Panel has a route that imports any module by its name, for anybody: it is none of ours."""
+    mark = tmp_path / "has_run"
+    (tmp_path / "my_workflow.py").write_text(f"open({str(mark)!r}, 'w').close()")
+    with Dashboard(demo_database, tmp_path / "log.txt", PYTHONPATH=str(tmp_path)) as dashboard:
+        known = {"Authorization": f"token {dashboard.token}"}
+        for path in ("/components/my_workflow/a/b/c", "/metadata", "/autoload.js"):
+            assert (asked(dashboard, path)[0], asked(dashboard, path, **known)[0]) == (401, 404)
+    assert not mark.exists()
 
 
 def test_token_is_good_for_a_cookie_and_leaves_the_address(demo: Dashboard) -> None:
@@ -297,7 +309,7 @@ def test_another_database_is_named_as_the_program_takes_it(
 def test_page_says_what_is_wrong_with_the_database(
     demo_database: Path, tmp_path: Path, shown: Tab
 ) -> None:
-    """A database that is damaged or locked while it is shown is named on the page, then shown."""
+    """A database that is damaged while it is shown is named on the page, then shown."""
     path = tmp_path / "served.db"
     shutil.copy(demo_database, path)
     with closing(sqlite3.connect(path)) as writer:
@@ -316,6 +328,27 @@ def test_page_says_what_is_wrong_with_the_database(
         shutil.copy(demo_database, path)
         assert shown.open(f"{dashboard.root}/workflow/{run_id}/") == 200
         assert urlsplit(shown.page.url).path == f"/workflow/{run_id}/"
+
+
+def test_page_of_a_locked_database_holds_up_nobody(demo_database: Path, tmp_path: Path) -> None:
+    """The server waits for a lock and says so, and answers others in the meantime."""
+    path = tmp_path / "served.db"
+    shutil.copy(demo_database, path)
+    with closing(sqlite3.connect(path)) as writer:
+        writer.execute("PRAGMA journal_mode=DELETE")
+    with Dashboard(path, tmp_path / "log.txt") as dashboard, ThreadPoolExecutor(1) as pool:
+        known = {"Authorization": f"token {dashboard.token}"}
+        others = 0
+        with closing(sqlite3.connect(path, isolation_level=None)) as writer:
+            writer.execute("BEGIN EXCLUSIVE")
+            waiting = pool.submit(asked, dashboard, "/", **known)
+            while not waiting.done():
+                assert asked(dashboard, "/nothing", **known)[0] == 404
+                others += 1
+        status, _, text = waiting.result()
+        assert (status, "is locked by another program" in text) == (503, True)
+        assert others > 3, "they waited for the lock too"
+        assert asked(dashboard, "/", **known)[0] == 200
 
 
 def test_database_written_over_is_not_taken_for_the_one_before(

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from otel_parsl.cli import words
+from otel_parsl.cli.log_tail import place_of
 
 MOST_BYTES = 64 * 1024
 
@@ -32,13 +33,10 @@ def file_end(path: str, *, rundir: str) -> FileEnd:
     Return the last 64 KiB of a file.
 
     Args:
-        path: As one of the run's rows has it. Where it is relative, nothing says to what: it is
-            looked for where Parsl makes its run directories, the working directory by default.
+        path: As one of the run's rows has it; it is looked for as ``place_of`` says.
         rundir: The run's directory.
     """
-    place = Path(path)
-    if not place.is_absolute():
-        place = Path(rundir).parent.parent / place
+    place = place_of(path, rundir)
     try:
         text, size = _read(place)
     except (OSError, ValueError) as error:

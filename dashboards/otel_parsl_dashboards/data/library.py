@@ -7,11 +7,12 @@ from __future__ import annotations
 import datetime
 import logging
 import threading
+import time
 from collections.abc import Callable
 
 from otel_parsl.query.errors import QueryError
 from otel_parsl.query.runs import select_runs
-from otel_parsl_dashboards.data.resident import Resident, Told
+from otel_parsl_dashboards.data.resident import JUDGED_S, Resident, Told
 from otel_parsl_dashboards.data.snapshot import Snapshot
 from otel_parsl_dashboards.data.source import Signature, Source
 from otel_parsl_dashboards.data.standing import Standing, read_standing
@@ -134,6 +135,7 @@ class Library:
 
     def _watch(self) -> None:
         before: Signature | None = ()
+        judged_at = time.monotonic()
         while not self._ended.is_set():
             self._is_watched.wait()
             with self._lock:
@@ -147,7 +149,10 @@ class Library:
                 # What was read as it is now is not read again: all its plots would be drawn anew.
                 if now != (before if now is None else resident.signature):
                     resident.refresh()
-            if now != before:
+            # A run that dies says nothing, and one that goes on takes longer.
+            is_due = time.monotonic() - judged_at >= JUDGED_S and _goes_on(self._known_runs())
+            if now != before or is_due:
+                judged_at = time.monotonic()
                 for tell in told:
                     try:
                         tell()
@@ -156,6 +161,9 @@ class Library:
                         _log.exception("the list of runs cannot be updated")
             before = now
             self._ended.wait(POLL_S)
+
+    def _known_runs(self) -> list[Standing]:
+        return [] if self._runs is None else self._runs[1]
 
     def _look(self) -> Signature | None:
         try:

@@ -29,7 +29,7 @@ _SHARE = 4
 """Reading takes a fifth of the time at most."""
 _CURRENT_S = 1.2
 """Numbers are no older than this and what it takes to notice, read and show a change."""
-_JUDGED_S = 5.0
+JUDGED_S = 5.0
 """A run that goes on is judged so often though nothing changes: its silence may tell."""
 
 
@@ -146,7 +146,7 @@ class Resident:
         """Return after how long there is something to do though nothing changes; None for never."""
         if not self.snapshot.is_drawn:
             return self._drawing.due_in_s()
-        return _JUDGED_S if self.snapshot.standing.is_running or self.error else None
+        return JUDGED_S if self.snapshot.standing.is_running or self.error else None
 
     def _read(self) -> None:
         signature = self._source.signature()

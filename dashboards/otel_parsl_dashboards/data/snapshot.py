@@ -128,8 +128,18 @@ class Snapshot:
 
     @property
     def apps(self) -> list[str]:
-        """The apps, sorted: their places decide their colours."""
-        return self.once("apps", lambda: sorted(set(self.tasks["app"].cat.categories) - {""}))
+        """The apps, sorted."""
+        return sorted(self.sizes)
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        """How many tasks each app has."""
+
+        def read() -> dict[str, int]:
+            counts = self.tasks["app"].value_counts(sort=False)
+            return {app: int(tasks) for app, tasks in counts.items() if app}
+
+        return self.once("apps", read)
 
     def has(self, kind: str) -> bool:
         """Tell whether a frame has been read."""

@@ -15,6 +15,7 @@ from otel_parsl.query.runs import Run
 from otel_parsl.query.task_states import LEFT_OPEN, OPEN, TaskState
 from otel_parsl.query.times import local_from_utc
 from otel_parsl.schema import workflow
+from otel_parsl.time_zone import zone_named
 from otel_parsl_dashboards.data import frames
 from otel_parsl_dashboards.data.loading import Frames
 
@@ -71,6 +72,11 @@ class Standing(NamedTuple):
     def local(self, time: datetime.datetime) -> np.datetime64:
         """Return an aware time as frames have it."""
         return np.datetime64(local_from_utc(time, self.run.zone), "us")
+
+    def utc(self, time: np.datetime64) -> datetime.datetime:
+        """Return a time of a frame as an aware one."""
+        local: datetime.datetime = time.astype("datetime64[us]").item()
+        return local.replace(tzinfo=zone_named(self.run.zone)).astimezone(datetime.timezone.utc)
 
 
 def read_standing(

@@ -6,7 +6,7 @@ None of an app's is red, which means failure, nor the blue of links.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from typing import Final
 
 APPS: Final = (
@@ -23,7 +23,9 @@ APPS: Final = (
     "#c08a5a",
     "#6d8196",
 )
-OTHER: Final = "#8d96a0"
+OTHER: Final = "#bcc2c9"
+OTHERS: Final = "other apps"
+"""Those that share that colour, in legends."""
 PLAIN: Final = "#929292"
 """Of what is of no app, state or phase alone."""
 
@@ -85,9 +87,23 @@ OF_BLOCK_STATUS: Final = {
 """By Parsl's states of jobs, in the order of a block's life."""
 
 
-def app_colours(apps: Sequence[str]) -> dict[str, str]:
-    """Return the colour of each app by its place; beyond the twelfth they share one."""
-    return {app: APPS[number] if number < len(APPS) else OTHER for number, app in enumerate(apps)}
+def app_colours(tasks: Mapping[str, int]) -> dict[str, str]:
+    """
+    Return the colour of each app, by name; where there are more than twelve, the smaller share one.
+
+    Args:
+        tasks: How many tasks each app has.
+    """
+    apps = sorted(tasks)
+    most = sorted(apps, key=lambda app: -tasks[app])[: len(APPS)]
+    own = dict(zip(sorted(most), APPS, strict=False))
+    return {app: own.get(app, OTHER) for app in apps}
+
+
+def app_legend(colours: Mapping[str, str]) -> list[tuple[str, str]]:
+    """Return the apps that have a colour of their own, and the others as one."""
+    named = [(app, colour) for app, colour in colours.items() if colour != OTHER]
+    return [*named, (OTHERS, OTHER)] if len(colours) > len(named) else named
 
 
 def rgb(colour: str) -> tuple[int, int, int]:

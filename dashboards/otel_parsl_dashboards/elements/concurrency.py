@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import holoviews as hv
@@ -11,19 +11,17 @@ import pandas as pd
 
 from otel_parsl.cli import words
 from otel_parsl_dashboards.elements.axes import TIME_TOOLS, count_axis
-from otel_parsl_dashboards.elements.colours import OTHER
+from otel_parsl_dashboards.elements.colours import OTHER, app_legend
 from otel_parsl_dashboards.elements.span import Span
 
 ALL = "#8d96a0"
 _EXACT = 2400
 """So many changes, or fewer, are drawn each where it was; else the count at this many moments."""
 _MOMENTS = 1200
-_APPS = 12
 
 
 def concurrency(
     tries: pd.DataFrame,
-    apps: Sequence[str],
     colours: Mapping[str, str],
     *,
     span: Span,
@@ -34,8 +32,8 @@ def concurrency(
 
     Args:
         tries: A frame of tries; those that never ran are left out.
-        apps: Those that have a line of their own, as ``most_busy`` gives them.
-        colours: The colour of each app.
+        colours: The colour of each app, as ``app_colours`` gives them: those that share one have
+            one line.
         span: What is in view.
         until: Up to when tries that have not ended are taken to run.
     """
@@ -52,10 +50,9 @@ def concurrency(
         )
     )
     lines = []
-    for name in apps:
-        is_it = app == name
+    for name, colour in app_legend(colours):
+        is_it = _is_other(app, colours) if colour == OTHER else app == name
         times, counts = _corners(*steps(start[is_it], end[is_it], span=span))
-        colour = colours.get(name, OTHER)
         lines.append({"time": times, "tries running": counts, "app": name, "colour": colour})
     # One element: HoloViews takes as long for each as it takes for a picture.
     of_apps = hv.Contours(lines, ["time", "tries running"], ["app", "colour"], label="apps").opts(
@@ -80,6 +77,11 @@ def concurrency(
             xlim=(span.start, span.end),
         )
     )
+
+
+def _is_other(apps: pd.Categorical, colours: Mapping[str, str]) -> np.ndarray:
+    is_other: np.ndarray = np.isin(apps, [app for app in colours if colours[app] == OTHER])
+    return is_other
 
 
 def _snap_to_steps(plot: Any, _element: Any) -> None:
@@ -145,10 +147,3 @@ def _intervals(
     end = np.maximum(np.where(np.isnat(ended), until, ended), start)
     is_in = (start < span.end) & (end > span.start)
     return start[is_in], end[is_in], tries["app"].array[is_in]
-
-
-def most_busy(tries: pd.DataFrame) -> list[str]:
-    """Return the twelve apps with the most tries that ran, by name."""
-    counts = tries["app"].array[tries["running"].notna().to_numpy()].value_counts()
-    counts = counts[counts > 0].sort_values(ascending=False, kind="stable")
-    return sorted(map(str, counts.index[:_APPS]))

@@ -7,7 +7,7 @@ import datetime
 from otel_parsl.cli import words
 from otel_parsl.query.counts import select_lost
 from otel_parsl.query.failure_groups import FailureGroup
-from otel_parsl.query.failures import select_failure_groups
+from otel_parsl.query.failures import select_failure_groups, select_seen
 from otel_parsl.query.liveness import with_outcome
 from otel_parsl.query.tries import select_tries
 from otel_parsl.query.workers import Block, alike, select_blocks, select_dead_executors
@@ -60,7 +60,8 @@ def group_facts(group: FailureGroup, snapshot: Snapshot) -> Facts:
 def facts(view: View) -> Facts:
     """Return what the page says beside its plot."""
     every = failure_groups(view)
-    groups = [group for group in every if _is_in(group, view)]
+    seen = _seen(view)
+    groups = [group for group in every if seen is None or group.fingerprint in seen]
     return {
         "groups": [group_facts(group, view.snapshot) for group in groups[:_GROUPS_SHOWN]],
         "hidden_groups": max(len(groups) - _GROUPS_SHOWN, 0),
@@ -72,13 +73,18 @@ def facts(view: View) -> Facts:
     }
 
 
-def _is_in(group: FailureGroup, view: View) -> bool:
-    """Tell whether a cause was seen within the window, as far as its first and last time say."""
-    window = view.window
-    if window is None or group.first_at is None or group.last_at is None:
-        return True
-    first, last = map(view.snapshot.standing.local, (group.first_at, group.last_at))
-    return bool(first <= window.end and last >= window.start)
+def _seen(view: View) -> set[str] | None:
+    """Return the fingerprints of the causes that were seen within the window; None without one."""
+    window, standing = view.window, view.snapshot.standing
+    if window is None:
+        return None
+
+    def read() -> set[str]:
+        start, end = standing.utc(window.start), standing.utc(window.end)
+        with view.source.read() as connection:
+            return select_seen(connection, standing.run, start, end)
+
+    return view.snapshot.once(("causes seen", window), read)
 
 
 def _sums(groups: list[FailureGroup]) -> Facts:

@@ -6,7 +6,7 @@ import pandas as pd
 
 from otel_parsl.cli import words
 from otel_parsl_dashboards.elements import depths, stage_flow, task_graph
-from otel_parsl_dashboards.elements.colours import OF_PARSL_STATE, OTHER
+from otel_parsl_dashboards.elements.colours import OF_PARSL_STATE, app_legend
 from otel_parsl_dashboards.elements.gantt import LEGEND
 from otel_parsl_dashboards.elements.neighbourhood import MOST as MOST_NEAR
 from otel_parsl_dashboards.elements.neighbourhood import Neighbourhood, Ties
@@ -103,11 +103,6 @@ def _parents(found: Stages, number: object) -> list[str]:
     return sorted(set(found.stages["app"].iloc[rows]))
 
 
-def _app_legend(view: View) -> list[tuple[str, str]]:
-    named = [(app, colour) for app, colour in view.colours.items() if colour != OTHER]
-    return [*named, ("other apps", OTHER)] if len(view.colours) > len(named) else named
-
-
 def _state_legend(view: View) -> list[tuple[str, str]]:
     counts = view.snapshot.tasks["parsl_state"].value_counts()
     return [
@@ -120,7 +115,7 @@ def _open_legend(view: View) -> list[tuple[str, str]]:
     """Return the apps, and the states that tasks are in that are not done."""
     here = set(view.snapshot.tasks["parsl_state"].astype(str))
     return [
-        *_app_legend(view),
+        *app_legend(view.colours),
         *(
             (name, OF_PARSL_STATE[name])
             for name in ORDER
@@ -157,7 +152,7 @@ def _page(path: str, *, is_by_apps: bool) -> RunPage:
                     marked=_marked(view),
                 ),
                 summarise=lambda view: task_graph.summarise(_shown(view), view.snapshot.edges),
-                legend=_app_legend if is_by_apps else _state_legend,
+                legend=(lambda view: app_legend(view.colours)) if is_by_apps else _state_legend,
                 height=500,
             ),
             Plot(

@@ -51,7 +51,7 @@ class View(NamedTuple):
     @property
     def colours(self) -> dict[str, str]:
         """The colour of each app."""
-        return self.snapshot.once("colours", lambda: app_colours(self.snapshot.apps))
+        return self.snapshot.once("colours", lambda: app_colours(self.snapshot.sizes))
 
     @property
     def span(self) -> Span:

@@ -8,7 +8,6 @@ import pandas as pd
 from sqlalchemy import Connection
 
 from otel_parsl.cli import words
-from otel_parsl.cli.log_tail import tail
 from otel_parsl.cli.status import LABELS
 from otel_parsl.cli.traces import trace_of_task
 from otel_parsl.query.errors import NoSuchRun
@@ -28,6 +27,7 @@ from otel_parsl.query.task_facts import (
 from otel_parsl.query.task_states import FAILED, OPEN, TaskState
 from otel_parsl.query.tries import Try, TryFailure, select_tries
 from otel_parsl.query.workers import Block, select_blocks
+from otel_parsl_dashboards.data.file_end import file_end
 from otel_parsl_dashboards.data.phases import PHASES, STAGING, Phase, phases_of
 from otel_parsl_dashboards.elements import task_usage
 from otel_parsl_dashboards.elements.colours import OF_PARSL_STATE, OF_PHASE, OF_STATE
@@ -94,7 +94,7 @@ def _facts(view: View) -> Facts:
         "neighbours": neighbours,
         "same": [_same(each, run) for each in same],
         "same_more": same_total - len(same),
-        "files": _files(task),
+        "files": _files(task, view.snapshot.run),
         "is_sampled": bool(len(_samples(view))),
         "is_sample_read": view.snapshot.has("samples"),
     }
@@ -246,20 +246,15 @@ def _same(each: SameHashsum, run: Run) -> Facts:
     }
 
 
-def _files(task: TaskFacts) -> list[Facts]:
+def _files(task: TaskFacts, run: Run) -> list[Facts]:
+    said = [("inputs", task.inputs), ("outputs", task.outputs), ("stdin", task.stdin)]
+    written = [("stdout", task.stdout), ("stderr", task.stderr)]
     return [
-        {
-            "name": name,
-            "said": said,
-            "tail": None if end is None else "\n".join(map(words.visible, end)),
-        }
-        for name, said, end in (
-            ("inputs", task.inputs, None),
-            ("outputs", task.outputs, None),
-            ("stdin", task.stdin, None),
-            ("stdout", task.stdout, tail(task.stdout)),
-            ("stderr", task.stderr, tail(task.stderr)),
-        )
+        *({"name": name, "said": each, "file": None} for name, each in said),
+        *(
+            {"name": name, "said": None, "file": path and file_end(path, rundir=run.rundir)}
+            for name, path in written
+        ),
     ]
 
 

@@ -8,8 +8,7 @@ from urllib.parse import urlencode
 
 import numpy as np
 
-from otel_parsl.cli.status import LABELS
-from otel_parsl.query.tasks import TaskFilter, select_task_ids
+from otel_parsl.query.tasks import URGENCY, TaskFilter, select_task_ids
 from otel_parsl_dashboards.data import frames, lanes
 from otel_parsl_dashboards.pages.page import View
 
@@ -45,7 +44,8 @@ class Asked(NamedTuple):
     run_max: str = ""
     q: str = ""
     """A text in names, inputs, outputs, paths and failures."""
-    sort: str = "task"
+    sort: str = "state"
+    """By default what needs a look comes first: of many tasks the most are done."""
     order: str = "asc"
     page: int = 1
 
@@ -68,7 +68,7 @@ class Asked(NamedTuple):
 def read_asked(query: Mapping[str, str]) -> Asked:
     """Return what the query of an address asks for."""
     sort = query.get("sort", "")
-    sort = sort if sort in COLUMNS else "task"
+    sort = sort if sort in COLUMNS else Asked._field_defaults["sort"]
     order = query.get("order", "")
     page = query.get("page", "")
     return Asked(
@@ -236,9 +236,10 @@ def _sort_key(view: View, sort: str) -> np.ndarray:
     if sort in ("app", "state"):
         column = tasks[sort]
         names = [str(name) for name in column.cat.categories]
-        order = sorted(names) if sort == "app" else [state.value for state in LABELS]
+        order = sorted(names) if sort == "app" else [state.value for state in URGENCY]
         ranks = {name: rank for rank, name in enumerate(order)}
-        of_code = np.array([ranks.get(name, len(ranks)) for name in names], dtype="float64")
+        # Numbers this short are sorted in a tenth of the time.
+        of_code = np.array([ranks.get(name, len(ranks)) for name in names], dtype="int16")
         of_task: np.ndarray = of_code[column.cat.codes.to_numpy()]
         return of_task
     if sort == "tries":

@@ -11,7 +11,7 @@ from otel_parsl.query.task_states import FAILED, TaskState
 from otel_parsl_dashboards.data import frames
 from otel_parsl_dashboards.data.pace import Outlook, outlook
 from otel_parsl_dashboards.elements import concurrency, gantt, run_times, task_stream
-from otel_parsl_dashboards.elements.colours import APPS, OF_STATE, OTHER
+from otel_parsl_dashboards.elements.colours import OF_STATE, app_legend
 from otel_parsl_dashboards.elements.state_changes import StateChanges
 from otel_parsl_dashboards.pages.card import Card
 from otel_parsl_dashboards.pages.page import Facts, Plot, RunPage, View
@@ -151,22 +151,12 @@ def _left(found: Outlook) -> Card:
     )
 
 
-def _app_legend(view: View) -> list[tuple[str, str]]:
-    named = list(view.colours.items())[: len(APPS)]
-    return [*named, ("other apps", OTHER)] if len(view.colours) > len(named) else named
-
-
 def _changes(view: View) -> StateChanges:
     known = view.snapshot
     return known.once(
         "state changes",
         lambda: gantt.changes_of(known.tasks, known.statuses, until=known.until),
     )
-
-
-def _lines(view: View) -> list[str]:
-    """Return the apps that have a line, whatever is in view: they keep it."""
-    return view.snapshot.once("most busy", lambda: concurrency.most_busy(view.snapshot.tries))
 
 
 PAGE = RunPage(
@@ -202,7 +192,7 @@ PAGE = RunPage(
                 until=view.snapshot.until,
                 rows=view.rows,
             ),
-            legend=_app_legend,
+            legend=lambda view: app_legend(view.colours),
             height=300,
             is_timed=True,
             follows_window=True,
@@ -222,10 +212,10 @@ PAGE = RunPage(
             key="concurrency",
             title="Tries running over time",
             help="How many tries were between running and running_ended at each moment: all of"
-            " them, and those of each of the twelve apps with the most.",
+            " them, and those of each app; the smallest share a line"
+            " where there are more than twelve.",
             draw=lambda view: concurrency.concurrency(
                 view.tries,
-                _lines(view),
                 view.colours,
                 span=view.span,
                 until=view.snapshot.until,
@@ -233,7 +223,7 @@ PAGE = RunPage(
             summarise=lambda view: concurrency.summarise(
                 view.tries, span=view.span, until=view.snapshot.until
             ),
-            legend=lambda view: [("all", concurrency.ALL), *_app_legend(view)],
+            legend=lambda view: [("all", concurrency.ALL), *app_legend(view.colours)],
             height=200,
             is_timed=True,
             follows_window=True,

@@ -16,6 +16,7 @@ from bokeh.protocol.exceptions import ProtocolError
 from bokeh.util.token import get_session_id
 from panel.io.server import DocHandler, WSHandler
 from tornado.httputil import HTTPServerRequest
+from tornado.ioloop import IOLoop
 from tornado.routing import Matcher
 from tornado.web import RequestHandler
 
@@ -103,9 +104,11 @@ class PageHandler(Guard, DocHandler):  # type: ignore[misc]  # Panel's, untyped
 
     async def get(self, *args: Any, **kwargs: Any) -> None:
         """Look whether there is anything to show before a session is made for it."""
+        library = self.settings["otel_parsl_library"]
+        look = partial(of_one_moment, partial(find_problem, library, self.request.path))
         try:
-            library = self.settings["otel_parsl_library"]
-            of_one_moment(partial(find_problem, library, self.request.path))
+            # In another thread: a database that is locked is waited for, and others' pages go on.
+            await IOLoop.current().run_in_executor(None, look)
         except NoSuchRun as error:
             self.answer(HTTPStatus.NOT_FOUND, "Not found", str(error))
             return

@@ -12,6 +12,7 @@ from typing import Any, TextIO
 
 import panel as pn
 from bokeh.server import urls
+from bokeh.server.views.static_handler import StaticHandler
 from panel.io.server import get_server
 from tornado.ioloop import IOLoop
 from tornado.routing import Rule
@@ -34,6 +35,8 @@ from otel_parsl_dashboards.server.handlers import (
 from otel_parsl_dashboards.server.tokens import TokenAuthProvider
 
 _access = logging.getLogger("tornado.access")
+_OPEN = (PageHandler, SocketHandler, downloads.TaskCsvHandler, StaticHandler)
+"""What answers; the static files are BokehJS's, which are no secret."""
 _KEEP_ALIVE_MS = 20_000
 _UNUSED_SESSION_MS = 30_000
 """A page that takes longer to connect, over a slow line, has to be loaded again."""
@@ -94,6 +97,7 @@ def serve(
         default_handler_args={},
         log_function=_log_request,
     )
+    _close_other_routes(application)
     if root_path:
         application.default_router.rules.insert(0, Rule(PrefixLeft(root_path), NotFoundHandler))
     for number_of_signal in (signal.SIGINT, signal.SIGTERM):
@@ -131,6 +135,16 @@ def _listening(make: Callable[..., Any], address: str, port: int | None) -> tupl
 def _use_our_handlers() -> None:
     """Put ours in the place of Panel's; what loads a page into another site is left out."""
     urls.per_app_patterns[:] = [(r"/ws", SocketHandler), (r"/?", PageHandler)]
+
+
+def _close_other_routes(application: Any) -> None:
+    """
+    Leave the routes that the pages use: what is new in a Panel to come is closed too.
+
+    One of Panel's imports whatever module the path names, for anybody, token or not.
+    """
+    router = application.wildcard_router
+    router.rules[:] = [rule for rule in router.rules if rule.target in _OPEN]
 
 
 def _log_request(handler: Any) -> None:

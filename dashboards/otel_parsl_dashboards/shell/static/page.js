@@ -3,14 +3,32 @@
   const show = (commands) => {
     for (const command of commands) {
       if (command.kind === "html") {
-        const element = document.getElementById("f-" + command.id);
-        // What has the keyboard or is being selected stays under the reader's hands.
-        if (element && !holdsReader(element)) put(element, command.html);
+        held.set("f-" + command.id, command.html);
       } else if (command.kind === "query") {
         history.replaceState(null, "", location.pathname + command.query + location.hash);
       }
     }
+    release();
   };
+  // What has the keyboard or is being selected stays under the reader's hands, and so does what a
+  // button is pressed on: its click would go nowhere. It catches up when they let go.
+  const held = new Map();
+  let isPressed = false;
+  const release = () => {
+    if (isPressed) return;
+    for (const [id, html] of [...held]) {
+      const element = document.getElementById(id);
+      if (element && holdsReader(element)) continue;
+      held.delete(id);
+      if (element) put(element, html);
+    }
+  };
+  const letGo = () => { isPressed = false; setTimeout(release); };
+  document.addEventListener("pointerdown", () => { isPressed = true; }, true);
+  document.addEventListener("pointerup", letGo, true);
+  document.addEventListener("pointercancel", letGo, true);
+  document.addEventListener("selectionchange", () => setTimeout(release));
+  document.addEventListener("focusout", () => setTimeout(release));
   // What has the keyboard keeps it, what is opened or closed stays so, what is scrolled stays there.
   const put = (element, html) => {
     const before = [...named(element, FOCUSABLE)];
