@@ -23,6 +23,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError
 
 from otel_parsl.database_driver import NoDriver, with_driver
 from otel_parsl.query.errors import DatabaseChanged, DatabaseUnusable, WrongDatabase
+from otel_parsl.query.gaps import Gaps, bridge_gaps, find_gaps
 from otel_parsl.query.versions import set_version
 from otel_parsl.schema import DATABASES, SCHEMA_VERSION, otel_schema, status, task, try_, workflow
 
@@ -49,6 +50,8 @@ class Database:
     engine: Engine
     has_otel: bool
     """Whether it has our tables; one that only Parsl's own hub has written has not."""
+    gaps: Gaps
+    """What it lacks of Parsl's own tables; SQLite gives NULL for it."""
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
@@ -179,7 +182,10 @@ def _opened(name: str, engine: Engine) -> Database:
             version = connection.execute(select(otel_schema.c.version)).scalar()
             _check_version(name, version)
             set_version(engine, version or SCHEMA_VERSION)
-    return Database(name, engine, has_otel)
+        gaps = find_gaps(connection)
+    if gaps and engine.dialect.name == "sqlite":
+        bridge_gaps(engine, gaps)
+    return Database(name, engine, has_otel, gaps)
 
 
 def _check_version(name: str, version: int | None) -> None:

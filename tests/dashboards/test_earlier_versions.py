@@ -8,10 +8,12 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from otel_parsl_dashboards.data.snapshot import Snapshot
 from otel_parsl_dashboards.data.source import Source
 from otel_parsl_dashboards.pages import RUN_PAGES
 from otel_parsl_dashboards.pages.page import View
 from otel_parsl_dashboards.pages.page_facts import page_facts
+from otel_parsl_dashboards.pages.run_header import header_facts
 from otel_parsl_dashboards.report.making import make_report, read_whole
 from parsl.monitoring.db_manager import Database
 
@@ -52,20 +54,54 @@ def test_database_of_an_earlier_version_is_read(
     """No command and no page asks for what is not there."""
     path = _of_version(version, otel_database, tmp_path / "monitoring.db")
 
-    for command in _COMMANDS:
-        ran = otel_parsl(*command, "--db", path)
-        assert (ran.code in (0, 1), ran.error) == (True, ""), command  # 1: a task failed
-
+    _read_by_commands(path)
     _read_by_pages(path)
 
 
 def test_database_of_an_earlier_parsl_is_read(parsl_generation: Path) -> None:
-    """Nor does a page where the Parsl of an earlier year has recorded a run."""
+    """Nor do they where the Parsl of an earlier year has recorded a run."""
     before = parsl_generation.read_bytes()
 
+    _read_by_commands(parsl_generation)
     _read_by_pages(parsl_generation)
 
     assert parsl_generation.read_bytes() == before
+
+
+_OPTIONAL = {
+    "resource": (),
+    "node": (),
+    "block": (),
+    "resource ": (
+        *("psutil_process_time_user", "psutil_process_memory_resident"),
+        *("psutil_process_disk_read", "resource_monitoring_interval"),
+    ),
+    "node ": ("total_memory", "cpu_count", "worker_count", "block_id"),
+    "block ": ("job_id",),
+    "try": ("hostname", "task_fail_history", "task_joins"),
+    "task": ("task_fail_cost", "task_stdin"),
+}
+"""Tables that may be missing, and columns."""
+
+
+@pytest.mark.parametrize("parsl_generation", GENERATIONS[-1:], indirect=True)
+@pytest.mark.parametrize(("table", "columns"), _OPTIONAL.items())
+def test_database_that_lacks_a_table_or_column_is_read(
+    table: str, columns: tuple[str, ...], parsl_generation: Path
+) -> None:
+    """Each page is made of what is there, and its header names what is not."""
+    table = table.strip()
+    with closing(sqlite3.connect(parsl_generation)) as connection, connection:
+        for column in columns:
+            connection.execute(f'ALTER TABLE "{table}" DROP COLUMN {column}')
+        if not columns:
+            connection.execute(f'DROP TABLE "{table}"')
+
+    snapshot = _read_by_pages(parsl_generation)
+
+    (notice,) = header_facts(snapshot)["notices"]
+    for lacking in [f"{table}.{column}" for column in columns] or [f"table {table}"]:
+        assert lacking in notice
 
 
 @pytest.mark.parametrize("parsl_generation", GENERATIONS[-1:], indirect=True)
@@ -83,7 +119,13 @@ def test_newest_generation_is_that_of_the_installed_parsl(parsl_generation: Path
     }
 
 
-def _read_by_pages(path: Path) -> None:
+def _read_by_commands(path: Path) -> None:
+    for command in _COMMANDS:
+        ran = otel_parsl(*command, "--db", path)
+        assert (ran.code in (0, 1), ran.error) == (True, ""), command  # 1: a task failed
+
+
+def _read_by_pages(path: Path) -> Snapshot:
     source = Source(str(path))
     run_id = first_run_id(path)
     snapshot = read_whole(source, run_id)
@@ -98,3 +140,4 @@ def _read_by_pages(path: Path) -> None:
         view = View(snapshot, params, {}, None, source)
         page.find(view)
         assert page_facts(page, view, "/")
+    return snapshot

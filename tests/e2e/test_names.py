@@ -72,6 +72,7 @@ with parsl.load(config):
 """
 
 CONDITIONAL = {
+    semconv.MONITORS_RESOURCES: "with resource_monitoring_enabled=False",
     semconv.TASKS_FAILED: "absent is 0 until the run has a failure",
     semconv.EXECUTION_TIME_ENDED: "from an executor that keeps a radio of the user's choice",
     semconv.BLOCK_MESSAGE: "where the provider says something",

@@ -153,7 +153,7 @@ STATUSES: Final = _reading(_STATUS_COLUMNS, "status")
 STATUSES_PACKED: Final = _packed(_STATUS_COLUMNS, "main.status")
 STATUSES_BETWEEN: Final = STATUSES_PACKED.plain
 SAMPLES: Final = _reading(_SAMPLE_COLUMNS, "resource")
-SAMPLES_BETWEEN: Final = _reading(_SAMPLE_COLUMNS, "main.resource", _BETWEEN)
+SAMPLES_BETWEEN: Final = _reading(_SAMPLE_COLUMNS, "resource", _BETWEEN)
 NODES: Final = _reading(_NODE_COLUMNS, "node")
 NODES_BETWEEN: Final = _reading(_NODE_COLUMNS, "node", " AND id > :since AND id <= :until")
 BLOCKS: Final = _reading(_BLOCK_COLUMNS, "block")
@@ -182,7 +182,7 @@ JOINS: Final = text(
 
 RUNS: Final = text("SELECT count(*) FROM workflow")
 LAST_STATUS: Final = STATUSES_PACKED.last
-LAST_SAMPLE: Final = _last("main.resource")
+LAST_SAMPLE: Final = _last("resource")
 LAST_NODE: Final = _last("node", "id")
 
 MANY: Final = 500

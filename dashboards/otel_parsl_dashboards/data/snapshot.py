@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 
 from otel_parsl.query.engine import of_one_moment
+from otel_parsl.query.gaps import Gaps
 from otel_parsl_dashboards.data import frames
-from otel_parsl_dashboards.data.generations import Gaps
 from otel_parsl_dashboards.data.loading import Frames
 from otel_parsl_dashboards.data.standing import Standing, last_time
 

@@ -19,8 +19,8 @@ from sqlalchemy import Connection, select, text
 
 from otel_parsl.query.engine import Database, find_database, open_database
 from otel_parsl.query.errors import DatabaseUnusable
+from otel_parsl.query.gaps import Gaps
 from otel_parsl.schema import otel_schema
-from otel_parsl_dashboards.data.generations import Gaps, bridge_gaps, find_gaps
 
 _SETTLED_S = 0.1
 """A file changed this short a time ago may change again without its time stamp telling."""
@@ -32,7 +32,6 @@ class _Opened(NamedTuple):
     signature: Signature
     shape: object
     database: Database
-    gaps: Gaps
 
 
 class Source:
@@ -73,7 +72,7 @@ class Source:
             seen = self.signature() if self.path is not None else ()
             if opened is None or opened.signature != seen:
                 opened = self._opened = self._open(seen, opened)
-            return opened.database, opened.gaps
+            return opened.database, opened.database.gaps
 
     def _open(self, seen: Signature, before: _Opened | None) -> _Opened:
         """Open the database; where it is what it was before, but for its rows, nothing is new."""
@@ -83,10 +82,8 @@ class Source:
                     return before._replace(signature=seen)
         database = open_database(self._url)
         with database.read() as connection:
-            shape, gaps = _shape(connection), find_gaps(connection)
-        if gaps and self.path is not None:
-            bridge_gaps(database.engine, gaps)
-        return _Opened(seen, shape, database, gaps)
+            shape = _shape(connection)
+        return _Opened(seen, shape, database)
 
     @contextmanager
     def read(self) -> Iterator[Connection]:

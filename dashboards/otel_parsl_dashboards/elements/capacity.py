@@ -25,6 +25,7 @@ def workers(nodes: pd.DataFrame, until: np.datetime64) -> Amounts:
         until: Up to when the latest reports hold.
     """
     found = held(nodes, until)
+    found = found[found["workers"].notna()]  # an early Parsl's tables do not have it
     return Amounts(found["start"].to_numpy(), found["end"].to_numpy(), found["workers"].to_numpy())
 
 
@@ -40,7 +41,8 @@ def of_hosts(nodes: pd.DataFrame, until: np.datetime64, column: str) -> Amounts:
     starts: list[np.datetime64] = []
     ends: list[np.datetime64] = []
     amounts: list[float] = []
-    for _, here in held(nodes, until).groupby("host", observed=True):
+    found = held(nodes, until)
+    for _, here in found[found[column].notna()].groupby("host", observed=True):
         start, end = here["start"].to_numpy(), here["end"].to_numpy()
         moments = np.unique(np.concatenate([start, end]))
         for first, last in pairwise(moments):

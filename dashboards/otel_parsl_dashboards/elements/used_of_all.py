@@ -227,7 +227,7 @@ def against(part: Amounts, whole: Amounts, span: Span) -> str:
 
 def _all_words(everything: Amounts, span: Span, unit: str) -> str:
     if not len(everything.start):
-        return " How much there was is not known: no manager has reported."
+        return " How much there was is not known: no manager has reported it."
     most = steps(everything, span).values.max()
     return f" There were at most {most:.3g} {unit}."
 

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from otel_parsl.cli import words
+from otel_parsl.query.gaps import missing_words
 from otel_parsl.query.task_states import TaskState
-from otel_parsl_dashboards.data.generations import missing_words
 from otel_parsl_dashboards.data.snapshot import Snapshot
 from otel_parsl_dashboards.pages.page import Facts, RunPage
 

@@ -13,19 +13,25 @@ from collections.abc import Iterator
 
 from sqlalchemy import Connection, Engine, Table, event, inspect
 
-from otel_parsl.schema import PARSL_TABLES
+from otel_parsl.schema import PARSL_TABLES, workflow
 
 Gaps = dict[str, frozenset[str]]
 """What a database lacks: columns by table; of a missing table, all."""
 
 
 def find_gaps(connection: Connection) -> Gaps:
-    """Return which of Parsl's columns a database lacks; a whole one lacks none."""
+    """
+    Return which of Parsl's columns a database lacks; a whole one lacks none.
+
+    What every Parsl writes of a run is not looked for: without it there is nothing to be read.
+    """
     inspector = inspect(connection)
     tables = set(inspector.get_table_names())
     gaps: Gaps = {}
     for table in PARSL_TABLES:
-        wanted = {column.name for column in table.columns}
+        wanted = {
+            column.name for column in table.columns if table is not workflow or column.nullable
+        }
         found = (
             {column["name"] for column in inspector.get_columns(table.name)}
             if table.name in tables
@@ -75,5 +81,6 @@ def _view(table: Table, lacking: frozenset[str]) -> str:
         for column in table.columns
     )
     is_missing = len(lacking) == len(table.columns)
+    row_id = "NULL" if is_missing else "rowid"
     origin = "WHERE 0" if is_missing else f'FROM main."{table.name}"'
-    return f'CREATE TEMP VIEW "{table.name}" AS SELECT {columns} {origin}'
+    return f'CREATE TEMP VIEW "{table.name}" AS SELECT {row_id} AS rowid, {columns} {origin}'
