@@ -106,7 +106,7 @@ def test_filters_let_through_what_sql_finds(
 ) -> None:
     """Node, block, time and duration in the address list the tasks that SQL by hand finds."""
     expected = [task_id for (task_id,) in rows(database, FEW.format(condition), RUN_ID)]
-    asked = f"?{urlencode(query)}"
+    asked = f"?{urlencode({**query, 'sort': 'task'})}"
 
     assert opened.open(f"{server.root}/workflow/{RUN_ID}/task/{asked}") == 200
 
@@ -175,7 +175,7 @@ def test_csv_has_the_rows_of_the_tables(
         " HAVING try_id = max(try_id)",
     )
 
-    kept = _csv(demo, run_id=value(demo_database, "SELECT run_id FROM workflow"))
+    kept = _csv(demo, "?sort=task", run_id=value(demo_database, "SELECT run_id FROM workflow"))
 
     names = ["task_id", "app", "tries", "fail_count", "called", "completed"]
     names += ["executor", "block", "node", "depends_on"]
@@ -185,7 +185,7 @@ def test_csv_has_the_rows_of_the_tables(
     said = {row["task_id"]: row["latest_failure"] for row in kept if row["latest_failure"]}
     assert said.keys() == {task_id for task_id, _ in failed}
     assert all(message in said[task_id] for task_id, message in failed if message)
-    (first, last) = (_csv(server)[at] for at in (10, 29))
+    (first, last) = (_csv(server, "?sort=task")[at] for at in (10, 29))
     assert (first["run_s"], first["node"], first["state"]) == ("1.0", f"node2{SCRIPT}", "executed")
     assert (last["run_s"], last["node"], last["completed"]) == ("", "", "")
 

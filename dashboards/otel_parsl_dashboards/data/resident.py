@@ -15,6 +15,7 @@ from otel_parsl.query.liveness import with_outcome
 from otel_parsl.query.runs import Run, select_runs
 from otel_parsl.query.task_states import left_open_as
 from otel_parsl_dashboards.data.drawing_share import DrawingShare
+from otel_parsl_dashboards.data.freed import give_back
 from otel_parsl_dashboards.data.loading import Frames, Marks, read_changes, read_stages
 from otel_parsl_dashboards.data.snapshot import Snapshot
 from otel_parsl_dashboards.data.source import Signature, Source
@@ -155,6 +156,7 @@ class Resident:
             for known, marks in read_stages(self._source, run, self._progress):
                 self._known, self._marks = known, marks
                 self._publish(self._taken(run, self._left(known)))
+                give_back()
             self._is_whole = True
         if self._source.has_row_ids:
             with self._source.read() as connection:

@@ -229,6 +229,7 @@ PAGE = RunPage(
     template="blocks.html",
     is_reported=True,
     facts=facts,
+    is_slow=lambda _view: True,
     fragments=("lacks", "cards", "window", "nodes", "blocks"),
     needs=_NEEDS,
     plots=(

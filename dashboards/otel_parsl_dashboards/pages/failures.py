@@ -171,6 +171,7 @@ PAGE = RunPage(
     is_reported=True,
     report_facts=_stacks,
     facts=facts,
+    is_slow=lambda _view: True,
     fragments=("sums", "window", "groups", "trouble"),
     plots=(
         Plot(

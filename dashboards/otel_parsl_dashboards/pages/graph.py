@@ -132,6 +132,7 @@ def _page(path: str, *, is_by_apps: bool) -> RunPage:
         template="graph.html",
         is_reported=is_by_apps,
         facts=lambda view: facts(view, path),
+        is_slow=lambda _view: True,
         fragments=("large", "stages"),
         needs=_NEEDS,
         plots=(

@@ -14,13 +14,19 @@ from urllib.parse import unquote
 
 import panel as pn
 
+from otel_parsl.query.engine import of_one_moment
 from otel_parsl.query.errors import NoSuchRun
+from otel_parsl_dashboards.data.freed import give_back
 from otel_parsl_dashboards.data.library import Library
 from otel_parsl_dashboards.pages import RUN_PAGES
-from otel_parsl_dashboards.pages.page import RunPage, View
+from otel_parsl_dashboards.pages.page import RunPage, View, window_of
+from otel_parsl_dashboards.pages.page_facts import outer_facts
 from otel_parsl_dashboards.pages.run_session import RunSession
 from otel_parsl_dashboards.pages.runs_session import RunsSession
+from otel_parsl_dashboards.shell.environment import relative_root, waiting_page
 
+LARGE = 100_000
+"""So many tasks, or more, and numbers may take longer than a reader would wait for anything."""
 _RUN = "/workflow/{run_id}"
 _PLACE = re.compile(r"\{(\w+)(:int)?\}")
 
@@ -42,9 +48,32 @@ def routes(library: Library) -> dict[str, Callable[[], None]]:
     return made
 
 
-def find_problem(library: Library, path: str) -> None:
+class Slow(NamedTuple):
+    """A page whose numbers take a while."""
+
+    page: RunPage
+    view: View
+
+    @property
+    def may_be_shown_before(self) -> bool:
+        """Whether it is shown without them: those of a run that goes on would soon be old."""
+        snapshot = self.view.snapshot
+        return len(snapshot.tasks) >= LARGE and not snapshot.standing.is_running
+
+    def work_out(self) -> None:
+        """Have its numbers kept with the snapshot."""
+        of_one_moment(lambda: self.page.facts(self.view))
+        give_back()
+
+    def page_before(self, path: str) -> str:
+        """Return the page without its numbers."""
+        facts = outer_facts(self.page, self.view, relative_root(path))
+        return waiting_page(facts, len(self.view.snapshot.tasks))
+
+
+def look(library: Library, path: str, query: Mapping[str, str]) -> Slow | None:
     """
-    Raise what there is to say in a page's place.
+    Look whether there is anything to show, and return the page if its numbers take a while.
 
     Raises:
         NoSuchRun: There is no such run, task or app.
@@ -54,9 +83,11 @@ def find_problem(library: Library, path: str) -> None:
     if found is None:
         library.source.open()
         library.runs()
-        return
+        return None
     snapshot = library.snapshot(found.run_id, found.page.needs)
-    found.page.find(View(snapshot, found.params, {}, None, library.source))
+    view = View(snapshot, found.params, query, window_of(query), library.source, library.trace_url)
+    found.page.find(view)
+    return Slow(found.page, view) if found.page.is_slow(view) else None
 
 
 def find_page(path: str) -> Found | None:

@@ -31,6 +31,16 @@ class Window(NamedTuple):
     end: np.datetime64
 
 
+def window_of(query: Mapping[str, str]) -> Window | None:
+    """Return the stretch of time that the query of an address names; None for the whole run."""
+    try:
+        window = Window(np.datetime64(query["from"], "us"), np.datetime64(query["until"], "us"))
+    except (KeyError, ValueError):
+        return None
+    is_known = not (np.isnat(window.start) or np.isnat(window.end))
+    return window if is_known and window.start < window.end else None
+
+
 class View(NamedTuple):
     """What a page of a run is made from."""
 
@@ -148,7 +158,9 @@ class RunPage(NamedTuple):
     template: str
     """Extends ``run.html``."""
     facts: Callable[[View], Facts]
-    """Its numbers: quick, since the page waits for them; may raise NoSuchRun."""
+    """Its numbers, which the page waits for; may raise NoSuchRun."""
+    is_slow: Callable[[View], bool] = lambda _view: False
+    """Whether they take a while where a run is large, and are kept with its snapshot."""
     tab: str = ""
     """Its name among the run's tabs; none by default."""
     tab_count: Callable[[Snapshot], int] = lambda _snapshot: 0

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+
 from otel_parsl_dashboards.pages import RUN_PAGES
 from otel_parsl_dashboards.pages.page import Facts, Plot, RunPage, View
 from otel_parsl_dashboards.pages.run_header import header_facts, tabs
 from otel_parsl_dashboards.shell.environment import path_part
 
 
-def page_facts(page: RunPage, view: View, root: str) -> Facts:
+def page_facts(
+    page: RunPage, view: View, root: str, *, summarise: Callable[[Plot], str] | None = None
+) -> Facts:
     """
     Return all that the page's template is given beside its plots.
 
@@ -16,7 +21,20 @@ def page_facts(page: RunPage, view: View, root: str) -> Facts:
         page: The page.
         view: What it is made from.
         root: How the root of the pages is reached from it.
+        summarise: Says what stands above a plot; by default what it shows, in words.
     """
+    summarise = summarise or partial(summary, page, view)
+    return {
+        **outer_facts(page, view, root),
+        "summaries": {plot.key: summarise(plot) for plot in page.plots},
+        "hints": {plot.key: plot.advise(view) for plot in page.plots},
+        "legends": {plot.key: plot.legend(view) for plot in page.plots},
+        **page.facts(view),
+    }
+
+
+def outer_facts(page: RunPage, view: View, root: str) -> Facts:
+    """Return what every page of a run is given, whatever it shows."""
     return {
         "title": view.snapshot.run.name or "run",
         "root": root,
@@ -27,11 +45,7 @@ def page_facts(page: RunPage, view: View, root: str) -> Facts:
         "window": view.window,
         "stretch": _stretch(page, view),
         "tabs": tabs(RUN_PAGES, page.within or page.path, view.snapshot),
-        "summaries": {plot.key: _summary(page, plot, view) for plot in page.plots},
-        "hints": {plot.key: plot.advise(view) for plot in page.plots},
-        "legends": {plot.key: plot.legend(view) for plot in page.plots},
         **header_facts(view.snapshot),
-        **page.facts(view),
     }
 
 
@@ -42,7 +56,8 @@ def _stretch(page: RunPage, view: View) -> Facts | None:
     return {"start": str(view.span.start)[:23], "end": str(view.span.end)[:23]}
 
 
-def _summary(page: RunPage, plot: Plot, view: View) -> str:
+def summary(page: RunPage, view: View, plot: Plot) -> str:
+    """Return a plot in words, worked out once for a snapshot."""
     return view.snapshot.once(
         ("summary", page.path, plot.key, plot.asked(view)), lambda: plot.say(view)
     )

@@ -302,6 +302,7 @@ PAGE = RunPage(
     template="resources.html",
     is_reported=True,
     facts=facts,
+    is_slow=lambda _view: True,
     fragments=("cards", "apps", "hosts", "lacks", "window", "memory"),
     needs=_NEEDS,
     plots=(

@@ -15,7 +15,6 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
-import numpy as np
 import panel as pn
 from bokeh.models import Column, Range1d
 from markupsafe import escape
@@ -26,8 +25,8 @@ from otel_parsl_dashboards.data.resident import Resident
 from otel_parsl_dashboards.data.snapshot import Snapshot
 from otel_parsl_dashboards.figures.canvas import Canvas, Rendered
 from otel_parsl_dashboards.figures.drawn import Drawn, put
-from otel_parsl_dashboards.pages.page import Facts, Plot, RunPage, View, Window
-from otel_parsl_dashboards.pages.page_facts import page_facts
+from otel_parsl_dashboards.pages.page import Facts, Plot, RunPage, View, Window, window_of
+from otel_parsl_dashboards.pages.page_facts import page_facts, summary
 from otel_parsl_dashboards.pages.session import Session
 from otel_parsl_dashboards.pages.time_axis import milliseconds, moment, place_of, whole_run
 from otel_parsl_dashboards.shell.environment import legend, relative_root
@@ -73,7 +72,7 @@ class RunSession(Session):
         self._params = params
         self._root = relative_root(path)
         self._query = query
-        self._window = _window_of(query)
+        self._window = window_of(query)
         self._rows: range | None = None
         self._slots = {
             plot.key: Column(
@@ -97,7 +96,8 @@ class RunSession(Session):
         """Fill the document, and have the plots follow."""
         snapshot = self._library.snapshot(self._run_id, self._page.needs)
         view = self._view(snapshot)
-        facts = self._facts(view)
+        # The numbers do not wait for what is said of the plots, which comes with each.
+        facts = self._facts(view, summarise=lambda _plot: "This is being drawn.")
         self.open_with({**facts, "plots": {plot.key: plot for plot in self._page.plots}})
         for slot in self._slots.values():
             self.document.add_root(slot)
@@ -164,6 +164,7 @@ class RunSession(Session):
             figure.y_range.on_change("end", self._on_range)
         self._figures[plot.key] = figure
         self._drawn[plot.key] = rendered.drawn
+        self.send({f"summary-{plot.key}": str(escape(summary(self._page, view, plot)))})
         self._slots[plot.key].children = [figure]
 
     def _drawn_of(self, plot: Plot, view: View) -> Drawn:
@@ -245,8 +246,8 @@ class RunSession(Session):
 
         return view.snapshot.once(key, make)
 
-    def _facts(self, view: View) -> Facts:
-        return of_one_moment(lambda: page_facts(self._page, view, self._root))
+    def _facts(self, view: View, summarise: Callable[[Plot], str] | None = None) -> Facts:
+        return of_one_moment(lambda: page_facts(self._page, view, self._root, summarise=summarise))
 
     def _view(self, snapshot: Snapshot) -> View:
         library = self._library
@@ -331,12 +332,3 @@ def _rows_of(axis: Range1d, drawn: Drawn) -> range | None:
         min(max(math.floor(first), lowest), highest - 1),
         max(min(math.ceil(end), highest), lowest + 1),
     )
-
-
-def _window_of(query: Mapping[str, str]) -> Window | None:
-    try:
-        window = Window(np.datetime64(query["from"], "us"), np.datetime64(query["until"], "us"))
-    except (KeyError, ValueError):
-        return None
-    is_known = not (np.isnat(window.start) or np.isnat(window.end))
-    return window if is_known and window.start < window.end else None

@@ -16,5 +16,6 @@ PAGE = RunPage(
     tab="Tasks",
     template="tasks.html",
     facts=facts,
+    is_slow=lambda view: "q" in view.query,
     fragments=("tasks",),
 )

@@ -163,6 +163,7 @@ PAGE = RunPage(
     template="time.html",
     is_reported=True,
     facts=facts,
+    is_slow=lambda _view: True,
     fragments=("verdict", "lacks", "cards", "window", "apps"),
     needs=_NEEDS,
     plots=(

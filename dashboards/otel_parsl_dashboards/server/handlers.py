@@ -6,7 +6,9 @@ There are no redirects to a login page: Panel's are relative and loop on our rou
 
 from __future__ import annotations
 
+import asyncio
 import logging
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from http import HTTPStatus
 from typing import Any
@@ -22,11 +24,15 @@ from tornado.web import RequestHandler
 
 from otel_parsl.query.engine import of_one_moment
 from otel_parsl.query.errors import DatabaseUnusable, NoSuchRun
-from otel_parsl_dashboards.pages.opening import find_problem
+from otel_parsl_dashboards.pages.opening import look
 from otel_parsl_dashboards.server.tokens import TokenAuthProvider
 from otel_parsl_dashboards.shell.environment import message_page, relative_root
 
 _log = logging.getLogger(__name__)
+_WORKER = ThreadPoolExecutor(1, thread_name_prefix="numbers")
+"""One at a time: what each takes of memory on its way is let go before the next."""
+_PATIENCE_S = 0.2
+"""How long a page of a large run waits for its numbers before it is shown without them."""
 
 HEADERS = {
     # Nothing may come from or go to another host, whatever a library would like.
@@ -70,14 +76,15 @@ class Guard(RequestHandler):  # type: ignore[misc]  # Tornado's, untyped
 
     def answer(self, status: HTTPStatus, title: str, message: str, **more: Any) -> None:
         """Send a page that says one thing."""
+        root = relative_root(self.request.path)
+        self.show(status, message_page(title=title, message=message, root=root, **more))
+
+    def show(self, status: HTTPStatus, page: str) -> None:
+        """Send a page that has no session."""
         self.set_status(status)
         self.set_header("Content-Type", "text/html; charset=utf-8")
         self.set_header("Cache-Control", "no-store")
-        self.finish(
-            message_page(
-                title=title, message=message, root=relative_root(self.request.path), **more
-            )
-        )
+        self.finish(page)
 
     def write_error(self, status_code: int, **_more: Any) -> None:
         """Say that this program has failed; the traceback is in its log."""
@@ -104,11 +111,20 @@ class PageHandler(Guard, DocHandler):  # type: ignore[misc]  # Panel's, untyped
 
     async def get(self, *args: Any, **kwargs: Any) -> None:
         """Look whether there is anything to show before a session is made for it."""
-        library = self.settings["otel_parsl_library"]
-        look = partial(of_one_moment, partial(find_problem, library, self.request.path))
+        library, path = self.settings["otel_parsl_library"], self.request.path
+        query = {name: self.get_query_argument(name) for name in self.request.query_arguments}
+        aside = IOLoop.current().run_in_executor
         try:
             # In another thread: a database that is locked is waited for, and others' pages go on.
-            await IOLoop.current().run_in_executor(None, look)
+            slow = await aside(None, of_one_moment, partial(look, library, path, query))
+            if slow is not None:
+                working = asyncio.ensure_future(aside(_WORKER, slow.work_out))
+                patience_s = _PATIENCE_S if slow.may_be_shown_before else None
+                await asyncio.wait([working], timeout=patience_s)
+                if not working.done():
+                    self.show(HTTPStatus.OK, slow.page_before(path))
+                    return
+                await working
         except NoSuchRun as error:
             self.answer(HTTPStatus.NOT_FOUND, "Not found", str(error))
             return

@@ -147,6 +147,11 @@ def render_block(template: str, block: str, facts: dict[str, Any]) -> str:
     raise LookupError(f"{template} has no block {block!r}")
 
 
+def waiting_page(facts: dict[str, Any], tasks: int) -> str:
+    """Return a run's page without its numbers, which asks for them again."""
+    return templates.get_template("waiting.html").render(outer="frame.html", tasks=tasks, **facts)
+
+
 def message_page(
     *,
     title: str,
