@@ -258,10 +258,12 @@ def test_nodes_and_blocks_lead_to_their_tasks(page: Tab, server: Dashboard, data
     _wait_read(page)
 
     by_hand = "SELECT CAST(task_id AS TEXT) FROM try WHERE {} ORDER BY task_id"
-    assert [(task_id,) for task_id in of_node] == rows(
+    assert [(task_id,) for task_id in sorted(of_node, key=int)] == rows(
         database, by_hand.format("hostname = 'node12'")
     )
-    assert [(task_id,) for task_id in of_block] == rows(database, by_hand.format("block_id = '1'"))
+    assert [(task_id,) for task_id in sorted(of_block, key=int)] == rows(
+        database, by_hand.format("block_id = '1'")
+    )
 
 
 def test_address_says_which_blocks_and_which_nodes_first(page: Tab, server: Dashboard) -> None:

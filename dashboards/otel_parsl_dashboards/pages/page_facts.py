@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from functools import partial
 
+from otel_parsl.query.errors import QueryError
 from otel_parsl_dashboards.pages import RUN_PAGES
 from otel_parsl_dashboards.pages.page import Facts, Plot, RunPage, View
 from otel_parsl_dashboards.pages.run_header import header_facts, tabs
 from otel_parsl_dashboards.shell.environment import path_part
+
+_log = logging.getLogger(__name__)
+CANNOT_BE_DRAWN = "This plot cannot be drawn: the terminal that the pages come from says why."
 
 
 def page_facts(
@@ -57,7 +62,15 @@ def _stretch(page: RunPage, view: View) -> Facts | None:
 
 
 def summary(page: RunPage, view: View, plot: Plot) -> str:
-    """Return a plot in words, worked out once for a snapshot."""
-    return view.snapshot.once(
-        ("summary", page.path, plot.key, plot.asked(view)), lambda: plot.say(view)
-    )
+    """Return a plot in words, worked out once for a snapshot; one that fails fails alone."""
+
+    def say() -> str:
+        try:
+            return plot.say(view)
+        except QueryError:
+            raise
+        except Exception:  # noqa: BLE001 - whatever it is, it is said
+            _log.exception("page %r: the plot %r cannot be told in words", page.path, plot.title)
+            return CANNOT_BE_DRAWN
+
+    return view.snapshot.once(("summary", page.path, plot.key, plot.asked(view)), say)

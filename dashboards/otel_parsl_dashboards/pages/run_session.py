@@ -11,7 +11,8 @@ import logging
 import math
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
@@ -20,13 +21,14 @@ from bokeh.models import Column, Range1d
 from markupsafe import escape
 
 from otel_parsl.query.engine import of_one_moment
+from otel_parsl.query.errors import QueryError
 from otel_parsl_dashboards.data.library import Library
 from otel_parsl_dashboards.data.resident import Resident
 from otel_parsl_dashboards.data.snapshot import Snapshot
 from otel_parsl_dashboards.figures.canvas import Canvas, Rendered
 from otel_parsl_dashboards.figures.drawn import Drawn, put
 from otel_parsl_dashboards.pages.page import Facts, Plot, RunPage, View, Window, window_of
-from otel_parsl_dashboards.pages.page_facts import page_facts, summary
+from otel_parsl_dashboards.pages.page_facts import CANNOT_BE_DRAWN, page_facts, summary
 from otel_parsl_dashboards.pages.session import Session
 from otel_parsl_dashboards.pages.time_axis import milliseconds, moment, place_of, whole_run
 from otel_parsl_dashboards.shell.environment import legend, relative_root
@@ -85,6 +87,7 @@ class RunSession(Session):
         }
         self._figures: dict[str, Any] = {}
         self._drawn: dict[str, Drawn] = {}
+        self._failed: dict[str, str] = {}
         self._time = Range1d(name="time")
         self._time_put = (0.0, 0.0)
         self._calm: Any = None
@@ -129,7 +132,8 @@ class RunSession(Session):
             # Before it is drawn: one that fails must not take the others with it.
             self.later(partial(self._draw_each, plots[1:], snapshot, at_end))
             if plots[0].key not in self._drawn:
-                self._draw(plots[0], self._view(snapshot))
+                with self._said_where_it_fails(plots[0]):
+                    self._draw(plots[0], self._view(snapshot))
         elif at_end is not None:
             at_end()
 
@@ -166,6 +170,25 @@ class RunSession(Session):
         self._drawn[plot.key] = rendered.drawn
         self.send({f"summary-{plot.key}": str(escape(summary(self._page, view, plot)))})
         self._slots[plot.key].children = [figure]
+
+    @contextmanager
+    def _said_where_it_fails(self, plot: Plot) -> Iterator[None]:
+        """Say in a plot's place that it cannot be drawn: the rest of the page goes on."""
+        try:
+            yield
+        except QueryError:
+            raise  # the database's, which all of the page says
+        except Exception:  # noqa: BLE001 - whatever it is, it is said
+            _log.exception("page %r: the plot %r cannot be drawn", self._page.path, plot.title)
+            self._failed[f"summary-{plot.key}"] = CANNOT_BE_DRAWN
+            self.later(lambda: self.send(self._failed))
+        else:
+            self._failed.pop(f"summary-{plot.key}", None)
+
+    def send(self, fragments: Mapping[str, str], query: str | None = None) -> None:
+        """Send what differs, as any page does; a plot that cannot be drawn is said to be none."""
+        failed = {name: said for name, said in self._failed.items() if name in fragments}
+        super().send({**fragments, **failed}, query)
 
     def _drawn_of(self, plot: Plot, view: View) -> Drawn:
         return self._rendered(plot, view).drawn
@@ -206,7 +229,8 @@ class RunSession(Session):
             view = self._view(snapshot)
             for plot in self._page.plots:
                 if plot.is_ready(snapshot) and plot.key in self._drawn:
-                    self._drawn_of(plot, view)
+                    with self._said_where_it_fails(plot):
+                        self._drawn_of(plot, view)
             self.later(partial(self._show_plots, snapshot))
         self._prepare(snapshot)
 
@@ -216,7 +240,8 @@ class RunSession(Session):
             self._put_time(snapshot)
             view = self._view(snapshot)
             for plot in self._page.plots:
-                self._update(plot, view)
+                with self._said_where_it_fails(plot):
+                    self._update(plot, view)
 
     def _update(self, plot: Plot, view: View) -> None:
         if not plot.is_ready(view.snapshot):
@@ -319,7 +344,8 @@ class RunSession(Session):
             self.send(self._shared_fragments(view))
             return
         self.later(partial(self._follow, chosen, plots[1:]))
-        self._update(plots[0], view)
+        with self._said_where_it_fails(plots[0]):
+            self._update(plots[0], view)
 
 
 def _rows_of(axis: Range1d, drawn: Drawn) -> range | None:
