@@ -8,7 +8,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from otel_parsl_dashboards.data.last_signs import LastSign
+from otel_parsl_dashboards.pages.health import first_to_see
 from parsl.monitoring.message_type import MessageType
 from playwright.sync_api import Browser
 
@@ -214,3 +217,38 @@ def _open(shown: Tab, server: Dashboard, run_id: str) -> None:
     shown.open(server.address)
     assert shown.open(f"{server.root}/workflow/{run_id}/health") == 200
     shown.wait_drawn()
+
+
+def test_rows_that_are_too_many_are_the_worst_ones() -> None:
+    """Of many signs the oldest are shown, in the order of the table."""
+    signs = [
+        LastSign("workers", f"node{number}", np.datetime64(f"2026-01-15T12:{60 - number}:00"))
+        for number in range(1, 7)
+    ]
+    assert [sign.name for sign in first_to_see(signs, lambda sign: sign.at, 2)] == [
+        "node5",
+        "node6",
+    ]
+    assert first_to_see(signs, lambda sign: sign.at, 6) == signs
+
+
+def test_clocks_that_are_worst_are_shown_of_many(tmp_path: Path, serve: Serve, shown: Tab) -> None:
+    """Of more than two hundred hosts the one whose clock is off is in the table, the last too."""
+    path = tmp_path / "monitoring.db"
+    hosts = 203
+    with StoredRun(f"sqlite:///{path}") as run:
+        for number in range(hosts):
+            is_off = number == hosts - 1
+            begun_s = 100.0 if is_off else 2.0
+            run.task(number, "pending", "launched", "exec_done", at_s=1.0)
+            run.execution(number, at_s=begun_s, run_s=0.5, host=f"node{number:03}")
+        run.ended(at_s=200)
+    server = serve(path)
+    shown.open(server.address)
+    shown.open(f"{server.root}/workflow/{RUN_ID}/health")
+    shown.page.wait_for_selector("#clocks tbody tr")
+    names = [cells[0] for cells in shown.cells("#clocks")]
+    assert len(names) == 200
+    assert names[-1] == f"node{hosts - 1}"
+    assert names == sorted(names)
+    assert "and 3 more hosts" in shown.text("main")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -27,9 +29,10 @@ from otel_parsl_dashboards.data.unmatched import unmatched
 from otel_parsl_dashboards.pages.page import Facts, RunPage, View
 from otel_parsl_dashboards.shell.environment import seconds_words, share_words, time_words
 
+Row = TypeVar("Row")
 _NEEDS = ("tries", "statuses", "edges", "nodes", "blocks", "samples")
 _MOST = 200
-"""Rows of a table of hosts or of signs."""
+"""Rows of a table of hosts, those whose clocks are worst, or of signs, those that are oldest."""
 _SOURCES = {
     "submit": ("submit process", "states of tasks, blocks and executors"),
     "worker": ("workers", "beginnings and ends of tries, and samples"),
@@ -81,12 +84,25 @@ def _facts(view: View) -> Facts:
         "received": None if received is None else _received(view, received),
         "lost": _lost(view, pending, said, strangers),
         "destinations": [] if said is None else said.destinations,
-        "clocks": [_clock(each) for each in hosts[:_MOST]],
+        "clocks": [_clock(each) for each in first_to_see(hosts, _nearness_s, _MOST)],
         "more_clocks": max(len(hosts) - _MOST, 0),
         "sampling": _sampling(view, interval_s),
-        "signs": [_sign(view, each) for each in signs[:_MOST]],
+        "signs": [_sign(view, each) for each in first_to_see(signs, lambda sign: sign.at, _MOST)],
         "more_signs": max(len(signs) - _MOST, 0),
     }
+
+
+def first_to_see(rows: list[Row], rank: Callable[[Row], Any], most: int) -> list[Row]:
+    """Return the rows of lowest rank where there are too many, in the order in which they stand."""
+    if len(rows) <= most:
+        return rows
+    places = sorted(range(len(rows)), key=lambda place: rank(rows[place]))[:most]
+    return [rows[place] for place in sorted(places)]
+
+
+def _nearness_s(clock: Clock) -> tuple[bool, float]:
+    """Return how near a clock is to the submit host's at least: one that moves is nowhere near."""
+    return not clock.has_moved, -max(clock.least_s, -clock.most_s)
 
 
 def _received(view: View, received: list[Received]) -> list[Facts]:
