@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 import http.client
 import os
 import shutil
@@ -11,12 +12,13 @@ import subprocess
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
 from otel_parsl_dashboards.data.source import Source
+from otel_parsl_dashboards.server.addresses import PortBusy, free_port
 
 from otel_parsl.cli import main, visualize
 from otel_parsl.query.errors import DatabaseUnusable
@@ -83,7 +85,9 @@ def test_three_lines_say_how_the_pages_are_reached(demo_database: Path, tmp_path
         port, token = dashboard.port, dashboard.token
 
     assert local == f"Open        http://127.0.0.1:{port}/?token={token}"
-    assert tunnel.startswith(f"From afar   ssh -L 50000:127.0.0.1:{port} ")
+    host = socket.getfqdn()
+    host = socket.gethostname() if host.startswith("localhost") else host
+    assert tunnel == f"From afar   ssh -L 50000:127.0.0.1:{port} {getpass.getuser()}@{host}"
     assert remote == f"then open   http://127.0.0.1:50000/?token={token}"
 
 
@@ -152,6 +156,29 @@ def test_token_is_good_for_a_cookie_and_leaves_the_address(demo: Dashboard) -> N
     assert "SameSite=Lax" in cookie
     assert asked(demo, "/", Cookie=cookie.partition(";")[0])[0] == 200
     assert demo.token not in demo.log.read_text().partition("then open")[2].partition("\n")[2]
+
+
+def test_cookie_that_was_not_signed_lets_nobody_in(demo: Dashboard) -> None:
+    """What a cookie says counts for nothing, but that this server has signed it."""
+    name, _, value = cookie_of(demo).partition("=")
+    for forged in ("user", value[:-4] + "AAAA", value.replace("2|", "1|", 1), ""):
+        assert asked(demo, "/", Cookie=f"{name}={forged}")[0] == 401
+    assert asked(demo, "/", Cookie=f"{name}={value}")[0] == 200
+
+
+def test_port_is_8080_or_the_next_free_one() -> None:
+    """Without --port the pages are where one looks for them, or as near to that as can be."""
+    with ExitStack() as taken:
+        for port in (8080, 8081):
+            made = taken.enter_context(socket.socket())
+            made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            with suppress(OSError):  # another program's, and as good as ours
+                made.bind(("127.0.0.1", port))
+                made.listen(1)
+        assert free_port("127.0.0.1", None) > 8081
+    with suppress(PortBusy):
+        assert free_port("127.0.0.1", 8080) == 8080
+        assert free_port("127.0.0.1", None) == 8080
 
 
 @pytest.mark.parametrize("scheme", ["token", "Bearer"])

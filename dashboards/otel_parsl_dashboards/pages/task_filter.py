@@ -8,6 +8,7 @@ from urllib.parse import urlencode
 
 import numpy as np
 
+from otel_parsl.query.task_states import TaskState
 from otel_parsl.query.tasks import URGENCY, TaskFilter, select_task_ids
 from otel_parsl_dashboards.data import frames, lanes
 from otel_parsl_dashboards.pages.page import View
@@ -25,6 +26,7 @@ COLUMNS: Final = {
 ORDERS: Final = ("asc", "desc")
 _LARGEST_FIRST: Final = ("tries", "run")
 _FILTERS: Final = ("app", "state", "node", "block", "since", "until", "run_min", "run_max", "q")
+_STATES: Final = frozenset(state.value for state in TaskState)
 _IN_ADDRESS: Final = {"since": "from"}
 """Where a field cannot have the name that stands in the address."""
 
@@ -92,6 +94,7 @@ def misread(asked: Asked) -> list[str]:
         ("until", _time(asked.until) is not None, "a time such as 2026-01-31T08:00:00"),
         ("run_min", _seconds(asked.run_min) is not None, "a number of seconds"),
         ("run_max", _seconds(asked.run_max) is not None, "a number of seconds"),
+        ("state", asked.state in _STATES, f"one of {', '.join(sorted(_STATES))}"),
     ):
         value = getattr(asked, name)
         if value and not is_known:
@@ -113,7 +116,8 @@ def fitting(view: View, asked: Asked, app: str | None = None) -> np.ndarray:
     """
     tasks = view.snapshot.tasks
     fits = np.ones(len(tasks), dtype=bool)
-    for name, column in ((app, "app"), (asked.app, "app"), (asked.state, "state")):
+    state = asked.state if asked.state in _STATES else ""
+    for name, column in ((app, "app"), (asked.app, "app"), (state, "state")):
         if name:
             fits &= (tasks[column] == name).to_numpy()
     if asked.node or asked.block:
