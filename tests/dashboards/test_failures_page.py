@@ -45,7 +45,9 @@ def _facts(page: Tab, selector: str) -> dict[str, str]:
     """Return the terms of a list of facts, with what is said of each."""
     items = page.page.locator(f"{selector} dl.facts > div").all()
     return {
-        item.locator("dt").inner_text(): " ".join(item.locator("dd").inner_text().split())
+        item.locator("dt").inner_text().removesuffix("?").strip(): " ".join(
+            item.locator("dd").inner_text().split()
+        )
         for item in items
     }
 

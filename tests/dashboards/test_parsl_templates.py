@@ -28,9 +28,9 @@ _FIELD = re.compile(r"\{\{\s*(.+?)\s*\}\}")
 _LEFT_OUT = re.compile(r"<!--.*?-->", re.S)
 
 _TERM = """(name) => [...document.querySelectorAll('main dt')]
-    .find((term) => term.innerText === name).nextElementSibling"""
+    .find((term) => term.innerText.replace(/\\s*[?]$/, '') === name).nextElementSibling"""
 _FACT = f"(name) => ({_TERM})(name).innerText.trim()"
-_SAID = f"(name) => ({_TERM})(name).querySelector('pre, .none').innerText.trim()"
+_SAID = f"(name) => ({_TERM})(name).querySelector('summary code, pre, .none').innerText.trim()"
 _NEIGHBOURS = f"""(name) => [...({_TERM})(name).querySelectorAll('a')]
     .map((link) => link.innerText.trim()).join(',')"""
 _COLUMN = """(number) => document.querySelector('table.runs tbody tr')
@@ -205,7 +205,7 @@ _PATHS = {
     "workflows_summary.html": "/",
     "workflow.html": "/workflow/{run_id}/",
     "resource_usage.html": "/workflow/{run_id}/resource_usage",
-    "app.html": "/workflow/{run_id}/app/{app}",
+    "app.html": "/workflow/{run_id}/app/{app}?sort=task",
     "task.html": "/workflow/{run_id}/task/{task_id}",
     "dag.html": "/workflow/{run_id}/dag_group_by_apps",
 }

@@ -31,6 +31,13 @@ from otel_parsl_dashboards.pages.turns import turn
 from otel_parsl_dashboards.shell.environment import time_words
 
 PER_PAGE: Final = 50
+_HELP: Final = {
+    "state": "Sorted by what needs a look: failed tasks first, then open ones, then those done.",
+    "tries": "How often it was tried, or is being tried.",
+    "called": "When it was called, by the submit host's clock.",
+    "completed": "When its future was done: with a result, or with what it failed of.",
+    "run": "On workers, all tries of the task together.",
+}
 _ARROWS: Final = {"asc": " ▲", "desc": " ▼"}
 _LISTED_DEPENDS: Final = 8
 
@@ -69,6 +76,7 @@ def _heading(key: str, asked: Asked) -> Facts:
     return {
         "key": key,
         "name": COLUMNS[key],
+        "help": _HELP.get(key, ""),
         "address": asked.address(sort=key, order=turned if is_here else first_order(key), page=1),
         "sorted": {"asc": "ascending", "desc": "descending"}[asked.order] if is_here else "none",
         "arrow": _ARROWS[asked.order] if is_here else "",
