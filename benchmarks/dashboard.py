@@ -11,6 +11,7 @@ next time; at a million tasks they take 2 GB each.
 server's memory then. Medians of some loads; times are the browser's, from when it set out.
 A zoom is timed from the choice of a stretch of time until all that follows it has changed, the
 40 ms included that a choice is waited for to settle.
+``other pages``: each of them opened once, the slowest: until something is painted, and until all.
 CPU is that of the server's process. Parsl's pages load their scripts from other hosts: plotly's
 comes from this machine here, and the rest at once as an error.
 """
@@ -26,12 +27,13 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import psutil
+from playwright.sync_api import Error
 from simulated_rows import RUN_ID, Store
 from simulated_run import SimulatedRun, simulate
 
@@ -43,6 +45,8 @@ MACHINE = {1_000: (32, 2), 10_000: (64, 2), 100_000: (512, 16), 1_000_000: (512,
 """Workers and nodes by the number of tasks."""
 PARSLS_TASKS = (1_000, 10_000)
 _WAIT_MS = 90_000
+_REST_S = 3.0
+"""Until what was worked out beside for the last page is done."""
 GOALS = {
     "opened first: counts": {1_000_000: 1.5},
     "opened first: stream": {1_000_000: 4.0},
@@ -57,6 +61,9 @@ GOALS = {
     "tasks filtered": {1_000_000: 0.3},
     "tasks, last page": {1_000_000: 0.3},
     "server memory, GB": {1_000_000: 1.0},
+    "other pages: numbers": dict.fromkeys(MACHINE, 0.3),
+    "other pages: all": {},
+    "server memory then, GB": {1_000_000: 1.0},
 }
 """In seconds, but for memory."""
 Measured = dict[str, float]
@@ -74,6 +81,14 @@ _PARSLS = """
     && [...document.querySelectorAll('.plotly-graph-div')].length > 0
     && [...document.querySelectorAll('.plotly-graph-div')].every(
         (plot) => plot.querySelector('.main-svg'))
+"""
+OTHER_PAGES = (
+    *("failures", "task/7", "app/simulate", "dag_group_by_apps", "dag_group_by_states"),
+    *("resource_usage", "time", "blocks", "health"),
+)
+_IS_WHOLE = f"""
+() => document.querySelector("main") && !document.querySelector("meta[http-equiv=refresh]")
+    && (!document.querySelector("section.plot") || ({IS_DRAWN})())
 """
 _PAINT = "performance.getEntriesByName('first-contentful-paint')[0]?.startTime"
 
@@ -159,7 +174,23 @@ def measure(path: Path, tasks: int, folder: Path, *, loads: int) -> Measured:
                     times.setdefault(name, []).append(_painted(page))
         found |= {name: statistics.median(each) for name, each in times.items()}
         found["server memory, GB"] = _peak_gb(server.process.pid)
+        time.sleep(_REST_S)
+        with _tab(browser, server) as page:
+            seen = [_other(page, f"{root}{path}") for path in OTHER_PAGES]
+        found["other pages: numbers"], found["other pages: all"] = map(max, zip(*seen, strict=True))
+        found["server memory then, GB"] = _peak_gb(server.process.pid)
     return found
+
+
+def _other(page: Any, url: str) -> tuple[float, float]:
+    """Return when a page that was never opened shows something, and when all of it."""
+    began = time.monotonic()
+    page.goto(url, wait_until="commit", timeout=120_000)
+    painted = _painted(page)
+    while True:
+        with suppress(Error):  # it loads itself again once its numbers are worked out
+            page.wait_for_function(_IS_WHOLE, timeout=_WAIT_MS)
+            return painted, time.monotonic() - began
 
 
 def measure_parsls(program: str, path: Path, *, loads: int) -> Measured:

@@ -172,6 +172,7 @@ PAGE = RunPage(
     path="app/{name}",
     template="app.html",
     facts=facts,
+    is_slow=lambda _view: True,
     find=find,
     fragments=("app", "slowest", "tasks"),
     plots=(

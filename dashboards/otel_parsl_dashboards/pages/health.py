@@ -364,6 +364,7 @@ PAGE = RunPage(
     template="health.html",
     is_reported=True,
     facts=facts,
+    is_slow=lambda _view: True,
     fragments=("trouble", "received", "lost", "clocks", "sampling", "signs"),
     needs=_NEEDS,
 )

@@ -274,6 +274,7 @@ PAGE = RunPage(
     path="task/{task_id:int}",
     template="task.html",
     facts=facts,
+    is_slow=lambda _view: True,
     find=find,
     fragments=("task", "usage", "more"),
     needs=("samples",),
