@@ -57,6 +57,35 @@ def test_each_way_to_end_leaves_the_run_as_it_was(tmp_path: Path) -> None:
     ]
 
 
+def test_program_that_raises_in_its_block_leaves_a_whole_run(tmp_path: Path) -> None:
+    """In each exit_mode what had happened is recorded, and the user's exception is the one seen."""
+    program = run(
+        tmp_path,
+        """
+        for mode in ("cleanup", "wait", "skip"):
+            try:
+                with parsl.load(Config(executors=[ThreadPoolExecutor()], exit_mode=mode,
+                                       monitoring=OTelMonitoringHub())):
+                    nothing().result()
+                    raise LookupError(mode)
+            except LookupError as error:
+                print("raised:", error)
+            parsl.clear()
+        """,
+    )
+
+    assert [line for line in program.output.splitlines() if line.startswith("raised")] == [
+        "raised: cleanup",
+        "raised: wait",
+        "raised: skip",
+    ]
+    assert query(
+        program.database,
+        "select o.outcome, w.time_completed is not null, w.tasks_completed_count from workflow w"
+        " join otel_run o on o.run_id = w.run_id order by w.time_began",
+    ) == [("completed", 1, 1), ("completed", 1, 1), ("unfinished", 1, 1)]
+
+
 def test_radio_of_the_users_own_that_needs_a_main_guard_is_said_at_once(tmp_path: Path) -> None:
     """Before such a radio's process is started, which a script without a main guard waits for in
     vain, the program says which executor has it and what to do."""

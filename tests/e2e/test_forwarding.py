@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from pathlib import Path
 
 import pytest
 from otel_parsl_collector.signals import BY_NAME
 
+from otel_parsl import semconv
+from otel_parsl.identity import run_key
+from otel_parsl.trace_sampling import is_sampled
 from tests.support.otlp_sink import Sink, grpc_sink
 from tests.support.programs import query, run
 
@@ -78,6 +81,63 @@ def test_sampler_leaves_out_traces_and_no_rows(tmp_path: Path) -> None:
     assert "recording: {False}" in program.output
     rows = query(program.database, "select count(*) from status where task_status_name = 'running'")
     assert rows == [(4,)]
+
+
+@pytest.mark.parametrize("sampler", ["traceidratio", "parentbased_traceidratio"])
+def test_sampler_keeps_its_share_of_tasks_whole(sampler: str, tmp_path: Path) -> None:
+    """Of a task all spans are forwarded or none, as its id decides; the tables have every task."""
+    many = TASKS.replace("for _ in range(3)", "for _ in range(20)")
+    with grpc_sink() as sink:
+        program = run(
+            tmp_path,
+            many.format(arguments=f"endpoint={sink.url!r}"),
+            OTEL_TRACES_SAMPLER=sampler,
+            OTEL_TRACES_SAMPLER_ARG="0.5",
+        )
+    ((run_id, tasks),) = query(program.database, "select run_id, count(*) from task")
+    kept = {task_id for task_id in range(tasks) if is_sampled(run_key(run_id), task_id, 0.5)}
+    assert tasks == 21
+    spans: dict[int, set[str]] = defaultdict(set)
+    for span in sink.spans():
+        said = {pair.key: pair.value.int_value for pair in span.attributes}
+        if semconv.TASK_ID in said:
+            spans[said[semconv.TASK_ID]].add(span.span_id)
+    assert spans.keys() == kept
+    # The task's, its try's and its execution's, and the user's own; the last task makes none.
+    assert {task_id: len(of_task) for task_id, of_task in spans.items()} == {
+        task_id: 4 if task_id < tasks - 1 else 3 for task_id in kept
+    }
+    assert "recording: {False, True}" in program.output
+
+
+def test_variables_leave_out_metrics_and_logs(tmp_path: Path) -> None:
+    """Under OTEL_METRICS_EXPORTER and OTEL_LOGS_EXPORTER=none traces alone are forwarded."""
+    with grpc_sink() as sink:
+        program = run(
+            tmp_path,
+            TASKS.format(arguments=f"endpoint={sink.url!r}"),
+            OTEL_METRICS_EXPORTER="none",
+            OTEL_LOGS_EXPORTER="none",
+        )
+    assert _signals(sink) == {"traces"}
+    samples = "select count(distinct task_id) from resource"
+    assert query(program.database, samples) == [(4,)]
+
+
+def test_each_signal_goes_where_its_variable_says(tmp_path: Path) -> None:
+    """OTEL_EXPORTER_OTLP_TRACES_ENDPOINT and its kin name a destination for one signal each."""
+    with grpc_sink() as traces, grpc_sink() as rest:
+        program = run(
+            tmp_path,
+            TASKS.format(arguments=""),
+            OTEL_EXPORTER_OTLP_ENDPOINT=rest.url,
+            OTEL_EXPORTER_OTLP_PROTOCOL="grpc",
+            OTEL_EXPORTER_OTLP_TRACES_ENDPOINT=traces.url,
+        )
+    assert _signals(traces) == {"traces"}
+    assert _signals(rest) == {"metrics", "logs"}
+    assert "solve" in traces.span_names()
+    assert query(program.database, "select count(*) from task") == [(4,)]
 
 
 def test_disabled_sdk_forwards_nothing_and_keeps_the_tables(tmp_path: Path) -> None:
