@@ -250,7 +250,7 @@ def test_list_of_runs_follows_them(
         began=now - datetime.timedelta(seconds=HEARTBEAT_LATE_S),
     )
     dying.task(0, "pending", "launched", at_s=1.0)
-    dying.heartbeat(at_s=4.0)
+    dying.heartbeat(at_s=20.0)  # it will be late so much later
     dying.write()
 
     shown.page.wait_for_selector(f"{_row_of(dying)} .pill.running", timeout=_DEADLINE_MS)
