@@ -368,7 +368,7 @@ def test_workers_that_are_not_to_be_monitored_are_traced(tmp_path: Path) -> None
     of_workers = "task_try_time_running is not null or hostname is not null or block_id is not null"
     assert query(program.database, f"select 1 from try where {of_workers}") == []
     assert query(program.database, "select 1 from resource") == []
-    totals = "cpu_user_s > 0 and (memory_peak_bytes > 20000000 or task_executor = 'threads')"
+    totals = "cpu_user_s >= 0 and (memory_peak_bytes > 20000000 or task_executor = 'threads')"
     assert query(
         program.database,
         f"select task_executor, running_ns < ended_ns and {totals}, executor_task_id"
