@@ -314,8 +314,10 @@ def _telling_submit(executor: ParslExecutor, run: Run) -> Submit:
         which = kwargs[_TASK], kwargs[_TRY]
 
         def done(future: Future[Any]) -> None:
-            error = future.exception() or future.result()
-            if isinstance(error, BaseException | RemoteExceptionWrapper):
+            error: Any = future.exception()
+            if error is None and isinstance(future.result(), RemoteExceptionWrapper):
+                error = future.result()
+            if error is not None:  # else what the app returned, which may be an exception too
                 run.failed(*which, error)
 
         try:

@@ -7,7 +7,7 @@ Flow: path -> **opening** -> session -> template
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 from urllib.parse import unquote
@@ -57,8 +57,7 @@ class Slow(NamedTuple):
     @property
     def may_be_shown_before(self) -> bool:
         """Whether it is shown without them: those of a run that goes on would soon be old."""
-        snapshot = self.view.snapshot
-        return len(snapshot.tasks) >= LARGE and not snapshot.standing.is_running
+        return not self.view.snapshot.standing.is_running
 
     def work_out(self) -> None:
         """Have its numbers kept with the snapshot."""
@@ -87,7 +86,8 @@ def look(library: Library, path: str, query: Mapping[str, str]) -> Slow | None:
     snapshot = library.snapshot(found.run_id, found.page.needs)
     view = View(snapshot, found.params, query, window_of(query), library.source, library.trace_url)
     found.page.find(view)
-    return Slow(found.page, view) if found.page.is_slow(view) else None
+    is_slow = len(snapshot.tasks) >= LARGE and found.page.is_slow(view)
+    return Slow(found.page, view) if is_slow else None
 
 
 def find_page(path: str) -> Found | None:
@@ -123,7 +123,11 @@ def _open_run(library: Library) -> None:
 
 
 def _query(document: Any) -> dict[str, str]:
-    arguments = document.session_context.request.arguments or {}
+    return asked_by(document.session_context.request.arguments or {})
+
+
+def asked_by(arguments: Mapping[str, Sequence[bytes]]) -> dict[str, str]:
+    """Return what the query of an address asks for: of what stands there twice the last."""
     return {name: values[-1].decode("utf-8", "replace") for name, values in arguments.items()}
 
 

@@ -187,7 +187,8 @@ class RunSession(Session):
 
     def send(self, fragments: Mapping[str, str], query: str | None = None) -> None:
         """Send what differs, as any page does; a plot that cannot be drawn is said to be none."""
-        failed = {name: said for name, said in self._failed.items() if name in fragments}
+        known = dict(self._failed)  # another thread draws too
+        failed = {name: said for name, said in known.items() if name in fragments}
         super().send({**fragments, **failed}, query)
 
     def _drawn_of(self, plot: Plot, view: View) -> Drawn:

@@ -24,7 +24,7 @@ from tornado.web import RequestHandler
 
 from otel_parsl.query.engine import of_one_moment
 from otel_parsl.query.errors import DatabaseUnusable, NoSuchRun
-from otel_parsl_dashboards.pages.opening import look
+from otel_parsl_dashboards.pages.opening import asked_by, look
 from otel_parsl_dashboards.server.tokens import TokenAuthProvider
 from otel_parsl_dashboards.shell.environment import message_page, relative_root
 
@@ -112,7 +112,7 @@ class PageHandler(Guard, DocHandler):  # type: ignore[misc]  # Panel's, untyped
     async def get(self, *args: Any, **kwargs: Any) -> None:
         """Look whether there is anything to show before a session is made for it."""
         library, path = self.settings["otel_parsl_library"], self.request.path
-        query = {name: self.get_query_argument(name) for name in self.request.query_arguments}
+        query = asked_by(self.request.query_arguments)
         aside = IOLoop.current().run_in_executor
         try:
             # In another thread: a database that is locked is waited for, and others' pages go on.

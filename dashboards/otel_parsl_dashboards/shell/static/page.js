@@ -24,7 +24,11 @@
     }
   };
   const letGo = () => { isPressed = false; setTimeout(release); };
-  document.addEventListener("pointerdown", () => { isPressed = true; }, true);
+  document.addEventListener("pointerdown", (event) => { isPressed = event.button === 0; }, true);
+  // Where it was let go in a menu or another window nothing says so.
+  document.addEventListener("pointermove", (event) => {
+    if (isPressed && event.buttons === 0) letGo();
+  }, true);
   document.addEventListener("pointerup", letGo, true);
   document.addEventListener("pointercancel", letGo, true);
   document.addEventListener("selectionchange", () => setTimeout(release));
