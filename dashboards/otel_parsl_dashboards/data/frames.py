@@ -3,7 +3,8 @@ The columns of the frames that every element and page is made from.
 
 A frame is a ``pandas.DataFrame`` with a plain row number as its index. Columns of names are
 categories; times are those of Parsl's tables: naive, local to the submit host, ``datetime64[us]``,
-NaT where not known. Ids are ``int64``. A number that is not known is NaN.
+NaT where not known; but by the clock of the run's start, see ``local_clock``. Ids are ``int64``. A
+number that is not known is NaN.
 """
 
 from __future__ import annotations

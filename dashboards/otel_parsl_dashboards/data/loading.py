@@ -21,6 +21,7 @@ from otel_parsl.query.task_states import running_tries
 from otel_parsl_dashboards.data import frames, lanes, queries
 from otel_parsl_dashboards.data.columns import Gathered, joined, read_columns
 from otel_parsl_dashboards.data.edges import patched_edges, read_edges
+from otel_parsl_dashboards.data.local_clock import LocalClock
 from otel_parsl_dashboards.data.packed import read_packed
 from otel_parsl_dashboards.data.queries import MANY, in_pieces
 from otel_parsl_dashboards.data.source import Source
@@ -63,7 +64,7 @@ def read_stages(source: Source, run: Run, progress: Progress) -> Iterator[tuple[
     if source.has_row_ids:
         with source.read() as connection:
             marks = read_marks(connection)
-    read = _StageReader(source, run.run_id, progress)
+    read = _StageReader(source, run, progress)
     tasks, tries = read.tasks_and_tries()
     if len(tasks["task_id"]) > _LONG:
         # Of a long run the stream is shown before its states are known.
@@ -89,9 +90,10 @@ def read_stages(source: Source, run: Run, progress: Progress) -> Iterator[tuple[
 class _StageReader:
     """Reads tables of one run whole, each in a transaction of its own."""
 
-    def __init__(self, source: Source, run_id: str, progress: Progress) -> None:
+    def __init__(self, source: Source, run: Run, progress: Progress) -> None:
         self._source = source
-        self._run_id = run_id
+        self._run_id = run.run_id
+        self._clock = LocalClock(run.zone, run.began_at)
         self._progress = progress
         _, gaps = source.open()
         self._is_packed = source.has_row_ids and not gaps
@@ -123,13 +125,14 @@ class _StageReader:
     def whole(self, reading: queries.Reading, **parameters: object) -> dict[str, Any]:
         """Return the columns of a table."""
         with self._source.read() as connection:
-            return read_columns(
+            columns = read_columns(
                 connection,
                 reading.query,
                 reading.columns,
                 {"run_id": self._run_id, **parameters},
                 read=self._progress,
             )
+        return self._clock.steadied(columns)
 
     def _of_run(self, reading: queries.PackedReading) -> dict[str, Any]:
         with self._source.read() as connection:
@@ -158,7 +161,7 @@ class _StageReader:
         rest = _beside(partial(read, middle, until, second))
         read(since, middle, first)
         rest.result()
-        return first.columns(second)
+        return self._clock.steadied(first.columns(second))
 
 
 def _beside(work: Callable[[], None]) -> Future[None]:
@@ -189,10 +192,13 @@ def read_changes(
         since: Where the tables that only grow ended then.
     """
     until = read_marks(connection)
+    clock = LocalClock(run.zone, run.began_at)
 
     def read(reading: queries.Reading, **parameters: object) -> dict[str, Any]:
-        return read_columns(
-            connection, reading.query, reading.columns, {"run_id": run.run_id, **parameters}
+        return clock.steadied(
+            read_columns(
+                connection, reading.query, reading.columns, {"run_id": run.run_id, **parameters}
+            )
         )
 
     result = dict(known)

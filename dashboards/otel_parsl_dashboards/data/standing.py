@@ -13,11 +13,10 @@ from otel_parsl.query.counts import AppStates, select_counts
 from otel_parsl.query.liveness import Liveness, RunState, select_liveness, with_outcome
 from otel_parsl.query.runs import Run
 from otel_parsl.query.task_states import LEFT_OPEN, OPEN, TaskState
-from otel_parsl.query.times import local_from_utc
 from otel_parsl.schema import workflow
-from otel_parsl.time_zone import zone_named
 from otel_parsl_dashboards.data import frames
 from otel_parsl_dashboards.data.loading import Frames
+from otel_parsl_dashboards.data.local_clock import LocalClock
 
 
 class Standing(NamedTuple):
@@ -69,14 +68,18 @@ class Standing(NamedTuple):
         """How many tasks failed by themselves, as Parsl counted where that is not known."""
         return self.failed_count if self.counts is None else self.states[TaskState.FAILED]
 
+    @property
+    def clock(self) -> LocalClock:
+        """The clock of its frames."""
+        return LocalClock(self.run.zone, self.run.began_at)
+
     def local(self, time: datetime.datetime) -> np.datetime64:
         """Return an aware time as frames have it."""
-        return np.datetime64(local_from_utc(time, self.run.zone), "us")
+        return self.clock.local(time)
 
     def utc(self, time: np.datetime64) -> datetime.datetime:
         """Return a time of a frame as an aware one."""
-        local: datetime.datetime = time.astype("datetime64[us]").item()
-        return local.replace(tzinfo=zone_named(self.run.zone)).astimezone(datetime.timezone.utc)
+        return self.clock.utc(time)
 
 
 def read_standing(

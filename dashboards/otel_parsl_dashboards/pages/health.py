@@ -21,7 +21,6 @@ from otel_parsl.query.health import (
     select_received,
 )
 from otel_parsl.query.runs import Run
-from otel_parsl.query.times import local_from_utc
 from otel_parsl.schema import LATE_S
 from otel_parsl_dashboards.data.clocks import Clock, clocks
 from otel_parsl_dashboards.data.last_signs import LastSign, last_signs
@@ -112,7 +111,7 @@ def _received(view: View, received: list[Received]) -> list[Facts]:
         each = by_source.get(source, Received(source, 0, 0, 0, None))
         last = None
         if each.last_at is not None:
-            last = np.datetime64(local_from_utc(each.last_at, view.snapshot.run.zone), "us")
+            last = view.snapshot.standing.local(each.last_at)
         rows.append(
             {
                 "name": name,

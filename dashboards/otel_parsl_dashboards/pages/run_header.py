@@ -67,7 +67,7 @@ def tabs(pages: Sequence[RunPage], here: str, snapshot: Snapshot) -> list[Tab]:
 
 
 def _notices(snapshot: Snapshot) -> list[str]:
-    notices = []
+    run, notices = snapshot.run, []
     if snapshot.reading is not None:
         notices.append(f"Not everything is here yet: {snapshot.reading}.")
     missing = missing_words(snapshot.gaps)
@@ -75,5 +75,10 @@ def _notices(snapshot: Snapshot) -> list[str]:
         notices.append(
             "The Parsl that recorded this run did not record everything that newer ones do:"
             f" {', '.join(missing)}. Figures made from these are left out."
+        )
+    for change in snapshot.standing.clock.changes(snapshot.standing.last_at):
+        notices.append(
+            f"The clocks of {run.zone} were set at {words.local(change.at, run.zone)}, in this run."
+            " Plots, and times to filter by, go on by the clock of its start."
         )
     return notices
