@@ -92,7 +92,7 @@ def test_lengths_are_true_where_clocks_are_set(
             assert row["mean_s"] == 5 * _HOUR
             (notice,) = header_facts(snapshot)["notices"]
             assert notice.startswith(f"The clocks of {zone} were set at {by_clock}")
-            assert "Plots, and times to filter by, go on by the clock of its start." in notice
+            assert "Plots, lists and times to filter by go on by the clock of its start." in notice
     finally:
         library.close()
 

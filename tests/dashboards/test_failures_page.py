@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import os
 import shutil
 import sqlite3
@@ -420,3 +422,61 @@ def test_bars_count_each_failure_once() -> None:
         "5 tries failed between 12:00:00 and 12:01:00: 3 given up, 1 given up with a task they"
         " depend on, 1 to be tried again."
     )
+
+
+@pytest.mark.parametrize("hub", ["ours", "Parsl's"])
+def test_every_task_of_a_cause_can_be_listed(
+    hub: str, shown: Tab, serve: Callable[..., Dashboard], tmp_path: Path
+) -> None:
+    """From a cause with more tries than its page has, to all its tasks and dependents, filtered."""
+    path = tmp_path / "monitoring.db"
+    with StoredRun(f"sqlite:///{path}") as run:
+        for number in range(240):
+            said = "odd" if number % 2 else "even"
+            error = f"ValueError({said!r})"
+            run.task(number, "pending", "launched", "failed", at_s=number, fail_history=error)
+            run.execution(number, at_s=number, run_s=0.4, exception_type="ValueError", message=said)
+        for number in (240, 241):
+            text = f"DependencyError([(ValueError('x'), 'task {number - 2}')], {number})"
+            run.task(
+                number,
+                "pending",
+                "dep_fail",
+                at_s=number,
+                app="sum",
+                depends=str(number - 2),
+                fail_history=text,
+            )
+        run.ended(at_s=300)
+    if hub == "Parsl's":
+        _leave_parsls_tables(path)
+    server = serve(path)
+    odd = [*map(str, range(1, 240, 2)), "241"]
+
+    shown.open(server.address)
+    shown.open(f"{server.root}/workflow/{RUN_ID}/failures")
+    shown.wait_drawn()
+    shown.page.locator(".cause", has_text="odd").locator("h2 a").click()
+    shown.page.wait_for_selector("#tries")
+    listed_tries = len(shown.cells("#tries"))
+    shown.page.get_by_role("link", name="All their tasks and dependents").click()
+    shown.page.wait_for_url("**cause=*")
+    shown.page.wait_for_selector("#shown")
+
+    assert listed_tries == 100
+    assert shown.text("#shown") == "1 to 50 of 121 tasks."
+    with shown.page.expect_download() as download:
+        shown.page.get_by_role("link", name="These tasks as CSV").click()
+    kept = csv.DictReader(io.StringIO(download.value.path().read_text()))
+    assert sorted((row["task_id"] for row in kept), key=int) == odd
+    shown.page.get_by_label("App").select_option("sum")
+    shown.page.get_by_role("button", name="Filter").click()
+    shown.page.wait_for_url("**app=sum*")
+    assert [cells[0] for cells in shown.cells("#tasks")] == ["241"]
+    shown.page.get_by_role("link", name="one cause").click()
+    shown.page.wait_for_selector("#tries")
+
+    shown.open(f"{server.root}/workflow/{RUN_ID}/task/?cause=none")
+    assert "cause is 'none', which is not the fingerprint of a cause" in shown.text("main .notice")
+    assert shown.text("#shown").endswith("of 242 tasks.")
+    assert shown.errors == []

@@ -93,7 +93,7 @@ def test_tasks_are_those_that_fit(query: dict[str, str], expected: list[int], pa
     """By a text too; what means nothing is left out, and said."""
     listed = tasks.facts(_view(path, **query))["listed"]
     assert [row["task_id"] for row in listed["rows"]] == expected
-    said = misread(read_asked(query))
+    said = misread(_view(path), read_asked(query))
     assert [text.partition(",")[0] for text in said] == (
         ["In the address state is 'no such state'"] if query.get("state") == "no such state" else []
     )

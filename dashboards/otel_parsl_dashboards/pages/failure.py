@@ -13,7 +13,8 @@ from otel_parsl.query.task_states import FAILED, TaskState
 from otel_parsl.query.tries import Try, TryKey, select_tries
 from otel_parsl.query.workers import Block, select_blocks
 from otel_parsl_dashboards.data.file_end import file_end
-from otel_parsl_dashboards.pages.failures import block_facts, failure_groups, group_facts
+from otel_parsl_dashboards.pages.causes import group_named
+from otel_parsl_dashboards.pages.failures import block_facts, group_facts
 from otel_parsl_dashboards.pages.page import Facts, RunPage, View
 
 _SHOWN = 100
@@ -45,8 +46,7 @@ def facts(view: View) -> Facts:
 
 
 def _group(view: View) -> FailureGroup | None:
-    wanted = view.params["fingerprint"]
-    return next((group for group in failure_groups(view) if group.fingerprint == wanted), None)
+    return group_named(view, view.params["fingerprint"])
 
 
 def _asked(view: View) -> TryKey | None:

@@ -7,28 +7,19 @@ import datetime
 from otel_parsl.cli import words
 from otel_parsl.query.counts import select_lost
 from otel_parsl.query.failure_groups import FailureGroup
-from otel_parsl.query.failures import select_failure_groups, select_seen
+from otel_parsl.query.failures import select_seen
 from otel_parsl.query.liveness import with_outcome
 from otel_parsl.query.tries import select_tries
 from otel_parsl.query.workers import Block, alike, select_blocks, select_dead_executors
 from otel_parsl_dashboards.data.file_end import file_end
 from otel_parsl_dashboards.data.snapshot import Snapshot
 from otel_parsl_dashboards.elements import failures_over_time
+from otel_parsl_dashboards.pages.causes import failure_groups
 from otel_parsl_dashboards.pages.page import Facts, Plot, RunPage, View
 
 _GROUPS_SHOWN = 100
 _HOSTS_SHOWN = 8
 _BLOCKS_SHOWN = 10
-
-
-def failure_groups(view: View) -> list[FailureGroup]:
-    """Return the causes of all of the run, those that cost most tasks first."""
-
-    def read() -> list[FailureGroup]:
-        with view.source.read() as connection:
-            return select_failure_groups(connection, view.snapshot.run)
-
-    return view.snapshot.once("failure groups", read)
 
 
 def group_facts(group: FailureGroup, snapshot: Snapshot) -> Facts:

@@ -79,6 +79,6 @@ def _notices(snapshot: Snapshot) -> list[str]:
     for change in snapshot.standing.clock.changes(snapshot.standing.last_at):
         notices.append(
             f"The clocks of {run.zone} were set at {words.local(change.at, run.zone)}, in this run."
-            " Plots, and times to filter by, go on by the clock of its start."
+            " Plots, lists and times to filter by go on by the clock of its start."
         )
     return notices

@@ -11,6 +11,7 @@ import numpy as np
 from otel_parsl.query.task_states import TaskState
 from otel_parsl.query.tasks import URGENCY, TaskFilter, select_task_ids
 from otel_parsl_dashboards.data import frames, lanes
+from otel_parsl_dashboards.pages.causes import group_named, tasks_of
 from otel_parsl_dashboards.pages.page import View
 
 COLUMNS: Final = {
@@ -25,7 +26,10 @@ COLUMNS: Final = {
 """What a list can be sorted by, and the headings."""
 ORDERS: Final = ("asc", "desc")
 _LARGEST_FIRST: Final = ("tries", "run")
-_FILTERS: Final = ("app", "state", "node", "block", "since", "until", "run_min", "run_max", "q")
+_FILTERS: Final = (
+    *("app", "state", "node", "block", "cause"),
+    *("since", "until", "run_min", "run_max", "q"),
+)
 _STATES: Final = frozenset(state.value for state in TaskState)
 _IN_ADDRESS: Final = {"since": "from"}
 """Where a field cannot have the name that stands in the address."""
@@ -39,6 +43,8 @@ class Asked(NamedTuple):
     node: str = ""
     block: str = ""
     """``EXECUTOR/BLOCK``."""
+    cause: str = ""
+    """The fingerprint of a cause of failures: its tasks and their dependents."""
     since: str = ""
     until: str = ""
     run_min: str = ""
@@ -86,15 +92,17 @@ def first_order(sort: str) -> str:
     return "desc" if sort in _LARGEST_FIRST else "asc"
 
 
-def misread(asked: Asked) -> list[str]:
+def misread(view: View, asked: Asked) -> list[str]:
     """Return a sentence for each thing asked for that means nothing, and that is left out."""
     said = []
+    is_cause = bool(asked.cause) and group_named(view, asked.cause) is not None
     for name, is_known, what in (
         ("since", _time(asked.since) is not None, "a time such as 2026-01-31T08:00:00"),
         ("until", _time(asked.until) is not None, "a time such as 2026-01-31T08:00:00"),
         ("run_min", _seconds(asked.run_min) is not None, "a number of seconds"),
         ("run_max", _seconds(asked.run_max) is not None, "a number of seconds"),
         ("state", asked.state in _STATES, f"one of {', '.join(sorted(_STATES))}"),
+        ("cause", is_cause, "the fingerprint of a cause: the page Failures lists them"),
     ):
         value = getattr(asked, name)
         if value and not is_known:
@@ -122,6 +130,9 @@ def fitting(view: View, asked: Asked, app: str | None = None) -> np.ndarray:
             fits &= (tasks[column] == name).to_numpy()
     if asked.node or asked.block:
         fits &= np.isin(tasks["task_id"].to_numpy(), _at(view, asked))
+    group = group_named(view, asked.cause) if asked.cause else None
+    if group is not None:
+        fits &= np.isin(tasks["task_id"].to_numpy(), tasks_of(view, group))
     fits &= _under_way(view, asked) & _took(view, asked)
     if asked.q:
         found = view.snapshot.once(("tasks with", asked.q), lambda: _with_text(view, asked.q))

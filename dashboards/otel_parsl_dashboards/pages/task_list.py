@@ -64,7 +64,7 @@ def task_list(view: View, *, app: str | None = None) -> Facts:
         "nodes": nodes(view),
         "blocks": blocks(view),
         "asked": asked._asdict(),
-        "misread": misread(asked),
+        "misread": misread(view, asked),
         "is_read": view.snapshot.has("statuses"),
         "is_filtered": asked.is_filtered,
     }

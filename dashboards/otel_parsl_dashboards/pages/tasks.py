@@ -16,6 +16,6 @@ PAGE = RunPage(
     tab="Tasks",
     template="tasks.html",
     facts=facts,
-    is_slow=lambda view: "q" in view.query,
+    is_slow=lambda view: not view.query.keys().isdisjoint(("q", "cause")),
     fragments=("tasks",),
 )

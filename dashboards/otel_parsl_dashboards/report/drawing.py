@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import gzip
+import logging
 from collections.abc import Iterable, Sequence
 from functools import partial
 from typing import Any, NamedTuple
@@ -19,10 +20,13 @@ from bokeh.embed.util import standalone_docs_json_and_render_items
 from bokeh.models import Column, Range1d
 from bokeh.resources import Resources
 
+from otel_parsl.query.errors import QueryError
 from otel_parsl_dashboards.data.snapshot import Snapshot
 from otel_parsl_dashboards.figures.canvas import Canvas
 from otel_parsl_dashboards.pages.page import Plot, View
 from otel_parsl_dashboards.pages.time_axis import whole_run
+
+_log = logging.getLogger(__name__)
 
 
 class Packed(NamedTuple):
@@ -48,6 +52,8 @@ def figures(
     """
     Return the figure of each plot, by page and plot; those of time share their axis.
 
+    One that cannot be drawn is left out, and logged: the rest of the report stands without it.
+
     Args:
         snapshot: The run.
         plots: The path of the page, the plot, and what it is drawn from.
@@ -57,7 +63,13 @@ def figures(
     made = {}
     for page, plot, view in plots:
         canvas = Canvas(height=plot.height, is_timed=plot.is_timed)
-        figure = canvas.render(partial(plot.draw, view)).figure()
+        try:
+            figure = canvas.render(partial(plot.draw, view)).figure()
+        except QueryError:
+            raise
+        except Exception:  # noqa: BLE001 - whatever it is, it is said
+            _log.exception("page %r: the plot %r cannot be drawn", page, plot.title)
+            continue
         if plot.is_timed:
             figure.x_range = time
         made[page, plot.key] = figure

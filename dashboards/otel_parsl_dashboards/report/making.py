@@ -130,6 +130,7 @@ def _part(
     page: RunPage, view: View, packed: Packed, left_out: set[tuple[str, str]], rows: int
 ) -> Part:
     facts, cut = _cut(page_facts(page, view, ""), rows)
+    undrawn = {plot.key for plot in page.plots if (page.path, plot.key) not in packed.roots}
     html = templates.get_template(page.template).render(
         **facts | page.report_facts(view) | {"is_report": True, "hints": _hints(page)},
         outer="part.html",
@@ -137,14 +138,16 @@ def _part(
         roots={
             f"plot-{key}": root for (path, key), root in packed.roots.items() if path == page.path
         },
-        undrawn={key for path, key in left_out if path == page.path},
+        undrawn=undrawn,
     )
     tab = next((tab for tab in facts["tabs"] if tab.path == page.path), None)
     cut += [
         f"The plot {plot.title} is left out: with it the report would be larger than"
         f" {MOST_BYTES / 1e6:.0f} MB."
-        for plot in page.plots
         if (page.path, plot.key) in left_out
+        else f"The plot {plot.title} cannot be drawn: what made the report says why."
+        for plot in page.plots
+        if plot.key in undrawn
     ]
     return Part(
         name=page.tab,
