@@ -26,9 +26,8 @@ def compare(tries: pd.DataFrame) -> pd.DataFrame:
         tries: A frame of tries; those that no node is known of are left out.
     """
     is_here = (tries["host"] != "").to_numpy() & tries["running"].notna().to_numpy()
-    here = tries[is_here]
-    host = here["host"].astype(str)
-    by_host = here.groupby(host)
+    here = tries[["task_id", "host", "is_failed"]][is_here]
+    by_host = here.groupby("host", observed=True)
     result = pd.DataFrame(
         {
             "tasks": by_host["task_id"].nunique(),
@@ -36,19 +35,18 @@ def compare(tries: pd.DataFrame) -> pd.DataFrame:
             "failed": by_host["is_failed"].sum(),
         }
     )
-    took = pd.DataFrame(
-        {
-            "host": host,
-            "app": here["app"].astype(str),
-            "run_s": frames.seconds(here["ended"], here["running"]),
-        }
+    result = result.set_axis(result.index.astype(str)).sort_index()
+    took = tries[["host", "app"]][is_here].assign(
+        run_s=frames.seconds(tries["ended"], tries["running"])[is_here]
     )
     took = took[(took["run_s"] > 0).to_numpy() & ~here["is_failed"].to_numpy()]
-    of_all = took.groupby("app")["run_s"].median()
-    each = took.groupby(["host", "app"])["run_s"].agg(["median", "count"]).reset_index()
+    of_all = took.groupby("app", observed=True)["run_s"].median()
+    each = took.groupby(["host", "app"], observed=True)["run_s"].agg(["median", "count"])
+    each = each.reset_index().astype({"host": str, "app": str})
     nodes = each.groupby("app")["host"].transform("size")
     each = each[(nodes > 1).to_numpy() & (each["count"] >= FEWEST).to_numpy()]
-    ratio = each["median"].to_numpy() / of_all.reindex(each["app"]).to_numpy()
+    of_app = of_all.set_axis(of_all.index.astype(str)).reindex(each["app"])
+    ratio = each["median"].to_numpy() / of_app.to_numpy()
     weighed = pd.DataFrame(
         {"host": each["host"], "sum": ratio * each["count"], "compared": each["count"]}
     )

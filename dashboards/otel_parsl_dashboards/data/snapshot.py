@@ -13,11 +13,17 @@ from otel_parsl.query.engine import of_one_moment
 from otel_parsl.query.gaps import Gaps
 from otel_parsl_dashboards.data import frames
 from otel_parsl_dashboards.data.loading import Frames
+from otel_parsl_dashboards.data.sizes import size_of
 from otel_parsl_dashboards.data.standing import Standing, last_time
 
 Result = TypeVar("Result")
 _KEPT = 96
 """Things made from a snapshot that stay with it; a picture of the stream takes a megabyte."""
+_KEPT_BYTES = 160 << 20
+"""
+What these take together: no page of a run of a million tasks needs more, and what the page before
+needed is made again when somebody comes back to it.
+"""
 
 
 class _Made:
@@ -31,11 +37,14 @@ class _Made:
         self._lock = threading.RLock()
         self._is_made = False
         self._value: Any = None
+        self.size = 0
+        """In bytes; 0 while it is not made."""
 
     def get(self, make: Callable[[], Any]) -> Any:
         with self._lock:
             if not self._is_made:
                 self._value = of_one_moment(make)
+                self.size = size_of(self._value)
                 self._is_made = True
             return self._value
 
@@ -153,7 +162,19 @@ class Snapshot:
             while len(self._once) > _KEPT:
                 del self._once[next(iter(self._once))]
         result: Result = made.get(make)
+        with self._lock:
+            self._drop_beyond(_KEPT_BYTES)
         return result
+
+    def _drop_beyond(self, most: int) -> None:
+        """Let go of what was asked for longest ago, until the others take no more than that."""
+        excess = sum(made.size for made in self._once.values()) - most
+        for key, made in list(self._once.items())[:-1]:
+            if excess <= 0:
+                break
+            if made.size:
+                del self._once[key]
+                excess -= made.size
 
     def _frame(self, kind: str) -> pd.DataFrame:
         known = self._frames.get(kind)

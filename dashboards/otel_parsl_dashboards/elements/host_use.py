@@ -36,8 +36,11 @@ def host_use(
     ]
     ran = used_of_all.busy(tries, nodes, until)
     is_counted = used_of_all.is_on_workers(tries, nodes)
-    busy = pd.Series(_lasted_s(ran, span), tries["host"].astype(str).to_numpy(object)[is_counted])
-    result["busy_s"] = busy.groupby(level=0).sum().reindex(result.index).fillna(0.0)
+    hosts = tries["host"].cat
+    codes = hosts.codes.to_numpy()[is_counted]
+    busy_s = np.bincount(codes, _lasted_s(ran, span), minlength=len(hosts.categories))
+    by_name = pd.Series(busy_s, hosts.categories.astype(str))
+    result["busy_s"] = by_name.reindex(result.index).fillna(0.0)
     return result
 
 

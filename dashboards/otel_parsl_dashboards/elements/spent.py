@@ -276,7 +276,9 @@ class _Found:
         """Return the places of a column of apps."""
         of_code = pd.Index(self.apps).get_indexer(pd.Index(names.cat.categories))
         codes = names.cat.codes.to_numpy()
-        places: np.ndarray = of_code[codes] if len(of_code) else codes.astype("int64")
+        # There is one for each stretch, and there are few apps.
+        of_code = of_code.astype(np.min_scalar_type(-1 - len(self.apps)))
+        places: np.ndarray = of_code[codes] if len(of_code) else codes
         return places
 
     def add(
@@ -303,7 +305,7 @@ class _Found:
         return Stretches(
             np.concatenate([np.array([], frames.TIME), *(part.start for part in parts)]),
             np.concatenate([np.array([], frames.TIME), *(part.end for part in parts)]),
-            np.concatenate([np.array([], "int64"), *(part.app for part in parts)]),
+            np.concatenate([np.array([], "int8"), *(part.app for part in parts)]),
         )
 
 

@@ -1,6 +1,13 @@
-"""What tries used, as their samples say: from each sample to the next."""
+"""
+What tries used, as their samples say: from each sample to the next.
+
+Rows go by the million here, so that they are summed by the codes of names, and each frame has the
+columns alone that are asked for.
+"""
 
 from __future__ import annotations
+
+from typing import Final
 
 import numpy as np
 import pandas as pd
@@ -8,26 +15,34 @@ import pandas as pd
 from otel_parsl_dashboards.data import frames
 from otel_parsl_dashboards.elements.levels import Amounts
 
+_LOCATED: Final = ("task_id", "try_id", "time", "cpu_user_s", "cpu_system_s", "memory_bytes")
+
 
 def located(samples: pd.DataFrame, tries: pd.DataFrame) -> pd.DataFrame:
     """
-    Return samples by task, try and time, with the app, host, start and end of their tries.
+    Return samples by task, try and time, with the app and the host of their tries.
 
     Args:
         samples: A frame of samples; those of tries that are not there are left out.
         tries: A frame of tries.
     """
     row, is_there = frames.places_of_tries(samples, tries)
-    sample = np.flatnonzero(is_there & samples["time"].notna().to_numpy())
-    sample = sample[np.lexsort((samples["time"].to_numpy()[sample], row[sample]))]
-    found = samples.iloc[sample].reset_index(drop=True)
-    return found.assign(
-        **{name: tries[name].array[row[sample]] for name in ("app", "host", "running", "ended")}
+    time = samples["time"].to_numpy()
+    sample = np.flatnonzero(is_there & ~np.isnat(time))
+    row = row[sample]
+    order = np.lexsort((time[sample], row))
+    row, sample = row[order], sample[order]
+    return pd.DataFrame(
+        {
+            **{name: samples[name].to_numpy()[sample] for name in _LOCATED},
+            **{name: tries[name].array[row] for name in ("app", "host")},
+        },
+        copy=False,
     )
 
 
 def intervals(
-    samples: pd.DataFrame, tries: pd.DataFrame, *, until: np.datetime64, counts_from_try: bool
+    found: pd.DataFrame, tries: pd.DataFrame, *, until: np.datetime64, counts_from_try: bool
 ) -> pd.DataFrame:
     """
     Return what each try used from its start to its first sample, and from each to the next.
@@ -37,41 +52,42 @@ def intervals(
     the last what that one said.
 
     Args:
-        samples: A frame of samples.
-        tries: A frame of tries, ascending.
+        found: Of ``located``.
+        tries: The same frame of tries.
         until: Up to when tries that have not ended are taken to run.
         counts_from_try: Whether CPU seconds begin with the try, as ours do. Parsl's begin with the
             worker, so that nothing is known before a try's first sample.
     """
-    found = located(samples, tries)
     time = found["time"].to_numpy()
-    cpu = found["cpu_user_s"].to_numpy() + found["cpu_system_s"].to_numpy()
-    memory = found["memory_bytes"].to_numpy()
-    ended = found["ended"].to_numpy()
-    ids = found["task_id"].to_numpy(), found["try_id"].to_numpy()
-    is_next = np.append(False, (np.diff(ids[0]) == 0) & (np.diff(ids[1]) == 0))[: len(found)]
-    is_first, is_last = ~is_next, np.append(~is_next[1:], True)[: len(found)]
-    begun = np.where(is_first, found["running"].to_numpy(), np.roll(time, 1))
-    used = np.where(is_first, cpu if counts_from_try else np.nan, cpu - np.roll(cpu, 1))
-    lasted = (time - begun).astype("timedelta64[us]").astype("float64")
+    is_first, is_last = _ends_of_runs(found["task_id"].to_numpy(), found["try_id"].to_numpy())
+    of_try, _ = frames.places_of_tries(found[["task_id", "try_id"]][is_first], tries)
+    begun = np.roll(time, 1)
+    begun[is_first] = tries["running"].to_numpy()[of_try]
+    lasted_s = (time - begun).astype("timedelta64[us]").astype("float64") / 1e6
+    cores = found["cpu_user_s"].to_numpy() + found["cpu_system_s"].to_numpy()
+    before = np.roll(cores, 1)
+    before[is_first] = 0.0 if counts_from_try else np.nan
+    cores -= before
     with np.errstate(divide="ignore", invalid="ignore"):
         # A child that has been waited for may take its seconds with it.
-        cores = np.maximum(used, 0) / (lasted / 1e6)
-    tail_end = ended[is_last].copy()
-    tail_end[np.isnat(tail_end)] = until
-    tail_cores = np.where(np.isnat(ended), cores, np.nan)[is_last]
-    rows = np.concatenate([np.arange(len(found)), np.flatnonzero(is_last)])
-    result = pd.DataFrame(
+        cores = np.maximum(cores, 0, out=cores)
+        cores /= lasted_s
+    ended = tries["ended"].to_numpy()[of_try]
+    goes_on = np.isnat(ended)
+    tail_start, tail_end = time[is_last], np.where(goes_on, until, ended)
+    is_some, is_tail = time > begun, tail_end > tail_start
+    rows = np.concatenate([np.flatnonzero(is_some), np.flatnonzero(is_last)[is_tail]])
+    tail_cores = np.where(goes_on, cores[is_last], np.nan)
+    return pd.DataFrame(
         {
-            **{name: found[name].array[rows] for name in ("task_id", "try_id", "app", "host")},
-            "start": np.concatenate([begun, time[is_last]]).astype(frames.TIME),
-            "end": np.concatenate([time, tail_end]).astype(frames.TIME),
-            "cores": np.concatenate([cores, tail_cores]),
-            "memory_bytes": np.concatenate([memory, memory[is_last]]),
-        }
+            **{name: found[name].array[rows] for name in ("task_id", "app", "host")},
+            "start": np.concatenate([begun[is_some], tail_start[is_tail]]).astype(frames.TIME),
+            "end": np.concatenate([time[is_some], tail_end[is_tail]]).astype(frames.TIME),
+            "cores": np.concatenate([cores[is_some], tail_cores[is_tail]]),
+            "memory_bytes": found["memory_bytes"].to_numpy()[rows],
+        },
+        copy=False,
     )
-    is_some = result["end"].to_numpy() > result["start"].to_numpy()
-    return result[is_some].reset_index(drop=True)
 
 
 def amounts(used: pd.DataFrame, column: str) -> Amounts:
@@ -87,13 +103,19 @@ def efficiency(used: pd.DataFrame, by: str) -> pd.Series:
         used: Of ``intervals``.
         by: ``app`` or ``host``.
     """
-    known = used[used["cores"].notna()]
-    lasted = frames.seconds(known["end"], known["start"])
-    summed = pd.DataFrame(
-        {by: known[by].astype(str), "cpu_s": known["cores"] * lasted, "lasted_s": lasted}
-    )
-    by_name = summed.groupby(by).sum()
-    return by_name["cpu_s"] / by_name["lasted_s"]
+    names = used[by].cat
+    codes, lasted_s, cpu_s = _known(used, names.codes.to_numpy())
+    size = len(names.categories)
+    lasted = np.bincount(codes, lasted_s, size)
+    is_known = np.bincount(codes, minlength=size) > 0
+    cores = np.bincount(codes, cpu_s, size)[is_known] / lasted[is_known]
+    return pd.Series(cores, names.categories[is_known].astype(str))
+
+
+def mean_cores(used: pd.DataFrame) -> float | None:
+    """Return the cores that a try used on average; None where none is known of."""
+    _, lasted_s, cpu_s = _known(used, used["task_id"].to_numpy())
+    return float(cpu_s.sum() / lasted_s.sum()) if len(lasted_s) else None
 
 
 def cores_by_task(used: pd.DataFrame) -> pd.DataFrame:
@@ -103,16 +125,10 @@ def cores_by_task(used: pd.DataFrame) -> pd.DataFrame:
     Args:
         used: Of ``intervals``; what is not known of is left out.
     """
-    known = used[used["cores"].notna()]
-    lasted = frames.seconds(known["end"], known["start"])
-    summed = (
-        pd.DataFrame(
-            {"task_id": known["task_id"], "cpu_s": known["cores"] * lasted, "lasted_s": lasted}
-        )
-        .groupby("task_id")
-        .sum()
-    )
-    return pd.DataFrame({"cores": summed["cpu_s"] / summed["lasted_s"]}).reset_index()
+    ids, lasted_s, cpu_s = _known(used, used["task_id"].to_numpy())
+    task_id, place = np.unique(ids, return_inverse=True)
+    cores = np.bincount(place, cpu_s) / np.bincount(place, lasted_s)
+    return pd.DataFrame({"task_id": task_id, "cores": cores})
 
 
 def by_task(found: pd.DataFrame, *more: str) -> pd.DataFrame:
@@ -120,18 +136,77 @@ def by_task(found: pd.DataFrame, *more: str) -> pd.DataFrame:
     Return the figures of each task: most CPU seconds, mean and most memory of its samples.
 
     Args:
-        found: A frame of samples.
-        more: Columns beside the task that tell its figures apart, as ``host``.
+        found: Of ``located``.
+        more: A column beside the task that tells its figures apart: ``app`` or ``host``.
     """
-    if not len(found):
-        # Grouped by pandas, nothing has categories that break once there are more than 127.
-        memory = found["memory_bytes"]
-        return found[["task_id", *more]].assign(
-            cpu_user_s=found["cpu_user_s"], memory_mean_bytes=memory, memory_max_bytes=memory
-        )
-    grouped = found.groupby(["task_id", *more], observed=True)
-    return grouped.agg(
-        cpu_user_s=("cpu_user_s", "max"),
-        memory_mean_bytes=("memory_bytes", "mean"),
-        memory_max_bytes=("memory_bytes", "max"),
-    ).reset_index()
+    ids = [found["task_id"].to_numpy(), *(found[name].cat.codes.to_numpy() for name in more)]
+    is_first, _ = _ends_of_runs(*ids)
+    if more and is_first.sum() > len(np.unique(ids[0])):  # some task was here, there and here again
+        order = np.lexsort(ids[::-1])
+        found = found.iloc[order]
+        is_first, _ = _ends_of_runs(*(each[order] for each in ids))
+    start = np.flatnonzero(is_first)
+    memory = found["memory_bytes"].to_numpy()
+    return pd.DataFrame(
+        {
+            **{name: found[name].array[start] for name in ("task_id", *more)},
+            "cpu_user_s": _of_runs(np.fmax, found["cpu_user_s"].to_numpy(), start),
+            "memory_mean_bytes": _means(memory, start),
+            "memory_max_bytes": _of_runs(np.fmax, memory, start),
+        },
+        copy=False,
+    )
+
+
+def by_name(by_task: pd.DataFrame, by: str) -> pd.DataFrame:
+    """
+    Return a row an app or host, by its name: what its tasks needed.
+
+    That is how many were ``sampled``, and of them ``cpu_mean_s``, ``cpu_max_s``, ``memory_mean``
+    and ``memory_max``; NaN where nothing is known.
+
+    Args:
+        by_task: Of ``by_task``, told apart by the same.
+        by: ``app`` or ``host``.
+    """
+    grouped = by_task.groupby(by, observed=True)
+    needed = grouped.agg(
+        sampled=("task_id", "size"),
+        cpu_mean_s=("cpu_user_s", "mean"),
+        cpu_max_s=("cpu_user_s", "max"),
+        memory_mean=("memory_mean_bytes", "mean"),
+        memory_max=("memory_max_bytes", "max"),
+    )
+    return needed.set_axis(needed.index.astype(str))
+
+
+def _known(used: pd.DataFrame, ids: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return ids, seconds and CPU seconds of what is known of."""
+    cores = used["cores"].to_numpy()
+    is_known = ~np.isnan(cores)
+    lasted = used["end"].to_numpy()[is_known] - used["start"].to_numpy()[is_known]
+    lasted_s = lasted.astype("timedelta64[us]").astype("float64") / 1e6
+    return ids[is_known], lasted_s, cores[is_known] * lasted_s
+
+
+def _ends_of_runs(*ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Tell which rows are the first, and which the last, of those that follow with equal ids."""
+    differs = np.zeros(max(len(ids[0]) - 1, 0), dtype=bool)
+    for each in ids:
+        differs |= each[1:] != each[:-1]
+    is_any = np.ones(min(len(ids[0]), 1), dtype=bool)
+    return np.concatenate([is_any, differs]), np.concatenate([differs, is_any])
+
+
+def _of_runs(keep: np.ufunc, values: np.ndarray, start: np.ndarray) -> np.ndarray:
+    kept: np.ndarray = keep.reduceat(values, start) if len(start) else values[:0]
+    return kept
+
+
+def _means(values: np.ndarray, start: np.ndarray) -> np.ndarray:
+    """Return the mean of what is known of each run; NaN of none."""
+    is_known = ~np.isnan(values)
+    summed = _of_runs(np.add, np.where(is_known, values, 0.0), start)
+    with np.errstate(invalid="ignore"):
+        mean: np.ndarray = summed / _of_runs(np.add, is_known.astype("float64"), start)
+    return mean

@@ -146,7 +146,8 @@ def _cores(view: View) -> pd.DataFrame:
 
     def of_app() -> pd.DataFrame:
         found = used(view.snapshot)
-        return usage.cores_by_task(found[found["app"] == name])
+        is_it = (found["app"] == name).to_numpy()
+        return usage.cores_by_task(found[["task_id", "start", "end", "cores"]][is_it])
 
     return view.snapshot.once(("cores", name), of_app)
 
@@ -156,7 +157,8 @@ def _memory(view: View) -> pd.DataFrame:
 
     def of_app() -> pd.DataFrame:
         found = located(view.snapshot)
-        return usage.by_task(found[found["app"] == name])
+        is_it = (found["app"] == name).to_numpy()
+        return usage.by_task(found[["task_id", "cpu_user_s", "memory_bytes"]][is_it])
 
     return view.snapshot.once(("memory", name), of_app)
 

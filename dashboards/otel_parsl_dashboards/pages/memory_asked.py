@@ -9,6 +9,7 @@ import pandas as pd
 
 from otel_parsl.cli import words
 from otel_parsl.query.asked_memory import AskedMemory, select_asked_memory
+from otel_parsl_dashboards.data import frames
 from otel_parsl_dashboards.elements.asked_memory import NEAR
 from otel_parsl_dashboards.pages.page import Facts, View
 from otel_parsl_dashboards.shell.environment import share_words
@@ -23,10 +24,11 @@ def asked_tries(view: View) -> pd.DataFrame:
         with view.source.read() as connection:
             found = list(select_asked_memory(connection, view.snapshot.run))
         asked = pd.DataFrame(found, columns=list(AskedMemory._fields))
-        asked["peak_bytes"] = asked["peak_bytes"].astype("float64")
-        tries = view.tries[["task_id", "try_id", "app"]]
+        asked = asked.astype({"task_id": "int64", "try_id": "int64", "peak_bytes": "float64"})
+        row, is_there = frames.places_of_tries(asked, view.tries)
         # Of tries that frames do not have yet the app is not known.
-        return asked.merge(tries.assign(app=tries["app"].astype(str)), on=["task_id", "try_id"])
+        apps = view.tries["app"].array[row[is_there]].astype(str)
+        return asked[is_there].reset_index(drop=True).assign(app=apps)
 
     found: pd.DataFrame = view.snapshot.once(("asked for memory", view.window), read)
     return found

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from otel_parsl.cli import words
-from otel_parsl_dashboards.data import frames
 from otel_parsl_dashboards.data.lanes import natural
 from otel_parsl_dashboards.elements import (
     asked_memory,
@@ -82,6 +80,8 @@ def _chosen(view: View) -> Facts:
 def _chosen_by_task(view: View) -> pd.DataFrame:
     """Return the figures of the tasks of the app, and on the node, that the address names."""
     app, node = view.query.get("app", ""), view.query.get("node", "")
+    if not (app or node):
+        return _by_task(view)
 
     def made() -> pd.DataFrame:
         found = _samples(view)
@@ -141,7 +141,7 @@ def _cards(view: View) -> list[Card]:
     all_memory = capacity.of_hosts(nodes, until, "memory_bytes")
     has_cpu = bool(np.isfinite(cores.amount).any())
     has_memory = bool(np.isfinite(memory.amount).any())
-    efficiency = _mean_cores(_used_within(view))
+    efficiency = usage.mean_cores(_used_within(view))
     most = float(steps(memory, span).values.max())
     most_memory = float(steps(all_memory, span).values.max())
     return [
@@ -179,25 +179,17 @@ def _cores_words(view: View, cores: Amounts, everything: Amounts) -> str:
     return share_words(total_s(cores, view.span), total_s(everything, view.span))
 
 
-def _mean_cores(used: pd.DataFrame) -> float | None:
-    known = used[used["cores"].notna()]
-    lasted = frames.seconds(known["end"], known["start"])
-    return float((known["cores"] * lasted).sum() / lasted.sum()) if len(known) else None
-
-
 def _apps(view: View) -> list[Facts]:
     """Return a row an app that has tasks: what they needed."""
-    ran = view.tries[view.tries["running"].notna()]
-    tasks = ran.groupby("app", observed=True)["task_id"].nunique()
-    by_task = _by_task(view)
-    needed = dict(list(by_task.groupby(by_task["app"].astype(str))))
+    tasks = _tasks_that_ran(view, "app")
+    needed = usage.by_name(_by_task(view), "app")
     cores = usage.efficiency(_used_within(view), "app")
     return [
         {
             "name": app,
             "colour": view.colours[app],
             "tasks": int(tasks.get(app, 0)),
-            **_needed(needed.get(app, by_task.iloc[:0]), cores.get(app)),
+            **_needed(needed, app, cores.get(app)),
         }
         for app in view.snapshot.apps
         if tasks.get(app, 0)
@@ -207,10 +199,8 @@ def _apps(view: View) -> list[Facts]:
 def _hosts(view: View) -> list[Facts]:
     """Return a row a node, naturally sorted: what it had, and what its tasks needed."""
     nodes = view.snapshot.nodes
-    ran = view.tries[view.tries["running"].notna()]
-    tasks = ran.groupby("host", observed=True)["task_id"].nunique()
-    by_task = usage.by_task(_samples(view), "host")
-    needed = dict(list(by_task.groupby(by_task["host"].astype(str))))
+    tasks = _tasks_that_ran(view, "host")
+    needed = usage.by_name(usage.by_task(_samples(view), "host"), "host")
     cores = usage.efficiency(_used_within(view), "host")
     used = use_of_hosts(view)
     had = nodes.groupby(nodes["host"].astype(str))[["cpu_count", "memory_bytes"]].max()
@@ -229,28 +219,32 @@ def _hosts(view: View) -> list[Facts]:
                 if is_managed
                 else words.UNKNOWN,
                 "tasks": int(tasks.get(host, 0)),
-                **_needed(needed.get(host, by_task.iloc[:0]), cores.get(host)),
+                **_needed(needed, host, cores.get(host)),
             }
         )
     return rows
 
 
-def _known(had: pd.DataFrame, host: str, column: str) -> float | None:
-    value = had[column].get(host)
+def _tasks_that_ran(view: View, by: str) -> pd.Series:
+    """Return how many tasks ran of each app, or on each host."""
+    ran = view.tries[["task_id", by]][view.tries["running"].notna().to_numpy()]
+    return ran.groupby(by, observed=True)["task_id"].nunique()
+
+
+def _known(rows: pd.DataFrame, name: str, column: str) -> float | None:
+    value = rows[column].get(name)
     return None if value is None or np.isnan(value) else float(value)
 
 
-def _needed(by_task: pd.DataFrame, cores: Any) -> Facts:
+def _needed(needed: pd.DataFrame, name: str, cores: float | None) -> Facts:
     """Return what tasks needed; of none that was sampled, nothing."""
-    most = by_task["memory_max_bytes"].max()
-    cpu = by_task["cpu_user_s"]
     return {
-        "sampled": len(by_task),
-        "cpu_mean_s": float(cpu.mean()) if cpu.notna().any() else None,
-        "cpu_max_s": float(cpu.max()) if cpu.notna().any() else None,
+        "sampled": int(_known(needed, name, "sampled") or 0),
+        "cpu_mean_s": _known(needed, name, "cpu_mean_s"),
+        "cpu_max_s": _known(needed, name, "cpu_max_s"),
         "used_cores": None if cores is None or np.isnan(cores) else float(cores),
-        "memory_mean": words.size(float(by_task["memory_mean_bytes"].mean())),
-        "memory_max": words.size(float(most)),
+        "memory_mean": words.size(_known(needed, name, "memory_mean")),
+        "memory_max": words.size(_known(needed, name, "memory_max")),
     }
 
 

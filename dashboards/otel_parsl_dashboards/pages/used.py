@@ -13,7 +13,7 @@ def used(snapshot: Snapshot) -> pd.DataFrame:
     found: pd.DataFrame = snapshot.once(
         "usage",
         lambda: usage.intervals(
-            snapshot.samples,
+            located(snapshot),
             snapshot.tries,
             until=snapshot.until,
             counts_from_try=snapshot.run.is_ours,

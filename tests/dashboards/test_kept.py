@@ -1,0 +1,48 @@
+"""What is made from a run is kept while it is small, and made again when it was let go."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from otel_parsl_dashboards.data.sizes import size_of
+from otel_parsl_dashboards.data.source import Source
+from otel_parsl_dashboards.report.making import read_whole
+
+from tests.support.stored_run import RUN_ID, StoredRun
+
+
+def test_columns_that_nobody_asks_for_make_room(tmp_path: Path) -> None:
+    """Of three large results the one asked for longest ago goes; what is small stays."""
+    url = f"sqlite:///{tmp_path}/monitoring.db"
+    with StoredRun(url) as run:
+        run.task(0, "pending")
+        run.ended()
+    snapshot = read_whole(Source(url), RUN_ID)
+    made: Counter[str] = Counter()
+
+    def ask(name: str, megabytes: int) -> np.ndarray:
+        def make() -> dict[str, np.ndarray]:
+            made[name] += 1
+            return {name: np.zeros(megabytes << 20, dtype="uint8")}
+
+        return snapshot.once(name, make)[name]
+
+    ask("small", 0)
+    for name in ("first", "second", "first", "third", "first", "third", "second", "small"):
+        assert len(ask(name, 0 if name == "small" else 70)) in (0, 70 << 20)
+
+    assert made == {"small": 1, "first": 1, "third": 1, "second": 2}
+
+
+def test_size_is_that_of_the_columns() -> None:
+    """Frames, columns and arrays, within whatever holds them; texts count for nothing."""
+    column = np.zeros(1000)
+    frame = pd.DataFrame({"a": column, "b": pd.Categorical(["x"] * 1000)})
+
+    assert size_of(column) == 8000
+    assert 9000 <= size_of(frame) < 9500
+    assert size_of({"text": "long" * 1000, "of": [(column, None), frame["a"]]}) < 16_500
+    assert size_of((column, {"again": column})) == 16_000
