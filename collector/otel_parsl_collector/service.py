@@ -31,6 +31,7 @@ from otel_parsl_collector.config import Config, Named
 from otel_parsl_collector.endpoint import check_exposure
 from otel_parsl_collector.errors import CollectorError
 from otel_parsl_collector.exporter_line import ExporterLine, Line
+from otel_parsl_collector.garbage import look_seldom
 from otel_parsl_collector.http_page import HttpPage, Page
 from otel_parsl_collector.janitor import Janitor
 from otel_parsl_collector.processing import Processing, Step
@@ -278,6 +279,7 @@ def run(config: Config, *, is_insecure: bool) -> int:
         level=_LEVELS.get(config.service.telemetry.logs.level, logging.ERROR),
         format="%(asctime)s %(levelname)s %(name)s: %(message)s",
     )
+    look_seldom()
     is_ending = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: is_ending.set())

@@ -18,6 +18,7 @@ from otel_parsl.leftovers import lock_spool
 from otel_parsl.low_priority import lower_priority
 from otel_parsl.parsl_log import ParslLog
 from otel_parsl_collector.agent.agent import Agent
+from otel_parsl_collector.garbage import look_seldom
 
 NICE = 5
 _OURS = ("otel_parsl", "otel_parsl_collector")
@@ -56,6 +57,7 @@ def _serve(directory: Path) -> None:
     if lock is None:
         return  # another agent serves this run
     lower_priority(NICE)
+    look_seldom()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     settings = rendezvous.read(directory, rendezvous.SETTINGS)
     _log(directory, is_debugged=bool(settings.get("debug")))
