@@ -21,6 +21,7 @@ from otel_parsl_dashboards.data.resident import Resident
 from otel_parsl_dashboards.data.source import Source
 from otel_parsl_dashboards.pages.run_session import RunSession
 
+from tests.support.programs import until
 from tests.support.stored_run import StoredRun
 
 _DEADLINE_S = 60.0
@@ -110,6 +111,37 @@ def test_all_pages_are_told_before_any_does_what_takes_longer(tmp_path: Path) ->
         library.close()
 
     assert done[:4] == ["one is told", "another is told", "one is drawn", "another is drawn"]
+
+
+def _is_current(library: Library, run_id: str) -> bool:
+    """Tell whether a run has been read as it is now."""
+    library.snapshot(run_id)
+    return library.resident(run_id).signature == library.source.signature()
+
+
+def test_run_that_is_over_is_not_shown_anew_while_another_is_written(tmp_path: Path) -> None:
+    """Its pages are not drawn again for every commit of the run that goes on beside it."""
+    url = f"sqlite:///{tmp_path}/monitoring.db"
+    with StoredRun(url) as over:
+        over.task(0, "pending", "launched", "exec_done")
+        over.block("0", "COMPLETED")
+        over.ended()
+    now = datetime.datetime.now(datetime.timezone.utc)
+    other = StoredRun(url, run_id="another", rundir="/home/me/runinfo/001", began=now)
+    library = Library(Source(url))
+    try:
+        shown = library.resident(over.run_id).wait(("samples",), _DEADLINE_S)
+        for task_id in range(3):
+            other.task(task_id, "pending", "launched", "exec_done")
+            other.write()
+            until(lambda: _is_current(library, over.run_id))
+            assert library.snapshot(over.run_id) is shown
+
+        over.block("0", "FAILED", at_s=61)
+        over.write()
+        assert list(library.snapshot(over.run_id).blocks["status"]) == ["COMPLETED", "FAILED"]
+    finally:
+        library.close()
 
 
 def test_words_of_an_older_snapshot_do_not_follow_those_of_a_newer_one() -> None:

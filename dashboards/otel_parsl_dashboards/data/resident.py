@@ -158,12 +158,31 @@ class Resident:
                 self._publish(self._taken(run, self._left(known)))
                 give_back()
             self._is_whole = True
+        before = self._known
         if self._source.has_row_ids:
             with self._source.read() as connection:
                 self._known, self._marks = read_changes(connection, run, self._known, self._marks)
         with self._changed:
             self._signature = signature
-        self._publish(self._taken(run))
+            self._changed.notify_all()
+        snapshot = self._taken(run)
+        if not self._says_the_same(snapshot, before):
+            self._publish(snapshot)
+
+    def _says_the_same(self, snapshot: Snapshot, before: Frames) -> bool:
+        """Tell whether a run that is over is as it was shown: only other runs were written."""
+        shown = self.snapshot
+        return (
+            shown.is_drawn
+            and shown.reading is None
+            and self.error is None
+            and not snapshot.standing.is_running
+            and snapshot.standing._replace(now=shown.standing.now) == shown.standing
+            and all(
+                now is before[kind] or (kind == "blocks" and now.equals(before[kind]))
+                for kind, now in self._known.items()
+            )
+        )
 
     def _find(self) -> Run:
         database, _ = self._source.open()
@@ -187,13 +206,13 @@ class Resident:
         if self._is_whole or (self._known and "samples" in self._known):
             reading = None
         is_drawn = not self._is_whole or self._drawing.due_in_s() == 0
-        if is_drawn:
-            self._drawing.begin()
         return Snapshot(
             standing, known, gaps, version=self._version, reading=reading, is_drawn=is_drawn
         )
 
     def _publish(self, snapshot: Snapshot) -> None:
+        if snapshot.is_drawn:
+            self._drawing.begin()
         with self._changed:
             self.error = None
             self.snapshot = snapshot

@@ -141,7 +141,7 @@ def by_task(found: pd.DataFrame, *more: str) -> pd.DataFrame:
     """
     ids = [found["task_id"].to_numpy(), *(found[name].cat.codes.to_numpy() for name in more)]
     is_first, _ = _ends_of_runs(*ids)
-    if more and is_first.sum() > len(np.unique(ids[0])):  # some task was here, there and here again
+    if is_first.sum() > _ends_of_runs(ids[0])[0].sum():  # a task may come back to where it was
         order = np.lexsort(ids[::-1])
         found = found.iloc[order]
         is_first, _ = _ends_of_runs(*(each[order] for each in ids))

@@ -112,18 +112,11 @@ def _used_within(view: View) -> pd.DataFrame:
 
 def _samples(view: View) -> pd.DataFrame:
     """Return the samples within the window, with the app and host of their tries."""
-    snapshot = view.snapshot
-
-    def found() -> pd.DataFrame:
-        samples = located(snapshot)
-        window = view.window
-        if window is None:
-            return samples
-        time = samples["time"].to_numpy()
-        return samples[(time >= window.start) & (time <= window.end)]
-
-    result: pd.DataFrame = snapshot.once(("located", view.window), found)
-    return result
+    samples, window = located(view.snapshot), view.window
+    if window is None:
+        return samples
+    time = samples["time"].to_numpy()
+    return samples[(time >= window.start) & (time <= window.end)]
 
 
 def _by_task(view: View) -> pd.DataFrame:
