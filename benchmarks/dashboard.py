@@ -87,7 +87,7 @@ OTHER_PAGES = (
     *("resource_usage", "time", "blocks", "health"),
 )
 _IS_WHOLE = f"""
-() => document.querySelector("main") && !document.querySelector("meta[http-equiv=refresh]")
+() => document.querySelector("main") && !document.querySelector("#waiting")
     && (!document.querySelector("section.plot") || ({IS_DRAWN})())
 """
 _PAINT = "performance.getEntriesByName('first-contentful-paint')[0]?.startTime"

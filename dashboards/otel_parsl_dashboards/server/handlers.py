@@ -31,8 +31,12 @@ from otel_parsl_dashboards.shell.environment import message_page, relative_root
 _log = logging.getLogger(__name__)
 _WORKER = ThreadPoolExecutor(1, thread_name_prefix="numbers")
 """One at a time: what each takes of memory on its way is let go before the next."""
-_PATIENCE_S = 0.2
+_PATIENCE_S = 0.1
 """How long a page of a large run waits for its numbers before it is shown without them."""
+_SHOWN_PATIENCE_S = 10.0
+"""How long one that is shown without them waits before it asks again."""
+_WAIT = "X-Otel-Parsl-Wait"
+"""What such a page says: it wants to know when its numbers are there (``waiting.js``)."""
 
 HEADERS = {
     # Nothing may come from or go to another host, whatever a library would like.
@@ -119,8 +123,13 @@ class PageHandler(Guard, DocHandler):  # type: ignore[misc]  # Panel's, untyped
             slow = await aside(None, of_one_moment, partial(look, library, path, query))
             if slow is not None:
                 working = asyncio.ensure_future(aside(_WORKER, slow.work_out))
+                is_shown = _WAIT in self.request.headers
                 patience_s = _PATIENCE_S if slow.may_be_shown_before else None
-                await asyncio.wait([working], timeout=patience_s)
+                await asyncio.wait([working], timeout=_SHOWN_PATIENCE_S if is_shown else patience_s)
+                if is_shown:
+                    self.set_status(HTTPStatus.NO_CONTENT)
+                    self.finish()
+                    return
                 if not working.done():
                     self.show(HTTPStatus.OK, slow.page_before(path))
                     return

@@ -17,7 +17,7 @@ from panel.io.server import get_server
 from tornado.ioloop import IOLoop
 from tornado.routing import Rule
 
-from otel_parsl_dashboards.data.freed import keep_few_arenas
+from otel_parsl_dashboards.data.freed import keep_little
 from otel_parsl_dashboards.data.library import Library
 from otel_parsl_dashboards.pages.opening import routes
 from otel_parsl_dashboards.server import downloads
@@ -69,7 +69,7 @@ def serve(
         PortBusy: It cannot listen there.
     """
     root_path = "/" + root_path.strip("/") if root_path.strip("/") else ""
-    keep_few_arenas()
+    keep_little()
     provider = TokenAuthProvider(token)
     _use_our_handlers()
     pn.extension(console_output="disable")
