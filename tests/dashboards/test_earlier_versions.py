@@ -10,11 +10,12 @@ from pathlib import Path
 import pytest
 from otel_parsl_dashboards.data.snapshot import Snapshot
 from otel_parsl_dashboards.data.source import Source
+from otel_parsl_dashboards.data.whole import read_whole
 from otel_parsl_dashboards.pages import RUN_PAGES
 from otel_parsl_dashboards.pages.page import View
 from otel_parsl_dashboards.pages.page_facts import page_facts
 from otel_parsl_dashboards.pages.run_header import header_facts
-from otel_parsl_dashboards.report.making import make_report, read_whole
+from otel_parsl_dashboards.report.making import make_report
 from parsl.monitoring.db_manager import Database
 
 from otel_parsl.schema import OTEL_TABLES, PARSL_TABLES, SCHEMA_VERSION

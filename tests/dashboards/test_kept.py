@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from otel_parsl_dashboards.data.sizes import size_of
 from otel_parsl_dashboards.data.source import Source
-from otel_parsl_dashboards.report.making import read_whole
+from otel_parsl_dashboards.data.whole import read_whole
 
 from tests.support.stored_run import RUN_ID, StoredRun
 

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 from otel_parsl_dashboards.data.library import Library
 from otel_parsl_dashboards.data.source import Source
+from otel_parsl_dashboards.data.whole import read_whole
 from otel_parsl_dashboards.pages import tasks, workflow, workflows
 from otel_parsl_dashboards.pages.page import View
 from otel_parsl_dashboards.pages.task_filter import misread, read_asked
-from otel_parsl_dashboards.report.making import read_whole
 
 from tests.support.stored_run import RUN_ID, StoredRun
 

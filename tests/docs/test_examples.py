@@ -62,6 +62,21 @@ def test_pandas_example_runs(code: str, tutorial: Path) -> None:
     _run(code, tutorial)
 
 
+def test_notebooks_cells_draw_and_print(tutorial: Path) -> None:
+    """Each cell of the page on notebooks runs; the plots have what the tutorial's run had."""
+    shown, saved, printed = _blocks(_DOCS / "how-to" / "notebook.md", "python")
+    (last,) = re.findall(r"^\(stream \+ running\).*$", shown, re.M)
+
+    _run(shown.replace(last, f"hv.save({last}, 'cells.html')"), tutorial)
+    _run(saved, tutorial)
+    said = _run(printed, tutorial)
+
+    assert "Tries running" in (tutorial / "cells.html").read_text()
+    assert "simulate" in (tutorial / "cells.html").read_text()
+    assert "exec_done" in (tutorial / "tasks.html").read_text()
+    assert {"check", "combine", "report", "simulate"} <= set(said.split())
+
+
 @pytest.mark.parametrize("query", _blocks(_QUERIES, "sql"))
 def test_sql_example_finds_something(query: str, tutorial: Path) -> None:
     """Each SQL query of that page has rows for the tutorial's run."""

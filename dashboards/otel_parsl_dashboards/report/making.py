@@ -16,8 +16,6 @@ from markupsafe import Markup
 from otel_parsl import __version__
 from otel_parsl.cli import words
 from otel_parsl.errors import OTelParslError
-from otel_parsl_dashboards.data import frames
-from otel_parsl_dashboards.data.resident import Resident
 from otel_parsl_dashboards.data.snapshot import Snapshot
 from otel_parsl_dashboards.data.source import Source
 from otel_parsl_dashboards.pages import RUN_PAGES
@@ -52,24 +50,6 @@ class Part(NamedTuple):
     """The number beside its name; empty for none."""
     cut: list[str]
     """What of it was left out, in words."""
-
-
-def read_whole(source: Source, run_id: str) -> Snapshot:
-    """
-    Return a run as it is now, all of it read.
-
-    Raises:
-        NoSuchRun: There is no such run.
-        DatabaseUnusable: The database cannot be read.
-    """
-    resident = Resident(source, run_id)
-    try:
-        snapshot = resident.wait(tuple(frames.FRAMES), None)
-    finally:
-        resident.close()
-    if resident.error is not None:
-        raise resident.error
-    return snapshot
 
 
 def make_report(snapshot: Snapshot, source: Source) -> str:

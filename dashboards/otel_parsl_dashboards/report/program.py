@@ -38,7 +38,8 @@ def write_report(database_url: str | None, which: str, output: Path | None) -> P
     path = output or Path(f"report-{run.number}.html")
     with _replaced(path) as file:
         # Seconds go by until these are imported, and what is wrong has been said by then.
-        from otel_parsl_dashboards.report.making import make_report, read_whole
+        from otel_parsl_dashboards.data.whole import read_whole
+        from otel_parsl_dashboards.report.making import make_report
 
         file.write(make_report(read_whole(source, run.run_id), source))
     return path
