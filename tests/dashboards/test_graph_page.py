@@ -22,7 +22,7 @@ from sqlalchemy import create_engine
 
 from otel_parsl.schema import PARSL_TABLES
 from tests.support.browser_fixtures import Serve
-from tests.support.chromium import Tab, tab
+from tests.support.chromium import TOOLTIP, Tab, tab
 from tests.support.dashboard import Dashboard
 from tests.support.recorded_databases import rows
 
@@ -49,15 +49,6 @@ _DRAWN = """
     const figure = Bokeh.index[slot.dataset.rootId].child_views[0];
     const dots = figure.model.renderers.find((each) => "task" in each.data_source.data);
     return Array.from(dots.data_source.data.task).sort((a, b) => a - b);
-}
-"""
-_TOOLTIP = """
-() => {
-    const found = (root) => [...root.querySelectorAll("*")].flatMap((each) => [
-        ...(each.matches(".bk-Tooltip") ? [(each.shadowRoot ?? each).textContent] : []),
-        ...(each.shadowRoot ? found(each.shadowRoot) : []),
-    ]);
-    return found(document).join(" ");
 }
 """
 
@@ -112,7 +103,7 @@ def test_each_task_can_be_hovered(page: Tab, demo_database: Path) -> None:
     page.page.mouse.move(0, 0)
 
     page.page.mouse.move(*page.page.evaluate(_DOT, task), steps=3)
-    page.page.wait_for_function(f"({_TOOLTIP})().includes('summarise:{task}')", timeout=30_000)
+    page.page.wait_for_function(f"({TOOLTIP})().includes('summarise:{task}')", timeout=30_000)
 
     grounds = [
         page.page.locator(each).first.evaluate("(it) => getComputedStyle(it).backgroundColor")

@@ -14,6 +14,17 @@ from tests.backends import catalogue
 WIDTH, HEIGHT = 1500, 1150
 _WAIT_MS = 30_000
 
+TOOLTIP = """
+() => {
+    const found = (root) => [...root.querySelectorAll("*")].flatMap((each) => [
+        ...(each.matches(".bk-Tooltip") ? [(each.shadowRoot ?? each).textContent] : []),
+        ...(each.shadowRoot ? found(each.shadowRoot) : []),
+    ]);
+    return found(document).join(" ");
+}
+"""
+"""What the tooltips of plots say."""
+
 IS_DRAWN = """
 () => [...document.querySelectorAll('section.plot')].filter(
     (section) => section.checkVisibility()
