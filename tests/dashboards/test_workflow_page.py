@@ -16,6 +16,7 @@ import pandas as pd
 import pytest
 from otel_parsl_dashboards.data import frames
 from otel_parsl_dashboards.pages import workflow
+from otel_parsl_dashboards.pages.page import rows_of
 from playwright.sync_api import Browser
 
 from tests.support.browser_fixtures import Serve
@@ -234,6 +235,13 @@ def test_wheel_zooms_lanes_until_single_tries_are_seen(
     shown.page.wait_for_function(_SAYS_WHAT_IT_SHOWS)
     first, end, tries = shown.page.evaluate(_ROWS)
     said = shown.text("#f-summary-stream")
+    rows = f"rows={math.floor(first)}-{math.ceil(end) - 1}"
+    shown.page.wait_for_function("(rows) => location.search.includes(rows)", arg=rows)
+    shown.page.reload()
+    shown.wait_drawn()
+    again = (shown.text("#f-summary-stream"), shown.page.evaluate(_ROWS))
+    figure.scroll_into_view_if_needed()
+    figure.hover()
     shown.page.locator("#plot-stream").get_by_title("Reset").click()
     shown.page.wait_for_function(
         "(whole) => document.getElementById('f-summary-stream').innerText === whole", arg=whole
@@ -242,9 +250,31 @@ def test_wheel_zooms_lanes_until_single_tries_are_seen(
     lanes = math.ceil(end) - math.floor(first)
     assert said.startswith(f"In {lanes} of {WORKERS} lanes: {tries:,} tries on ")
     assert 0 < first < end < WORKERS
+    assert again == (said, [math.floor(first), math.ceil(end), tries])
     assert "from=" not in shown.page.url
+    assert "rows=" not in shown.page.url
     assert shown.page.evaluate(_ROWS) == [0, WORKERS, 0]
     assert shown.errors == []
+
+
+@pytest.mark.parametrize(
+    ("asked", "expected"),
+    [
+        ("12-39", range(12, 40)),
+        ("0-0", range(1)),
+        ("90-120", range(90, 100)),
+        ("0-99", None),
+        ("100-120", None),
+        ("39-12", None),
+        ("12", None),
+        ("-5-12", None),
+        ("a-b", None),
+        ("", None),
+    ],
+)
+def test_rows_in_an_address_are_those_that_there_are(asked: str, expected: range | None) -> None:
+    """Of a hundred rows some are named by the first and the last; what names none is no choice."""
+    assert rows_of({"rows": asked}, 100) == expected
 
 
 def test_bars_are_to_be_clicked_where_there_are_some(

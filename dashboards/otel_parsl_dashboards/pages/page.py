@@ -41,6 +41,15 @@ def window_of(query: Mapping[str, str]) -> Window | None:
     return window if is_known and window.start < window.end else None
 
 
+def rows_of(query: Mapping[str, str], rows: int) -> range | None:
+    """Return which rows the query of an address names, as ``12-39``; None for all of them."""
+    first, dash, last = query.get("rows", "").partition("-")
+    if not (dash and all(text.isdecimal() and len(text) < 10 for text in (first, last))):
+        return None
+    found = range(int(first), min(int(last) + 1, rows))
+    return found if 0 < len(found) < rows else None
+
+
 class View(NamedTuple):
     """What a page of a run is made from."""
 
@@ -84,11 +93,15 @@ class View(NamedTuple):
         An empty value leaves its name out.
         """
         pairs: dict[str, object] = {
-            name: value for name, value in self.query.items() if name not in ("from", "until")
+            name: value
+            for name, value in self.query.items()
+            if name not in ("from", "until", "rows")
         }
         if self.window is not None:
             start, end = self.window
             pairs |= {"from": str(start)[:23], "until": str(end)[:23]}
+        if self.rows is not None:
+            pairs["rows"] = f"{self.rows.start}-{self.rows.stop - 1}"
         pairs |= changes
         return "?" + urlencode({name: value for name, value in pairs.items() if value != ""})
 

@@ -27,7 +27,7 @@ from otel_parsl_dashboards.data.resident import Resident
 from otel_parsl_dashboards.data.snapshot import Snapshot
 from otel_parsl_dashboards.figures.canvas import Canvas, Rendered
 from otel_parsl_dashboards.figures.drawn import Drawn, put
-from otel_parsl_dashboards.pages.page import Facts, Plot, RunPage, View, Window, window_of
+from otel_parsl_dashboards.pages.page import Facts, Plot, RunPage, View, Window, rows_of, window_of
 from otel_parsl_dashboards.pages.page_facts import CANNOT_BE_DRAWN, page_facts, summary
 from otel_parsl_dashboards.pages.session import Session
 from otel_parsl_dashboards.pages.time_axis import milliseconds, moment, place_of, whole_run
@@ -98,6 +98,8 @@ class RunSession(Session):
     def open(self) -> None:
         """Fill the document, and have the plots follow."""
         snapshot = self._library.snapshot(self._run_id, self._page.needs)
+        if any(plot.follows_rows for plot in self._page.plots):
+            self._rows = rows_of(self._query, len(snapshot.lanes))
         view = self._view(snapshot)
         # The numbers do not wait for what is said of the plots, which comes with each.
         facts = self._facts(view, summarise=lambda _plot: "This is being drawn.")
@@ -164,6 +166,8 @@ class RunSession(Session):
         if plot.is_timed:
             figure.x_range = self._time
         if plot.follows_rows:
+            if self._rows is not None:
+                figure.y_range.update(start=self._rows.stop, end=self._rows.start)  # from the top
             figure.y_range.on_change("start", self._on_range)
             figure.y_range.on_change("end", self._on_range)
         self._figures[plot.key] = figure
