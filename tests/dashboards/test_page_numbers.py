@@ -13,6 +13,7 @@ from otel_parsl_dashboards.data.source import Source
 from otel_parsl_dashboards.data.whole import read_whole
 from otel_parsl_dashboards.pages import tasks, workflow, workflows
 from otel_parsl_dashboards.pages.page import View
+from otel_parsl_dashboards.pages.run_header import header_facts
 from otel_parsl_dashboards.pages.task_filter import misread, read_asked
 
 from tests.support.stored_run import RUN_ID, StoredRun
@@ -123,6 +124,26 @@ def test_time_left_is_told_with_its_band(tmp_path: Path) -> None:
     assert low < about < high
     assert 0.7 * about < low
     assert high < 1.3 * about
+
+
+@pytest.mark.parametrize(
+    ("tasks", "is_ended", "said"), [(5000, False, 1), (4999, False, 0), (5000, True, 0)]
+)
+def test_plots_that_lag_behind_a_large_run_say_so(
+    tasks: int, is_ended: bool, said: int, tmp_path: Path
+) -> None:
+    """Of a run that goes on and is so large that drawing it has to wait; of no other."""
+    path = tmp_path / "monitoring.db"
+    with StoredRun(f"sqlite:///{path}", began=datetime.datetime.now(datetime.timezone.utc)) as run:
+        for task_id in range(tasks):
+            run.task(task_id, "pending")
+        run.heartbeat(at_s=1)
+        if is_ended:
+            run.ended(at_s=2)
+
+    notices = header_facts(_view(path).snapshot)["notices"]
+
+    assert len([each for each in notices if "up to 30 s older than the numbers" in each]) == said
 
 
 def _seconds(said: str) -> float:

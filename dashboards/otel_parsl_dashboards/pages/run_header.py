@@ -8,8 +8,12 @@ from typing import NamedTuple
 from otel_parsl.cli import words
 from otel_parsl.query.gaps import missing_words
 from otel_parsl.query.task_states import TaskState
+from otel_parsl_dashboards.data.drawing_share import MOST_S
 from otel_parsl_dashboards.data.snapshot import Snapshot
 from otel_parsl_dashboards.pages.page import Facts, RunPage
+
+_MANY = 5_000
+"""Tasks from which on drawing takes long enough to be put off."""
 
 
 class Tab(NamedTuple):
@@ -70,6 +74,10 @@ def _notices(snapshot: Snapshot) -> list[str]:
     run, notices = snapshot.run, []
     if snapshot.reading is not None:
         notices.append(f"Not everything is here yet: {snapshot.reading}.")
+    if snapshot.standing.is_running and len(snapshot.tasks) >= _MANY:
+        notices.append(
+            f"In a run of this size plots may be up to {MOST_S:.0f} s older than the numbers."
+        )
     missing = missing_words(snapshot.gaps)
     if missing:
         notices.append(
