@@ -13,7 +13,9 @@ import time
 from collections import Counter
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
+import grpc
 import psutil
 import pytest
 
@@ -24,7 +26,7 @@ from otel_parsl.query.liveness import select_liveness, with_outcome
 from otel_parsl.query.runs import find_run
 from otel_parsl.query.times import utc_from_ns
 from tests.support.command_line import otel_parsl, otel_parsl_by_path
-from tests.support.otlp_sink import grpc_sink
+from tests.support.otlp_sink import TAKEN, HttpAnswer, grpc_sink, http_sink
 from tests.support.programs import Program, agents_of, query, run, states_in, until
 
 
@@ -387,6 +389,47 @@ def test_refusing_destination_loses_nothing_and_is_served_by_flush(tmp_path: Pat
     assert (0, "000: delivered") == (done.code, done.lines[-1])
     assert {"program.py": 1, "nothing": 150} == Counter(sink.span_names())
     assert [] == find_leftovers(tmp_path / "runinfo")
+
+
+@pytest.mark.parametrize("protocol", ["grpc", "http/protobuf"])
+def test_destination_that_is_busy_for_the_whole_run_has_all_once_it_is_not(
+    protocol: str, tmp_path: Path
+) -> None:
+    """One that answers UNAVAILABLE, or 503: the store has all at the end, it all a little later."""
+    is_busy = True
+
+    def by_grpc(context: Any) -> bytes:
+        if is_busy:
+            context.abort(grpc.StatusCode.UNAVAILABLE, "busy")
+        return b""
+
+    def by_http() -> HttpAnswer:
+        return HttpAnswer(503, {"Retry-After": "1"}) if is_busy else TAKEN
+
+    with grpc_sink(by_grpc) if protocol == "grpc" else http_sink(by_http) as sink:
+        program = run(
+            tmp_path,
+            f"""
+            with parsl.load(Config(
+                executors=[ThreadPoolExecutor()],
+                monitoring=OTelMonitoringHub(endpoint="{sink.url}", protocol="{protocol}"),
+            )):
+                [future.result() for future in [nothing() for _ in range(50)]]
+                time.sleep(3)
+                began = time.monotonic()
+            assert time.monotonic() - began < 5, "cleanup waited for the destination"
+            """,
+        )
+        counted = "select count(*) from status where task_status_name = 'exec_done'"
+        assert query(program.database, counted) == [(50,)]
+        asked = len(sink.received)
+        assert 1 <= asked < 50, "it is asked again and again"
+        is_busy = False
+        expected = {"program.py": 1, "nothing": 150}
+        until(
+            lambda: Counter({span.span_id: span.name for span in sink.spans()}.values()) == expected
+        )
+        until(lambda: not find_leftovers(tmp_path / "runinfo"))
 
 
 @pytest.mark.parametrize("repetition", range(10))

@@ -105,8 +105,9 @@ TAKEN = HttpAnswer()
 
 
 @contextmanager
-def http_sink(answer: HttpAnswer = TAKEN) -> Iterator[Sink]:
+def http_sink(answer: HttpAnswer | Callable[[], HttpAnswer] = TAKEN) -> Iterator[Sink]:
     """Run a destination that speaks HTTP; it keeps each request before it answers."""
+    answers = answer if callable(answer) else lambda: answer
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -116,6 +117,7 @@ def http_sink(answer: HttpAnswer = TAKEN) -> Iterator[Sink]:
             if self.headers.get("Content-Encoding") == "gzip":
                 body = gzip.decompress(body)
             sink.received.append(Received(self.path.rpartition("/")[2], body))
+            answer = answers()
             self.send_response(answer.status)
             for name, value in answer.headers.items():
                 self.send_header(name, value)
