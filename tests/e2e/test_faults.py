@@ -336,6 +336,55 @@ def test_all_killed_at_once_is_seen_as_lost_and_closed_by_flush(tmp_path: Path) 
     assert (status["state"], status["tasks"]["lost"]) == ("lost", 1)
 
 
+def test_run_of_which_all_was_killed_is_closed_by_the_next_in_its_directory(
+    tmp_path: Path,
+) -> None:
+    """Without ``flush`` too: a later run's hub has an agent close what died, and deliver it."""
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        port = closed.getsockname()[1]
+        killed = Program(
+            tmp_path,
+            f"""
+            parsl.load(Config(executors=[htex()], monitoring=OTelMonitoringHub(
+                endpoint="http://127.0.0.1:{port}")))
+            nothing().result()
+            sleep(1000)
+            print("ready", flush=True)
+            time.sleep(1000)
+            """,
+        )
+        try:
+            killed.until_printed("ready")
+            running = "select 1 from status where task_status_name = 'running' and task_id = 1"
+            until(lambda: query(killed.database, running))
+        finally:
+            left = psutil.Process(killed.process.pid).children(recursive=True)
+            for process in (killed.process, *left):
+                process.kill()
+        until(lambda: find_leftovers(tmp_path / "runinfo"))
+
+    with grpc_sink(port=port) as sink:
+        run(
+            tmp_path,
+            """
+            with parsl.load(Config(executors=[ThreadPoolExecutor()], strategy="none",
+                                   monitoring=OTelMonitoringHub())):
+                nothing().result()
+            """,
+        )
+        until(lambda: not find_leftovers(tmp_path / "runinfo"))
+        until(lambda: not agents_of(killed.spool))
+        names = Counter(sink.span_names())
+
+    ended = "select rundir, outcome, time_completed is not null from otel_run join workflow"
+    assert query(killed.database, f"{ended} using (run_id) order by 1") == [
+        (str(tmp_path / "runinfo" / "000"), "lost", 1),
+        (str(tmp_path / "runinfo" / "001"), "completed", 1),
+    ]
+    assert (names["program.py"], names["nothing"], names["sleep"]) == (1, 3, 3)
+
+
 def _state_elsewhere(path: Path, *, now: datetime.datetime) -> tuple[str, dict[str, int]]:
     database = open_database(str(path))
     with database.read() as connection:
