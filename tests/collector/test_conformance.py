@@ -371,6 +371,39 @@ def test_row_18_refusals_are_a_status(collector: Collector) -> None:
     assert status.message.startswith("the body is no ExportTraceServiceRequest")
 
 
+@pytest.mark.parametrize("type_", [PROTOBUF, JSON])
+@pytest.mark.parametrize(
+    ("path", "method", "encoding", "status", "said"),
+    [
+        ("/v1/spans", "POST", "identity", 404, "expected one of /v1/traces"),
+        ("/v1/traces", "PUT", "identity", 405, "POST"),
+        ("/v1/traces", "POST", "gzip", 413, "larger than the 4194304 bytes"),
+        ("/v1/traces", "POST", "lzma", 400, "lzma"),
+    ],
+)
+def test_row_18_every_refusal_is_a_status(
+    collector: Collector,
+    type_: str,
+    path: str,
+    method: str,
+    encoding: str,
+    status: int,
+    said: str,
+) -> None:
+    """Whatever is wrong, the body says so in the encoding that the client speaks."""
+    body = gzip.compress(bytes((LIMIT_MIB + 1) << 20)) if encoding == "gzip" else b"{}"
+    headers = {"Content-Type": type_, "Content-Encoding": encoding}
+
+    answer = post(collector.at.http_port, path, body, headers, method=method)
+
+    assert (answer.status, answer.headers["content-type"]) == (status, type_)
+    if type_ == JSON:
+        message = json.loads(answer.body)["message"]
+    else:
+        message = status_pb2.Status.FromString(answer.body).message
+    assert said in message
+
+
 # Rows 19 to 23 are in test_codec; here once over the real server.
 
 
