@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import gzip
 import json
+import re
 import secrets
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,7 +17,14 @@ from otel_parsl_collector.signals import SIGNALS
 
 from otel_parsl.wire import LOGS, METRICS, TRACES
 from tests.support.backend_fixtures import missing_fails_or_skips
-from tests.support.collector import Running, collector_config, requests_in, running, span_names
+from tests.support.collector import (
+    CollectorProcess,
+    Running,
+    collector_config,
+    requests_in,
+    running,
+    span_names,
+)
 from tests.support.delivery import deliver, in_order
 from tests.support.http_wire import post
 from tests.support.jaeger import Jaeger
@@ -158,3 +167,53 @@ def test_ours_sends_to_jaeger(forwarding_to: Running, jaeger: Jaeger, tmp_path: 
     assert {span["operationName"] for span in found.values()} == names
     out = tmp_path / "out.jsonl"
     wait_for(lambda: set(span_names(out)) == names or None, what="the file")
+
+
+_SAMPLE = re.compile(r"^(otelcol_\w+)(?:\{([^}]*)\})? (\S+)$", re.M)
+
+
+def _counted(url: str) -> dict[tuple[str, tuple[str, ...]], float]:
+    """Return what a page of counters says, by name and labels; only those that both can have."""
+    with urllib.request.urlopen(url, timeout=30) as page:
+        found = _SAMPLE.findall(page.read().decode())
+    shared = {"receiver": "otlp", "transport": "http", "exporter": "file"}
+    counted = {}
+    for name, text, value in found:
+        labels = dict(re.findall(r'(\w+)="([^"]*)"', text))
+        if all(shared.get(label) == said for label, said in labels.items()):
+            counted[name, tuple(sorted(labels))] = float(value)
+    return counted
+
+
+def test_counters_are_named_and_count_as_the_opentelemetry_collectors(tmp_path: Path) -> None:
+    """After the same requests both pages have the same numbers under the same names and labels."""
+    spans = SIGNALS[TRACES].request()
+    spans.MergeFrom(trace_request("first"))
+    spans.MergeFrom(trace_request("second"))
+    expected = {
+        ("otelcol_receiver_accepted_spans", ("receiver", "transport")): 2.0,
+        ("otelcol_receiver_refused_spans", ("receiver", "transport")): 0.0,
+        ("otelcol_receiver_accepted_log_records", ("receiver", "transport")): 1.0,
+        ("otelcol_exporter_sent_spans", ("exporter",)): 2.0,
+        ("otelcol_exporter_sent_log_records", ("exporter",)): 1.0,
+    }
+    (tmp_path / "real").mkdir()
+    (tmp_path / "ours").mkdir()
+    with (
+        missing_fails_or_skips(),
+        OtelCollector(tmp_path / "real") as real,
+        CollectorProcess(tmp_path / "ours") as ours,
+    ):
+        for port in (real.ports[1], ours.ports[1]):
+            for path, request in (("traces", spans), ("logs", logs_request("said"))):
+                body = request.SerializeToString()
+                assert post(port, f"/v1/{path}", body, {"Content-Type": PROTOBUF}).status == 200
+        for each in (real, ours):
+
+            def is_counted(url: str = each.metrics_url) -> bool:
+                return expected.items() <= _counted(url).items()
+
+            wait_for(lambda: is_counted() or None, what=f"the counters of {each.name}")
+        process = {name for name, _ in _counted(ours.metrics_url) if "_process_" in name}
+        assert process <= {name for name, _ in _counted(real.metrics_url)}
+        assert process

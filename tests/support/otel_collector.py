@@ -49,7 +49,7 @@ class OtelCollector(OtlpServer):
     """
 
     name = "otelcol"
-    port_count = 2
+    port_count = 3
 
     def __init__(
         self,
@@ -68,6 +68,11 @@ class OtelCollector(OtlpServer):
         self._forwarding = forwarding
         self.file = directory / "otelcol.jsonl"
         """One OTLP request a line, of any signal; a restart appends."""
+
+    @property
+    def metrics_url(self) -> str:
+        """Where its counters are."""
+        return f"http://127.0.0.1:{self.ports[2]}/metrics"
 
     def requests(self) -> list[dict[str, Any]]:
         """Return what has come so far: each an OTLP request of one signal, in JSON's form."""
@@ -130,6 +135,7 @@ class OtelCollector(OtlpServer):
             "processors": sorted(processors),
             "exporters": sorted(exporters),
         }
+        page = {"exporter": {"prometheus": {"host": "127.0.0.1", "port": self.ports[2]}}}
         config = {
             "extensions": extensions,
             "receivers": {"otlp": self.otlp_receiver(**guard)},
@@ -138,7 +144,7 @@ class OtelCollector(OtlpServer):
             "service": {
                 "extensions": sorted(extensions),
                 "pipelines": dict.fromkeys(("traces", "metrics", "logs"), pipeline),
-                "telemetry": {"metrics": {"level": "none"}},
+                "telemetry": {"metrics": {"level": "normal", "readers": [{"pull": page}]}},
             },
         }
         return [str(self._program), "--config", self.written_config(config)]

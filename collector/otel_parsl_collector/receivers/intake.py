@@ -92,5 +92,5 @@ class Intake:
             self._stats.add(f"otelcol_receiver_refused_{items}", request.items, **labels)
             raise
         self._stats.add(f"otelcol_receiver_accepted_{items}", request.items, **labels)
-        if request.rejected:
-            self._stats.add(f"otelcol_receiver_refused_{items}", request.rejected, **labels)
+        # None too: a rate is reckoned from the first count on.
+        self._stats.add(f"otelcol_receiver_refused_{items}", request.rejected, **labels)
