@@ -119,6 +119,7 @@ def test_times_of_tables_become_the_moments_that_they_were(
     assert clock.local(time) == steady
     assert steady - clock.local(began_at) == np.timedelta64(since, "us")
     assert np.isnat(missing)
+    assert clock.as_tables(np.array([steady]))[0] == by_clock[0]
 
 
 @pytest.mark.parametrize("zone", ["Europe/Berlin", "+05:30", "Etc/UTC"])

@@ -479,4 +479,5 @@ def test_every_task_of_a_cause_can_be_listed(
     shown.open(f"{server.root}/workflow/{RUN_ID}/task/?cause=none")
     assert "cause is 'none', which is not the fingerprint of a cause" in shown.text("main .notice")
     assert shown.text("#shown").endswith("of 242 tasks.")
+    assert "one cause" not in shown.text("form.filters")
     assert shown.errors == []

@@ -139,9 +139,62 @@ def test_run_that_is_over_is_not_shown_anew_while_another_is_written(tmp_path: P
 
         over.block("0", "FAILED", at_s=61)
         over.write()
+        _settle(library.source)
         assert list(library.snapshot(over.run_id).blocks["status"]) == ["COMPLETED", "FAILED"]
+        # What only tables of ours have, as when a worker's records come last.
+        shown = library.snapshot(over.run_id)
+        over.execution(0, at_s=2, run_s=1, exception_type="ValueError")
+        over.write()
+        _settle(library.source)
+        assert library.snapshot(over.run_id) is not shown
     finally:
         library.close()
+
+
+def test_run_that_was_killed_is_not_shown_anew_while_another_is_written(tmp_path: Path) -> None:
+    """The tries that a worker had begun stand in the store for ever, and change nothing."""
+    url = f"sqlite:///{tmp_path}/monitoring.db"
+    with StoredRun(url) as lost:
+        lost.task(0, "pending", "launched")
+        lost.running(0, at_s=2)
+        lost.ended("lost")
+    now = datetime.datetime.now(datetime.timezone.utc)
+    other = StoredRun(url, run_id="another", rundir="/home/me/runinfo/001", began=now)
+    library = Library(Source(url))
+    try:
+        library.resident(lost.run_id).wait(("samples",), _DEADLINE_S)
+        until(lambda: _is_current(library, lost.run_id))
+        shown = library.snapshot(lost.run_id)
+        other.task(0, "pending", "launched", "exec_done")
+        other.write()
+        until(lambda: _is_current(library, lost.run_id))
+        assert library.snapshot(lost.run_id) is shown
+    finally:
+        library.close()
+
+
+def test_what_is_asked_for_later_is_as_of_then(tmp_path: Path) -> None:
+    """Whoever opens a page of a run in memory has what was committed before, the first time."""
+    url = f"sqlite:///{tmp_path}/monitoring.db"
+    now = datetime.datetime.now(datetime.timezone.utc)
+    run = StoredRun(url, began=now)
+    run.task(0, "pending")
+    run.write()
+    library = Library(Source(url))
+    try:
+        library.resident(run.run_id).wait(("samples",), _DEADLINE_S)
+        for task_id in range(1, 4):
+            run.task(task_id, "pending")
+            run.write()
+            _settle(library.source)
+            assert len(library.snapshot(run.run_id).tasks) == task_id + 1
+    finally:
+        library.close()
+
+
+def _settle(source: Source) -> None:
+    """Wait until the time stamp of a database tells by itself whether it has changed."""
+    until(lambda: source.signature() == source.signature())
 
 
 def test_words_of_an_older_snapshot_do_not_follow_those_of_a_newer_one() -> None:

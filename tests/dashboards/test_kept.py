@@ -37,6 +37,28 @@ def test_columns_that_nobody_asks_for_make_room(tmp_path: Path) -> None:
     assert made == {"small": 1, "first": 1, "third": 1, "second": 2}
 
 
+def test_what_was_made_last_stays_and_what_it_was_made_from_goes(tmp_path: Path) -> None:
+    """Where both do not go together: the one that is asked for is not made again each time."""
+    url = f"sqlite:///{tmp_path}/monitoring.db"
+    with StoredRun(url) as run:
+        run.ended()
+    snapshot = read_whole(Source(url), RUN_ID)
+    made: Counter[str] = Counter()
+
+    def array(name: str) -> np.ndarray:
+        made[name] += 1
+        return np.zeros(90 << 20, dtype="uint8")
+
+    def used() -> np.ndarray:
+        snapshot.once("located", lambda: array("located"))
+        return array("used")
+
+    for _ in range(4):
+        snapshot.once("used", used)
+
+    assert made == {"located": 1, "used": 1}
+
+
 def test_size_is_that_of_the_columns() -> None:
     """Frames, columns and arrays, within whatever holds them; texts count for nothing."""
     column = np.zeros(1000)

@@ -341,5 +341,8 @@ def _with_running(connection: Connection, run: Run, tasks: pd.DataFrame) -> pd.D
     if not ids:
         return tasks
     is_running = np.isin(tasks["task_id"].to_numpy(), np.array(ids))
-    state = mark_running(tasks["state"].array, is_running)
+    before = tasks["state"].array
+    state = mark_running(before, is_running)
+    if state.categories.equals(before.categories) and (state.codes == before.codes).all():
+        return tasks
     return tasks.assign(state=state)

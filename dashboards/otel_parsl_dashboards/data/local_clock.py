@@ -72,24 +72,34 @@ class LocalClock:
             for name, values in columns.items()
         }
 
+    def as_tables(self, times: Any) -> Any:
+        """Return times of frames as Parsl's tables have them."""
+        return self._moved(times, is_back=True)
+
     def _steady(self, times: Any) -> Any:
+        return self._moved(times, is_back=False)
+
+    def _moved(self, times: Any, *, is_back: bool) -> Any:
         last = np.fmax.reduce(times, initial=np.datetime64("NaT", "us"))
         if np.isnat(last):
             return times
-        last = min(last, self.local(self._began_at + _LONGEST))
+        first = self.local(self._began_at)
+        last = max(min(last, self.local(self._began_at + _LONGEST)), first)
         changes = self.changes(self.utc(last) + _DAY)
         if not changes:
             return times
         offsets = [self._offset, *(change.offset for change in changes)]
+        before = [self._offset] * len(changes) if is_back else offsets
         by_clock = np.array(
             [
-                change.at.replace(tzinfo=None) + before
-                for change, before in zip(changes, offsets, strict=False)
+                change.at.replace(tzinfo=None) + offset
+                for change, offset in zip(changes, before, strict=False)
             ],
             frames.TIME,
         )
         gained = np.array([self._offset - offset for offset in offsets], "timedelta64[us]")
-        return times + gained[np.searchsorted(by_clock, times, side="right")]
+        gained = gained[np.searchsorted(by_clock, times, side="right")]
+        return times - gained if is_back else times + gained
 
 
 @lru_cache(maxsize=256)

@@ -11,6 +11,7 @@ from functools import partial
 from typing import Any
 
 from otel_parsl.query.errors import DatabaseChanged, NoSuchRun, QueryError
+from otel_parsl.query.health import Received, select_received
 from otel_parsl.query.liveness import with_outcome
 from otel_parsl.query.runs import Run, select_runs
 from otel_parsl.query.task_states import left_open_as
@@ -52,6 +53,8 @@ class Resident:
         self._run_id = run_id
         self._marks = Marks()
         self._known: Frames = {}
+        self._shown_known: Frames = {}
+        self._shown_received: list[Received] | None = None
         self._version = 0
         self._changed = threading.Condition()
         self._wanted = threading.Event()
@@ -153,31 +156,42 @@ class Resident:
         signature = self._source.signature()
         run = self._find()
         if not self._is_whole or not self._source.has_row_ids:
+            with self._source.read() as connection:
+                self._shown_received = select_received(connection, run)
             for known, marks in read_stages(self._source, run, self._progress):
                 self._known, self._marks = known, marks
                 self._publish(self._taken(run, self._left(known)))
                 give_back()
             self._is_whole = True
-        before = self._known
-        if self._source.has_row_ids:
-            with self._source.read() as connection:
+        with self._source.read() as connection:
+            if self._source.has_row_ids:
                 self._known, self._marks = read_changes(connection, run, self._known, self._marks)
-        with self._changed:
-            self._signature = signature
-            self._changed.notify_all()
+            received = select_received(connection, run)
         snapshot = self._taken(run)
-        if not self._says_the_same(snapshot, before):
-            self._publish(snapshot)
+        if self._says_the_same(snapshot, received):
+            with self._changed:
+                self._signature = signature
+                self._changed.notify_all()
+            return
+        self._shown_received = received
+        self._publish(snapshot, signature)
 
-    def _says_the_same(self, snapshot: Snapshot, before: Frames) -> bool:
-        """Tell whether a run that is over is as it was shown: only other runs were written."""
-        shown = self.snapshot
+    def _says_the_same(self, snapshot: Snapshot, received: list[Received] | None) -> bool:
+        """
+        Tell whether a run that is over is as it was shown: only other runs were written.
+
+        What stands in tables of ours alone has come with something that is counted as received.
+        """
+        shown, before = self.snapshot, self._shown_known
         return (
             shown.is_drawn
             and shown.reading is None
             and self.error is None
             and not snapshot.standing.is_running
             and snapshot.standing._replace(now=shown.standing.now) == shown.standing
+            and snapshot.gaps == shown.gaps
+            and received == self._shown_received
+            and self._known.keys() == before.keys()
             and all(
                 now is before[kind] or (kind == "blocks" and now.equals(before[kind]))
                 for kind, now in self._known.items()
@@ -210,10 +224,13 @@ class Resident:
             standing, known, gaps, version=self._version, reading=reading, is_drawn=is_drawn
         )
 
-    def _publish(self, snapshot: Snapshot) -> None:
+    def _publish(self, snapshot: Snapshot, signature: Signature | None = None) -> None:
         if snapshot.is_drawn:
             self._drawing.begin()
+        self._shown_known = self._known
         with self._changed:
+            if signature is not None:
+                self._signature = signature
             self.error = None
             self.snapshot = snapshot
             self._changed.notify_all()

@@ -80,6 +80,8 @@ class Snapshot:
         self.reading = reading
         self._frames = known
         self._once: dict[Any, _Made] = {}
+        self.worked_out: set[Any] = set()
+        """Pages whose numbers were worked out, or could not be."""
         self._lock = threading.Lock()
 
     @property
@@ -163,6 +165,9 @@ class Snapshot:
                 del self._once[next(iter(self._once))]
         result: Result = made.get(make)
         with self._lock:
+            # What it was made from was asked for before it is used.
+            if self._once.get(key) is made:
+                self._once[key] = self._once.pop(key)
             self._drop_beyond(_KEPT_BYTES)
         return result
 

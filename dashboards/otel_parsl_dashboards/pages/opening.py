@@ -56,13 +56,23 @@ class Slow(NamedTuple):
 
     @property
     def may_be_shown_before(self) -> bool:
-        """Whether it is shown without them: those of a run that goes on would soon be old."""
-        return not self.view.snapshot.standing.is_running
+        """
+        Whether it is shown without them.
+
+        Those of a run that goes on would soon be old; what was worked out before is kept, or takes
+        as long each time, or fails.
+        """
+        snapshot = self.view.snapshot
+        is_known = (self.page.path, self.view.asked) in snapshot.worked_out
+        return not (snapshot.standing.is_running or is_known)
 
     def work_out(self) -> None:
         """Have its numbers kept with the snapshot."""
-        of_one_moment(lambda: self.page.facts(self.view))
-        give_back()
+        try:
+            of_one_moment(lambda: self.page.facts(self.view))
+        finally:
+            self.view.snapshot.worked_out.add((self.page.path, self.view.asked))
+            give_back()
 
     def page_before(self, path: str) -> str:
         """Return the page without its numbers."""

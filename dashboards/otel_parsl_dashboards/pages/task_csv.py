@@ -88,8 +88,8 @@ def _rows(view: View, places: np.ndarray) -> Iterator[tuple[Any, ...]]:
         shown["state"],
         tries_of_tasks(view)[places].tolist(),
         shown["fail_count"].tolist(),
-        _times(shown["invoked"].to_numpy()),
-        _times(shown["returned"].to_numpy()),
+        _times(view, shown["invoked"].to_numpy()),
+        _times(view, shown["returned"].to_numpy()),
         ["" if np.isnan(each) else round(float(each), 6) for each in took],
         executors,
         blocks,
@@ -101,11 +101,10 @@ def _rows(view: View, places: np.ndarray) -> Iterator[tuple[Any, ...]]:
         yield (*row, failure.in_a_line if failure is not None else "")
 
 
-def _times(times: np.ndarray) -> list[str]:
+def _times(view: View, times: np.ndarray) -> list[str]:
     """Return times as the tables write them."""
-    return [
-        "" if np.isnat(time) else str(time).replace("T", " ") for time in times.astype(frames.TIME)
-    ]
+    written = view.snapshot.standing.clock.as_tables(times.astype(frames.TIME))
+    return ["" if np.isnat(time) else str(time).replace("T", " ") for time in written]
 
 
 def _depends(view: View, ids: np.ndarray) -> list[str]:

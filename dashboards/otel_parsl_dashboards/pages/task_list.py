@@ -15,6 +15,7 @@ from otel_parsl.query.task_facts import TaskFacts, select_task_facts
 from otel_parsl.query.task_states import FAILED, TaskState
 from otel_parsl.query.tries import Try, select_tries
 from otel_parsl_dashboards.elements.colours import OF_STATE
+from otel_parsl_dashboards.pages.causes import group_named
 from otel_parsl_dashboards.pages.page import Facts, View
 from otel_parsl_dashboards.pages.task_filter import (
     COLUMNS,
@@ -67,6 +68,7 @@ def task_list(view: View, *, app: str | None = None) -> Facts:
         "misread": misread(view, asked),
         "is_read": view.snapshot.has("statuses"),
         "is_filtered": asked.is_filtered,
+        "cause": asked.cause if asked.cause and group_named(view, asked.cause) else "",
     }
 
 
