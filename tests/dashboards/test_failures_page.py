@@ -303,6 +303,13 @@ def test_tasks_that_died_with_their_run_are_told(shown: Tab, stored: Dashboard) 
     assert (shown.errors, shown.failed) == ([], [])
 
 
+def _fail(run: StoredRun, task_id: int, said: str, *, at_s: float) -> None:
+    """Say that a task failed of a ValueError, by both sides."""
+    error = f"ValueError({said!r})"
+    run.task(task_id, "pending", "launched", "failed", at_s=at_s, fail_history=error)
+    run.execution(task_id, at_s=at_s - 0.5, run_s=0.4, exception_type="ValueError", message=said)
+
+
 @pytest.mark.parametrize("hub", ["ours", "Parsl's"])
 def test_stretch_of_time_lists_the_causes_that_were_seen_in_it(
     hub: str, shown: Tab, serve: Callable[..., Dashboard], tmp_path: Path
@@ -311,11 +318,7 @@ def test_stretch_of_time_lists_the_causes_that_were_seen_in_it(
     path = tmp_path / "monitoring.db"
     with StoredRun(f"sqlite:///{path}") as run:
         for number, (at_s, said) in enumerate([(1, "often"), (50, "once"), (100, "often")]):
-            error = f"ValueError({said!r})"
-            run.task(number, "pending", "launched", "failed", at_s=at_s, fail_history=error)
-            run.execution(
-                number, at_s=at_s - 0.5, run_s=0.4, exception_type="ValueError", message=said
-            )
+            _fail(run, number, said, at_s=at_s)
         run.ended(at_s=101)
     if hub == "Parsl's":
         _leave_parsls_tables(path)
@@ -433,9 +436,7 @@ def test_every_task_of_a_cause_can_be_listed(
     with StoredRun(f"sqlite:///{path}") as run:
         for number in range(240):
             said = "odd" if number % 2 else "even"
-            error = f"ValueError({said!r})"
-            run.task(number, "pending", "launched", "failed", at_s=number, fail_history=error)
-            run.execution(number, at_s=number, run_s=0.4, exception_type="ValueError", message=said)
+            _fail(run, number, said, at_s=number)
         for number in (240, 241):
             text = f"DependencyError([(ValueError('x'), 'task {number - 2}')], {number})"
             run.task(

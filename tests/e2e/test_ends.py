@@ -102,9 +102,7 @@ def test_radio_of_the_users_own_that_needs_a_main_guard_is_said_at_once(tmp_path
         program.until_printed("executor threads keeps its own UDPRadio")
         assert "needs an 'if __name__ == \"__main__\":' in your script" in program.output
     finally:
-        left = psutil.Process(program.process.pid).children(recursive=True)
-        for process in (program.process, *left):
-            process.kill()
+        program.kill_all()
 
 
 def test_ctrl_c_does_not_reach_the_agent_which_ends_when_the_store_is_complete(

@@ -11,7 +11,8 @@ import socket
 import sqlite3
 import time
 from collections import Counter
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,14 @@ def _agent_pid(program: Program) -> int | None:
     except FileNotFoundError:
         return None
     return pid
+
+
+@contextmanager
+def _closed_port() -> Iterator[int]:
+    """Give a port that nobody listens on, and nobody can have meanwhile."""
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        yield closed.getsockname()[1]
 
 
 def _niceness_of_session(pid: int) -> int | None:
@@ -298,9 +307,7 @@ def test_all_killed_at_once_is_seen_as_lost_and_closed_by_flush(tmp_path: Path) 
             )
         )
     finally:
-        left = psutil.Process(program.process.pid).children(recursive=True)
-        for process in (program.process, *left):
-            process.kill()
+        program.kill_all()
     assert 10e9 < second[0][0] - first[0][0] < 30e9, "a heartbeat about every 15 s, also when idle"
     until(lambda: find_leftovers(tmp_path / "runinfo"))
     elsewhere = tmp_path / "elsewhere.db"
@@ -340,9 +347,7 @@ def test_run_of_which_all_was_killed_is_closed_by_the_next_in_its_directory(
     tmp_path: Path,
 ) -> None:
     """Without ``flush`` too: a later run's hub has an agent close what died, and deliver it."""
-    with socket.socket() as closed:
-        closed.bind(("127.0.0.1", 0))
-        port = closed.getsockname()[1]
+    with _closed_port() as port:
         killed = Program(
             tmp_path,
             f"""
@@ -359,9 +364,7 @@ def test_run_of_which_all_was_killed_is_closed_by_the_next_in_its_directory(
             running = "select 1 from status where task_status_name = 'running' and task_id = 1"
             until(lambda: query(killed.database, running))
         finally:
-            left = psutil.Process(killed.process.pid).children(recursive=True)
-            for process in (killed.process, *left):
-                process.kill()
+            killed.kill_all()
         until(lambda: find_leftovers(tmp_path / "runinfo"))
 
     with grpc_sink(port=port) as sink:
@@ -411,9 +414,7 @@ def test_program_that_never_cleans_up_leaves_its_run_unfinished(tmp_path: Path) 
 
 def test_refusing_destination_loses_nothing_and_is_served_by_flush(tmp_path: Path) -> None:
     """A destination away for the whole run has everything once it is back, by ``flush``."""
-    with socket.socket() as closed:
-        closed.bind(("127.0.0.1", 0))
-        port = closed.getsockname()[1]
+    with _closed_port() as port:
         program = run(
             tmp_path,
             f"""

@@ -86,6 +86,12 @@ class Program:
         until(lambda: text in self.output or self.process.poll() is not None, timeout_s)
         assert text in self.output, self.output
 
+    def kill_all(self) -> None:
+        """Kill it and all that it has started, the agent too, as at the walltime of a job."""
+        left = psutil.Process(self.process.pid).children(recursive=True)
+        for process in (self.process, *left):
+            process.kill()
+
     def go_on(self) -> None:
         """Close its standard input, which it may be waiting for."""
         assert self.process.stdin is not None

@@ -33,10 +33,10 @@ def stages(blocks: pd.DataFrame, *, until: np.datetime64) -> pd.DataFrame:
     blocks, rows = blocks.iloc[order], rows[order]
     said = blocks["status"].astype(str).to_numpy(object)
     # Some versions of Parsl write a status each time that they look.
-    is_new = np.append(True, (rows[1:] != rows[:-1]) | (said[1:] != said[:-1]))[: len(rows)]
+    is_new, _ = frames.ends_of_runs(rows, said)
     blocks, rows, said = blocks[is_new], rows[is_new], said[is_new]
     start = blocks["time"].to_numpy().astype(frames.TIME)
-    is_last = np.append(rows[1:] != rows[:-1], True)[: len(rows)]
+    _, is_last = frames.ends_of_runs(rows)
     is_final = is_last & np.isin(said, list(FINAL))
     end = np.append(start[1:], np.array([until], dtype=frames.TIME))[: len(rows)]
     end = np.where(is_last, np.array(until, dtype=frames.TIME), end)

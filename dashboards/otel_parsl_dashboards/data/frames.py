@@ -139,6 +139,20 @@ def seconds(later: pd.Series, earlier: pd.Series) -> np.ndarray[tuple[int], np.d
     return result
 
 
+def ends_of_runs(*ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """
+    Tell which rows are the first, and which the last, of those that follow with equal ids.
+
+    Args:
+        ids: Of the rows; with several, rows are alike that have all of them in common.
+    """
+    differs = np.zeros(max(len(ids[0]) - 1, 0), dtype=bool)
+    for each in ids:
+        differs |= each[1:] != each[:-1]
+    is_any = np.ones(min(len(ids[0]), 1), dtype=bool)
+    return np.concatenate([is_any, differs]), np.concatenate([differs, is_any])
+
+
 def places(wanted: np.ndarray, ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """
     Return where among ids each of those wanted stands, and whether it is there at all.

@@ -62,19 +62,14 @@ def held(nodes: pd.DataFrame, until: np.datetime64) -> pd.DataFrame:
     order = np.lexsort((nodes["time"].to_numpy(), nodes["uid"].cat.codes.to_numpy()))
     nodes = nodes.iloc[order]
     manager = nodes["uid"].cat.codes.to_numpy()
-    said = np.column_stack(
-        [
-            manager,
-            *(nodes[name].fillna(-1) for name in ("workers", "cpu_count", "memory_bytes")),
-            nodes["is_active"],
-        ]
-    ).astype("float64")
+    numbers = ("workers", "cpu_count", "memory_bytes")
+    said = [nodes[name].fillna(-1).to_numpy() for name in numbers]
     # Two reports come with each task, and most say what the one before did.
-    is_new = np.append(True, (np.diff(said, axis=0) != 0).any(axis=1))[: len(nodes)]
+    is_new, _ = frames.ends_of_runs(manager, *said, nodes["is_active"].to_numpy())
     nodes = nodes[is_new]
     manager = manager[is_new]
     start = nodes["time"].to_numpy()
     end = np.append(start[1:], np.array([until], dtype=frames.TIME))[: len(nodes)]
-    is_last = np.append(np.diff(manager) != 0, True)[: len(nodes)]
+    _, is_last = frames.ends_of_runs(manager)
     nodes = nodes.assign(start=start, end=np.where(is_last, np.maximum(until, start), end))
     return nodes[nodes["is_active"]]

@@ -164,8 +164,7 @@ def _marks(
     tasks: pd.DataFrame, tries: pd.DataFrame, statuses: pd.DataFrame, until: np.datetime64
 ) -> _Marks:
     ids = tries["task_id"].to_numpy()
-    is_first = np.append(True, np.diff(ids) != 0)[: len(ids)]
-    is_last = np.append(is_first[1:], True)[: len(ids)]
+    is_first, is_last = frames.ends_of_runs(ids)
     returned = tries["returned"].to_numpy().astype(frames.TIME)
     invoked, done = (_of_tasks(tasks, ids, name) for name in ("invoked", "returned"))
     since = np.where(is_first, invoked, np.roll(returned, 1))

@@ -59,7 +59,7 @@ def intervals(
             worker, so that nothing is known before a try's first sample.
     """
     time = found["time"].to_numpy()
-    is_first, is_last = _ends_of_runs(found["task_id"].to_numpy(), found["try_id"].to_numpy())
+    is_first, is_last = frames.ends_of_runs(found["task_id"].to_numpy(), found["try_id"].to_numpy())
     of_try, _ = frames.places_of_tries(found[["task_id", "try_id"]][is_first], tries)
     begun = np.roll(time, 1)
     begun[is_first] = tries["running"].to_numpy()[of_try]
@@ -140,11 +140,13 @@ def by_task(found: pd.DataFrame, *more: str) -> pd.DataFrame:
         more: A column beside the task that tells its figures apart: ``app`` or ``host``.
     """
     ids = [found["task_id"].to_numpy(), *(found[name].cat.codes.to_numpy() for name in more)]
-    is_first, _ = _ends_of_runs(*ids)
-    if is_first.sum() > _ends_of_runs(ids[0])[0].sum():  # a task may come back to where it was
+    is_first, _ = frames.ends_of_runs(*ids)
+    if (
+        is_first.sum() > frames.ends_of_runs(ids[0])[0].sum()
+    ):  # a task may come back to where it was
         order = np.lexsort(ids[::-1])
         found = found.iloc[order]
-        is_first, _ = _ends_of_runs(*(each[order] for each in ids))
+        is_first, _ = frames.ends_of_runs(*(each[order] for each in ids))
     start = np.flatnonzero(is_first)
     memory = found["memory_bytes"].to_numpy()
     return pd.DataFrame(
@@ -184,18 +186,8 @@ def _known(used: pd.DataFrame, ids: np.ndarray) -> tuple[np.ndarray, np.ndarray,
     """Return ids, seconds and CPU seconds of what is known of."""
     cores = used["cores"].to_numpy()
     is_known = ~np.isnan(cores)
-    lasted = used["end"].to_numpy()[is_known] - used["start"].to_numpy()[is_known]
-    lasted_s = lasted.astype("timedelta64[us]").astype("float64") / 1e6
+    lasted_s = frames.seconds(used["end"][is_known], used["start"][is_known])
     return ids[is_known], lasted_s, cores[is_known] * lasted_s
-
-
-def _ends_of_runs(*ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Tell which rows are the first, and which the last, of those that follow with equal ids."""
-    differs = np.zeros(max(len(ids[0]) - 1, 0), dtype=bool)
-    for each in ids:
-        differs |= each[1:] != each[:-1]
-    is_any = np.ones(min(len(ids[0]), 1), dtype=bool)
-    return np.concatenate([is_any, differs]), np.concatenate([differs, is_any])
 
 
 def _of_runs(keep: np.ufunc, values: np.ndarray, start: np.ndarray) -> np.ndarray:
