@@ -65,17 +65,25 @@ def undelivered(run_dir: Path) -> Undelivered:
         directory = path.parent
         if next(directory.glob("*.spool"), None) is None:
             continue
-        settings = rendezvous.read(directory, rendezvous.SETTINGS)
-        if settings is None:
+        try:
+            is_served = _is_served(directory)
+        except ValueError:
             logger.warning("%s is damaged: what is left beside it cannot be delivered", path)
-            continue
-        if may_be_alive(settings, directory):
-            found.served.append(directory)
-            continue
-        lock = lock_spool(directory)
-        if lock is None:
-            found.served.append(directory)
+        except OSError as error:  # the disk is full, or the file server is away
+            logger.warning("what is left in %s cannot be looked at for now: %s", directory, error)
         else:
-            lock.close()
-            found.abandoned.append(directory)
+            (found.served if is_served else found.abandoned).append(directory)
     return found
+
+
+def _is_served(directory: Path) -> bool:
+    settings = rendezvous.read(directory, rendezvous.SETTINGS)
+    if settings is None:
+        raise ValueError(directory)
+    if may_be_alive(settings, directory):
+        return True
+    lock = lock_spool(directory)
+    if lock is None:
+        return True
+    lock.close()
+    return False

@@ -18,14 +18,12 @@ SETTINGS = "agent.json"
 """Hub to agent: the run, the database, the destinations."""
 RUN = "run.json"
 """Hub to agent: which run it is, and the attributes of the submit process."""
-SOCKETS = "sockets.json"
-"""Hub to agent: the monitoring channels to listen on, by executor label."""
-PORTS = "ports.json"
-"""Agent to hub: the port of each channel, by executor label."""
+HEARD = "heard.json"
+"""For the next agent: how far the stream of the interchanges has been read."""
 RECEIVER = "receiver.json"
-"""Hub to agent: where to receive OTLP, and the run's token."""
+"""Hub to agent: the host and port to receive OTLP on, and the run's token."""
 RECEIVING = "receiving.json"
-"""Agent to hub: the port that it receives OTLP on, or why it cannot."""
+"""Agent to hub: that it receives OTLP there, or why it cannot."""
 CLOSING = "closing.json"
 """Hub to agent: the run is over; the place behind its last event."""
 STATUS = "status.json"
@@ -43,8 +41,10 @@ MESSAGE_TAG = "otel_parsl"
 """First item of what a worker puts on its executor's monitoring channel; the second is frames."""
 
 SUBMIT, AGENT, DIRECT, DERIVED = "submit", "agent", "direct", "derived"
-"""The streams: what the hub appends, what the agent receives by relay and directly, and the spans
-that it derives."""
+"""The streams: what the hub says, what the agent says and reads of interchanges, what comes
+directly, and the spans that it derives."""
+INTERCHANGES = "interchange"
+"""One more, of the hub's: what interchanges sent, which the agent makes telemetry of, once."""
 
 
 def write(directory: Path, name: str, content: Any, *, is_durable: bool = False) -> None:

@@ -38,7 +38,7 @@ from parsl.serialize import pack_apply_message
 from parsl.serialize.errors import SerializationError
 
 from otel_parsl.errors import ParslMismatch
-from otel_parsl.submit.discarding import Discarding
+from otel_parsl.submit.interchange_channel import InterchangeChannel
 from otel_parsl.submit.kernel_executors import KernelExecutors, mark_open
 from otel_parsl.submit.settling import Tracing
 from otel_parsl.submit.transport import Network, local_addresses
@@ -86,11 +86,20 @@ class Run(Protocol):
     def untraced(self, label: str, why: str) -> None:
         """Take why an executor's workers cannot trace: it is seen from the submit side only."""
 
-    def listen(self, label: str, socket: dict[str, Any]) -> int | None:
-        """Listen for an executor's interchange; return the port, None if nobody can."""
+    def listen(
+        self,
+        executor: str,
+        heartbeat_threshold_s: float,
+        open_channel: Callable[[Callable[[list[bytes]], None]], InterchangeChannel],
+    ) -> InterchangeChannel:
+        """
+        Listen for an executor's interchange.
 
-    def stop_listening(self, label: str) -> None:
-        """Stop to listen for an executor's interchange."""
+        Args:
+            executor: Its label.
+            heartbeat_threshold_s: How long it waits for a manager's heartbeat.
+            open_channel: Opens the channel, given who takes what comes.
+        """
 
 
 class CarriedRadio(RadioConfig):
@@ -403,22 +412,8 @@ def _wrapping_submit(executor: ParslExecutor, run: Run) -> Submit:
     return submit
 
 
-class _AgentReceiver:
-    """Stands in for Parsl's ZMQRadioReceiver: the agent listens in its place."""
-
-    process = None
-
-    def __init__(self, run: Run, label: str, port: int) -> None:
-        self._run = run
-        self._label = label
-        self.port = port
-
-    def close(self) -> None:
-        """Stop listening."""
-        self._run.stop_listening(self._label)
-
-
 def _replace_start_zmq_receiver() -> None:
+    """Listen for the interchanges of our runs ourselves; Parsl's router is a process a run more."""
     original = htex.start_zmq_receiver
     if getattr(original, "acts_for_otel_parsl", False):
         return
@@ -427,20 +422,12 @@ def _replace_start_zmq_receiver() -> None:
         run = getattr(monitoring_messages, "run", None)
         if run is None:
             return original(monitoring_messages=monitoring_messages, **settings)
-        label = settings["logdir"]
-        executor = run.executors.with_logdir(label)
-        socket = {
-            "address": settings["loopback_address"],
-            "port_range": settings["port_range"],
-            "cert_dir": settings.get("cert_dir"),  # since Parsl 2026.8
-            "executor": executor.label,
-            "heartbeat_threshold_s": executor.heartbeat_threshold,
-        }
-        port = run.listen(label, socket)
-        if port is not None:
-            return _AgentReceiver(run, label, port)
-        context = ServerContext(cert_dir=socket["cert_dir"])
-        return Discarding(context, socket["address"], socket["port_range"])
+        executor = run.executors.with_logdir(settings["logdir"])
+        context = ServerContext(cert_dir=settings.get("cert_dir"))  # since Parsl 2026.8
+        open_channel = partial(
+            InterchangeChannel, context, settings["loopback_address"], settings["port_range"]
+        )
+        return run.listen(executor.label, executor.heartbeat_threshold, open_channel)
 
     start_zmq_receiver.acts_for_otel_parsl = True  # type: ignore[attr-defined]
     htex.start_zmq_receiver = start_zmq_receiver

@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 
 from otel_parsl import rendezvous
+from otel_parsl.rendezvous import INTERCHANGES, SUBMIT
 from otel_parsl.spool import Place, bytes_behind
 
 MAX_MIB = 2048
@@ -23,23 +24,19 @@ _MEASURE_S = 1.0
 
 class StoreBacklog:
     """
-    The room that is left for a stream.
+    The room that is left for what the hub spools.
 
     Args:
         directory: Of the spool.
-        stream: Its name.
-        max_bytes: How much of it may wait for the store.
-        measure_s: How often it is looked how far the store has come.
+        max_bytes: How much may wait for the store, and for the agent to read it.
+        measure_s: How often it is looked how far they have come.
     """
 
-    def __init__(
-        self, directory: Path, stream: str, *, max_bytes: int, measure_s: float = _MEASURE_S
-    ) -> None:
+    def __init__(self, directory: Path, *, max_bytes: int, measure_s: float = _MEASURE_S) -> None:
         self._directory = directory
-        self._stream = stream
         self._max_bytes = max_bytes
         self._measure_s = measure_s
-        self._stored = Place()
+        self._places = {SUBMIT: Place(), INTERCHANGES: Place()}
         self._waiting = 0
         self._measured_at = time.monotonic()
 
@@ -55,7 +52,9 @@ class StoreBacklog:
         return True
 
     def _measure(self) -> None:
-        status = rendezvous.read(self._directory, rendezvous.STATUS)
-        if status is not None and status["stored"] is not None:
-            self._stored = max(self._stored, Place(*status["stored"]))
-        self._waiting = bytes_behind(self._directory, {self._stream: self._stored})
+        stored = (rendezvous.read(self._directory, rendezvous.STATUS) or {}).get("stored")
+        heard = rendezvous.read(self._directory, rendezvous.HEARD)
+        for stream, place in ((SUBMIT, stored), (INTERCHANGES, heard)):
+            if place is not None:
+                self._places[stream] = max(self._places[stream], Place(*place))
+        self._waiting = bytes_behind(self._directory, self._places)

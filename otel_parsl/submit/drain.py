@@ -1,7 +1,7 @@
 """
 From Parsl's queue to the spool: a thread of the submit process.
 
-Flow: message queue, carriers -> messages -> **drain** -> spool
+Flow: message queue, carriers, interchange channels -> messages -> **drain** -> spool
 Putting a message costs the workflow an append to a deque; the rest happens here, in batches.
 Nothing is raised into Parsl: what cannot be read or written is counted and said.
 """
@@ -19,10 +19,11 @@ from typing import Any
 
 from parsl.monitoring.message_type import MessageType
 
-from otel_parsl import __version__, messages, semconv, spool, wire
+from otel_parsl import __version__, interchange_messages, messages, semconv, spool, wire
 from otel_parsl.failures.submit_failure import told_failure
 from otel_parsl.identity import run_key
-from otel_parsl.rendezvous import SUBMIT
+from otel_parsl.interchange_messages import Heard
+from otel_parsl.rendezvous import INTERCHANGES, SUBMIT
 from otel_parsl.sampling.sample_metrics import sample_from_message, sample_metrics
 from otel_parsl.seldom import Seldom
 from otel_parsl.semconv import TRY_FAILED_STATES
@@ -40,6 +41,8 @@ SYNC_S = 1.0
 """How much of a run a power loss may take; a killed process loses only what was not yet flushed."""
 RECORDS_AT_ONCE = 1000
 _RETRY_S = 0.1
+_HEARD_BYTES = 8 << 20
+"""What is kept in memory of interchanges while the disk takes nothing."""
 
 _EXECUTOR_TASK_ID = Key(semconv.EXECUTOR_TASK_ID)
 _CALLER = Key(semconv.CALLER)
@@ -73,14 +76,19 @@ class Drain:
         self._scope = scope
         self._watch = watch
         self._watched_at = time.monotonic()
-        backlog = StoreBacklog(directory, SUBMIT, max_bytes=max_bytes)
-        self._file = StreamWriter(
-            directory,
-            SUBMIT,
-            has_room=backlog.has_room,
-            segment_bytes=segment_bytes(max_bytes),
+        self._heard: deque[Heard] = deque()
+        backlog = StoreBacklog(directory, max_bytes=max_bytes)
+        self._file, self._heard_file = (
+            StreamWriter(
+                directory,
+                stream,
+                has_room=backlog.has_room,
+                segment_bytes=segment_bytes(max_bytes),
+            )
+            for stream in (SUBMIT, INTERCHANGES)
         )
         self._writer = PatientWriter(self._file)
+        self._heard_writer = PatientWriter(self._heard_file, waiting_bytes=_HEARD_BYTES)
         self._events: messages.RunEvents | None = None
         self._resource = b""
         self._scope_bytes = wire.scope(semconv.SCOPE, __version__)
@@ -94,13 +102,18 @@ class Drain:
 
     @property
     def place(self) -> Place:
-        """The place behind all that was spooled."""
+        """The place behind all that was spooled of the run's own."""
         return self._file.place
 
     @property
     def dropped(self) -> int:
         """Batches that neither disk nor memory had room for."""
-        return self._writer.dropped
+        return self._writer.dropped + self._heard_writer.dropped
+
+    @property
+    def waiting(self) -> int:
+        """Batches that are in memory alone."""
+        return self._writer.waiting + self._heard_writer.waiting
 
     def begin(
         self,
@@ -150,6 +163,10 @@ class Drain:
         """Take with what a try failed, before Parsl says that it did."""
         self._failed[task_id, try_id] = error, is_told
 
+    def put_heard(self, heard: Heard) -> None:
+        """Take what an interchange has sent; called by its channel's thread."""
+        self._heard.append(heard)
+
     def untraced(self, label: str, why: str) -> None:
         """Take why an executor's workers cannot trace; called by its thread."""
         self._untraced.append((time.time_ns(), label, why))
@@ -161,6 +178,9 @@ class Drain:
             if (frames or self._writer.waiting) and self._writer.append(frames):
                 self._is_dirty = True
                 logger.debug("%d batches are spooled, up to %s", len(frames), self.place)
+            heard = self._heard_frames()
+            if (heard or self._heard_writer.waiting) and self._heard_writer.append(heard):
+                self._is_dirty = True
             if self._is_dirty and time.monotonic() - self._synced_at > SYNC_S:
                 self.sync()
 
@@ -168,6 +188,7 @@ class Drain:
         """Bring what was spooled to the disk's platter."""
         try:
             self._file.sync()
+            self._heard_file.sync()
         except OSError as error:
             self._unsynced.say("the spool cannot be synced: %s", error)
         self._synced_at = time.monotonic()
@@ -182,16 +203,15 @@ class Drain:
         """
         deadline = time.monotonic() + timeout_s
         self.flush()
-        while self._writer.waiting and time.monotonic() < deadline:
+        while self.waiting and time.monotonic() < deadline:
             time.sleep(_RETRY_S)
             self.flush()
         with self._lock:
             self.sync()
             self._file.close()
-        if self._writer.waiting:
-            logger.error(
-                "%d batches of telemetry could not be written and are lost", self._writer.waiting
-            )
+            self._heard_file.close()
+        if self.waiting:
+            logger.error("%d batches of telemetry could not be written and are lost", self.waiting)
 
     def _frames(self) -> list[bytes]:
         if self._events is None:
@@ -220,6 +240,10 @@ class Drain:
         while self._blobs:
             frames.append(self._sound(self._blobs.popleft()))
         return frames
+
+    def _heard_frames(self) -> list[bytes]:
+        heard = [self._heard.popleft() for _ in range(len(self._heard))]
+        return [interchange_messages.frame(each) for each in heard]
 
     def _sound(self, blob: bytes) -> bytes:
         """Return the frames of a blob that are whole: one that is torn could hide what follows."""

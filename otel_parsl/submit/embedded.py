@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -30,18 +31,23 @@ class EmbeddedAgent:
     """
     The agent's process, seen from the hub.
 
+    What cannot be written or started now, on a full disk for one, is tried again by ``revive``.
+
     Args:
-        directory: The run's spool, with the agent's settings in it.
+        directory: The run's spool.
+        needs: The files that it begins with: their names, and what is in them.
     """
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, needs: Mapping[str, bytes]) -> None:
         self._directory = directory
+        self._needs = frozenset(needs)
         self._process: subprocess.Popen[bytes] | None = None
         self._restart_s = _RESTART_S
         self._failed = 0
-        self._untold: dict[str, Any] = {}
+        self._untold = dict(needs)
         self._store_error: str | None = None
         self._trouble = Seldom(logger, logging.WARNING)
+        self._tell()
         self._start()
 
     @property
@@ -52,6 +58,8 @@ class EmbeddedAgent:
     def _start(self) -> None:
         """Start the agent; where the system has no process for it, that is tried again later."""
         self._started_at = time.monotonic()
+        if not self._needs.isdisjoint(self._untold):
+            return
         try:
             self._process = start_agent(self._directory)
         except OSError as error:
@@ -59,13 +67,14 @@ class EmbeddedAgent:
 
     def tell(self, name: str, content: Any) -> None:
         """Write a file for the agent; where the disk is full, as soon as it is not."""
-        self._untold[name] = content
+        self._untold[name] = json.dumps(content).encode()
         self._tell()
 
     def _tell(self) -> None:
         for name, content in list(self._untold.items()):
             try:
-                rendezvous.write(self._directory, name, content, is_durable=True)
+                self._directory.mkdir(parents=True, exist_ok=True)
+                rendezvous.write_bytes(self._directory, name, content, is_durable=True)
             except OSError as error:
                 self._trouble.say("%s cannot be written: %s", self._directory / name, error)
             else:
@@ -93,67 +102,38 @@ class EmbeddedAgent:
             )
         self._start()
 
-    def listen(self, label: str, socket: dict[str, Any], *, timeout_s: float) -> int:
+    def receive(self, host: str, port: int, token: str, *, timeout_s: float) -> None:
         """
-        Have the agent listen for an executor's interchange, and return the port.
-
-        Raises:
-            OSError: It did not answer in time, or ends again and again.
-        """
-        sockets = rendezvous.read(self._directory, rendezvous.SOCKETS) or {}
-        sockets[label] = {**socket, "is_closed": False}
-        rendezvous.write(self._directory, rendezvous.SOCKETS, sockets)
-        ports = self._answer(rendezvous.PORTS, lambda found: label in found, timeout_s)
-        port: int = ports[label]
-        return port
-
-    def stop_listening(self, label: str) -> None:
-        """Tell the agent that an executor's interchange is gone."""
-        sockets = rendezvous.read(self._directory, rendezvous.SOCKETS) or {}
-        if label in sockets:
-            sockets[label]["is_closed"] = True
-            self.tell(rendezvous.SOCKETS, sockets)
-
-    def receive(
-        self, address: str | None, port: int, token: str, *, timeout_s: float
-    ) -> tuple[str, int]:
-        """
-        Have the agent receive OTLP, and return the host and the port that it listens on.
+        Have the agent receive OTLP; one that does not answer in time will, as soon as it can.
 
         Args:
-            address: What workers are told; None for any address of this host.
-            port: 0 for any.
+            host: What to listen on.
+            port: There.
             token: What senders have to show.
             timeout_s: How long to wait for the agent.
 
         Raises:
-            OSError: It cannot, or did not answer in time.
+            OSError: It cannot.
         """
-        wanted = {"address": address, "port": port, "token": token}
-        rendezvous.write(self._directory, rendezvous.RECEIVER, wanted)
-        answer = self._answer(rendezvous.RECEIVING, lambda _found: True, timeout_s)
-        if answer["port"] is None:
+        self.tell(rendezvous.RECEIVER, {"host": host, "port": port, "token": token})
+        answer = self._answer(rendezvous.RECEIVING, timeout_s)
+        if answer is None:
+            logger.warning(
+                "the monitoring agent has not said yet that it receives; see %s", self._logs
+            )
+        elif answer["error"]:
             raise OSError(answer["error"])
-        return answer["host"], answer["port"]
 
-    def _answer(self, name: str, is_it: Callable[[Any], bool], timeout_s: float) -> Any:
-        """
-        Return what the agent writes into a file, once it is what is waited for.
-
-        Raises:
-            OSError: It did not write it in time, or ends again and again.
-        """
+    def _answer(self, name: str, timeout_s: float) -> Any:
+        """Return what the agent writes into a file; None if it does not in time."""
         deadline = time.monotonic() + timeout_s
         while time.monotonic() < deadline and self._failed < _HOPELESS:
             self.revive()
-            found = rendezvous.read(self._directory, name)
-            if found is not None and is_it(found):
+            found = self._read(name)
+            if found is not None:
                 return found
             time.sleep(_POLL_S)
-        what = "ends again and again"
-        if self._failed < _HOPELESS:
-            what = f"did not answer in {timeout_s:.0f} s"
-        raise OSError(f"the monitoring agent {what}; see {self._logs}")
+        return None
 
     @property
     def _logs(self) -> str:
@@ -191,10 +171,13 @@ class EmbeddedAgent:
 
     def _status(self) -> Any:
         """Return what the agent said last; None while that is nothing, or cannot be read."""
+        return self._read(rendezvous.STATUS)
+
+    def _read(self, name: str) -> Any:
         try:
-            return rendezvous.read(self._directory, rendezvous.STATUS)
+            return rendezvous.read(self._directory, name)
         except OSError as error:  # of a file server, or of a process with too many open files
-            self._trouble.say("%s cannot be read: %s", self._directory / rendezvous.STATUS, error)
+            self._trouble.say("%s cannot be read: %s", self._directory / name, error)
             return None
 
     def say_what_the_store_lacks(self) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import atexit
 import datetime
+import json
 import logging
 import os
 import pickle
@@ -24,6 +25,7 @@ from parsl.monitoring.message_type import MessageType
 from otel_parsl import __version__, carrier, rendezvous, seam, semconv
 from otel_parsl.config import exception_signals, resource_attributes
 from otel_parsl.destination import Destination
+from otel_parsl.interchange_messages import Heard
 from otel_parsl.leftovers import find_leftovers
 from otel_parsl.messages import run_attributes
 from otel_parsl.process_metrics import began_ns, iso_time
@@ -33,6 +35,7 @@ from otel_parsl.submit.dashboard_process import DashboardProcess
 from otel_parsl.submit.drain import FLUSH_S, Drain
 from otel_parsl.submit.embedded import EmbeddedAgent, reap, start_agent
 from otel_parsl.submit.executor_watch import ExecutorWatch
+from otel_parsl.submit.interchange_channel import InterchangeChannel
 from otel_parsl.submit.message_queue import MessageQueue
 from otel_parsl.submit.transport import Network, OtlpReceiver, Transport
 from otel_parsl.submit_process import this_process
@@ -46,7 +49,6 @@ logger = logging.getLogger(__name__)
 
 _REVIVE_EVERY_S = 0.5
 _LOOK_EVERY_S = 5.0
-_LISTEN_TIMEOUT_S = 120.0  # as long as Parsl waits for its own router
 
 
 class RunSettings(NamedTuple):
@@ -114,11 +116,6 @@ class MonitoredRun:
         self._sampled_share = share_from_environment(self._caller)
         leftovers = find_leftovers(runinfo)
         self._directory = rundir / "otel-parsl"
-        self._directory.mkdir(parents=True, exist_ok=True)
-        agent_settings = self._agent_settings()
-        rendezvous.write(self._directory, rendezvous.SETTINGS, agent_settings, is_durable=True)
-        if log_config is not None:
-            rendezvous.write_bytes(self._directory, rendezvous.LOG_CONFIG, pickle.dumps(log_config))
         self.messages = MessageQueue(self, self._take)
         """Where Parsl puts its messages, in this process and others."""
         self._context: RunContext | None = None
@@ -136,15 +133,12 @@ class MonitoredRun:
             watch=ExecutorWatch(self.executors),
             max_bytes=settings.spool_max_bytes,
         )
-        self._agent = EmbeddedAgent(self._directory)
+        self._channels: list[InterchangeChannel] = []
+        self._agent = EmbeddedAgent(self._directory, self._agent_needs(log_config))
         self._transport.start(self._agent)
         self._dashboard = self._start_dashboard() if settings.has_dashboard else None
         if leftovers:
-            logger.info(
-                "earlier runs left telemetry in %s: an agent delivers it now, one after another",
-                ", ".join(map(str, leftovers)),
-            )
-            reap(start_agent(*leftovers))
+            _deliver(leftovers)
         self._thread = threading.Thread(target=self._serve, name="otel-parsl-drain", daemon=True)
         self._thread.start()
         atexit.register(self._close_uncleaned)
@@ -156,6 +150,8 @@ class MonitoredRun:
             return
         atexit.unregister(self._close_uncleaned)
         self.messages.stop_reading()
+        for channel in self._channels:
+            channel.close()
         self._is_over.set()
         self._thread.join()
         closing_at = time.monotonic()
@@ -178,7 +174,7 @@ class MonitoredRun:
             self._dashboard.close()
         for trouble in self._agent.troubles():
             logger.warning("monitoring: %s", trouble)
-        self._transport.say_at_end()
+        self._transport.close()
         unreadable = self._drain.unreadable + self.messages.unreadable
         if unreadable or self._drain.dropped:
             logger.error(
@@ -247,25 +243,27 @@ class MonitoredRun:
         """Take why an executor's workers cannot trace: it is seen from the submit side only."""
         self._drain.untraced(label, why)
 
-    def listen(self, label: str, socket: dict[str, Any]) -> int | None:
-        """Have the agent listen for an executor's interchange; return the port, None for none."""
-        try:
-            return self._agent.listen(label, socket, timeout_s=_LISTEN_TIMEOUT_S)
-        except OSError as error:
-            logger.warning(
-                "executor %s: the run goes on, but nothing is heard of its managers, and of tries"
-                " only when they end: %s",
-                socket["executor"],
-                error,
-            )
-            return None
+    def listen(
+        self,
+        executor: str,
+        heartbeat_threshold_s: float,
+        open_channel: Callable[[Callable[[list[bytes]], None]], InterchangeChannel],
+    ) -> InterchangeChannel:
+        """
+        Listen for an executor's interchange.
 
-    def stop_listening(self, label: str) -> None:
-        """Tell the agent that an executor's interchange is gone."""
-        try:
-            self._agent.stop_listening(label)
-        except OSError as error:  # as above: the executor is being shut down all the same
-            logger.warning("executor %s: the agent goes on listening for it: %s", label, error)
+        Args:
+            executor: Its label.
+            heartbeat_threshold_s: How long it waits for a manager's heartbeat.
+            open_channel: Opens the channel, given who takes what comes.
+        """
+
+        def take(heard: list[bytes]) -> None:
+            self._drain.put_heard(Heard(executor, heartbeat_threshold_s, heard))
+
+        channel = open_channel(take)
+        self._channels.append(channel)
+        return channel
 
     def _known_context(self) -> RunContext:
         assert self._context is not None, "the DataFlowKernel says who it is before it submits"
@@ -388,9 +386,11 @@ class MonitoredRun:
             self._late_messages,
         )
 
-    def _agent_settings(self) -> dict[str, Any]:
+    def _agent_needs(self, log_config: Any) -> dict[str, bytes]:
+        """Return the files that an agent begins with, the one that tells of a run last."""
         settings = self._settings
-        return {
+        needs = {} if log_config is None else {rendezvous.LOG_CONFIG: pickle.dumps(log_config)}
+        told = {
             "database": settings.database,
             "collector": settings.collector and settings.collector.as_settings(),
             "destinations": [destination.as_settings() for destination in settings.destinations],
@@ -401,6 +401,18 @@ class MonitoredRun:
             **this_process(),
             "debug": settings.is_debugged,
         }
+        return needs | {rendezvous.SETTINGS: json.dumps(told).encode()}
+
+
+def _deliver(leftovers: Sequence[Path]) -> None:
+    logger.info(
+        "earlier runs left telemetry in %s: an agent delivers it now, one after another",
+        ", ".join(map(str, leftovers)),
+    )
+    try:
+        reap(start_agent(*leftovers))
+    except OSError as error:
+        logger.warning("it cannot be started, and the next run here tries again: %s", error)
 
 
 _said: set[str] = set()

@@ -18,11 +18,13 @@ from otel_parsl.direct import Receiver
 from otel_parsl.errors import ConfigError
 from otel_parsl.submit.embedded import EmbeddedAgent
 from otel_parsl.submit.masked import Headers
+from otel_parsl.submit.reserved_port import ReservedPort
 
 logger = logging.getLogger(__name__)
 
 KINDS = ("auto", "relay", "direct")
-_TIMEOUT_S = 30.0
+_PATIENCE_S = 5.0
+"""How long a run waits for its agent to listen: the news of the first tries come the sooner."""
 _TOKEN_BYTES = 32
 _UNREACHED = semconv.EVENT_AGENT_UNREACHED.encode()
 
@@ -74,7 +76,7 @@ class Transport:
         self._port = port or 0
         self._agent: EmbeddedAgent | None = None
         self._token = secrets.token_urlsafe(_TOKEN_BYTES)
-        self._listening: tuple[str, int] | None = None
+        self._listening: ReservedPort | None = None
         self._error: str | None = None
         self._unreached = 0
 
@@ -125,10 +127,10 @@ class Transport:
         logger.info(
             "executor %s: its workers send directly to port %d of the first they reach of %s",
             label,
-            listening[1],
+            listening.port,
             ", ".join(hosts),
         )
-        return Receiver(hosts, listening[1], self._token)
+        return Receiver(hosts, listening.port, self._token)
 
     def own_receiver(self) -> OtlpReceiver:
         """
@@ -145,7 +147,7 @@ class Transport:
         listening = self._listen()
         if listening is None:
             raise ConfigError(f"otlp_receiver: nothing can be received: {self._error}")
-        host, port = listening
+        host, port = listening.host, listening.port
         if ipaddress.ip_address("127.0.0.1" if host == "localhost" else host).is_unspecified:
             host = "127.0.0.1"
         shown = f"[{host}]" if ":" in host else host
@@ -163,11 +165,13 @@ class Transport:
                 "some workers cannot reach the monitoring agent at port %d of this host: news of"
                 " their tries come by relay, or with the results. See that hub_address and"
                 " hub_port can be reached from the nodes",
-                self._listening[1],
+                self._listening.port,
             )
 
-    def say_at_end(self) -> None:
-        """Say of how many tries news could not be sent directly."""
+    def close(self) -> None:
+        """Let go of the port, and say of how many tries news could not be sent directly."""
+        if self._listening is not None:
+            self._listening.close()
         if self._unreached > 1:
             logger.warning(
                 "monitoring: of %d tries news could not be sent directly", self._unreached
@@ -177,16 +181,22 @@ class Transport:
     def _is_open(self) -> bool:
         return self._kind == "direct" or (self._kind == "auto" and self._address is not None)
 
-    def _listen(self) -> tuple[str, int] | None:
+    def _listen(self) -> ReservedPort | None:
         """Have the agent receive OTLP, once a run; None where it cannot."""
         assert self._agent is not None
         if self._listening is None and self._error is None:
             try:
-                self._listening = self._agent.receive(
-                    self._address, self._port, self._token, timeout_s=_TIMEOUT_S
-                )
+                listening = ReservedPort(self._address, self._port)
+                try:
+                    self._agent.receive(
+                        listening.host, listening.port, self._token, timeout_s=_PATIENCE_S
+                    )
+                except OSError:
+                    listening.close()
+                    raise
+                self._listening = listening
             except OSError as error:
-                self._error = str(error)
+                self._error = error.strerror or str(error)
         return self._listening
 
     def _hosts(self, network: Network) -> tuple[str, ...]:

@@ -11,12 +11,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from otel_parsl_collector.agent.direct_receiver import DirectReceiver, listening_host
+from otel_parsl_collector.agent.direct_receiver import DirectReceiver
 from otel_parsl_collector.endpoint import Endpoint
 from otel_parsl_collector.spool_space import SpoolSpace
 
 from otel_parsl.direct import TIMEOUT_S, DirectSender, Receiver, Unreachable
 from otel_parsl.spool import Frame, SpoolReader, frame
+from otel_parsl.submit.reserved_port import listening_host
 from otel_parsl.wire import LOGS, METRICS, TRACES
 from tests.support.http_wire import post
 from tests.support.otlp_requests import logs_request, metrics_request, trace_request

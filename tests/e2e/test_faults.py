@@ -28,7 +28,16 @@ from otel_parsl.query.runs import find_run
 from otel_parsl.query.times import utc_from_ns
 from tests.support.command_line import otel_parsl, otel_parsl_by_path
 from tests.support.otlp_sink import TAKEN, HttpAnswer, grpc_sink, http_sink
-from tests.support.programs import Program, agents_of, query, run, states_in, until
+from tests.support.programs import (
+    ALL_FIVE,
+    PROCESS_EXECUTOR,
+    Program,
+    agents_of,
+    query,
+    run,
+    states_in,
+    until,
+)
 
 
 def _agent_pid(program: Program) -> int | None:
@@ -57,7 +66,8 @@ def _niceness_of_session(pid: int) -> int | None:
 
 
 def test_agent_that_cannot_start_costs_the_run_nothing(tmp_path: Path) -> None:
-    """On HTEX a run is not even held up, is told of it, and is in the database by `flush`."""
+    """On HTEX a run is not even held up, is told of it, and is in the database by `flush`, what its
+    interchange said included."""
     broken = tmp_path / "broken"
     broken.mkdir()
     (broken / "sitecustomize.py").write_text(
@@ -76,10 +86,47 @@ def test_agent_that_cannot_start_costs_the_run_nothing(tmp_path: Path) -> None:
     output = program.wait()
     assert "sum: 2.0" in output
     said = (program.spool.parent / "parsl.log").read_text()
-    assert "the run goes on, but nothing is heard of its managers" in said
     assert "the agent has ended by itself" in said
     assert otel_parsl("flush", tmp_path / "runinfo").code == 0
     assert states_in(program.database)["running_ended"] == 4
+    assert query(program.database, "select count(*) > 4 from node") == [(1,)]
+
+
+def test_agent_that_lives_and_does_nothing_holds_nothing_up(tmp_path: Path) -> None:
+    """Neither the start, with a channel and without, nor a task waits for it; the store has all
+    once it goes on."""
+    program = Program(
+        tmp_path,
+        PROCESS_EXECUTOR
+        + """
+import signal
+from otel_parsl.submit import embedded
+
+start, agents = embedded.start_agent, []
+
+def stopped(*directories):
+    agents.append(start(*directories))
+    os.kill(agents[-1].pid, signal.SIGSTOP)
+    return agents[-1]
+
+embedded.start_agent = stopped
+hub = OTelMonitoringHub(resource_monitoring_interval=1, shutdown_timeout=60)
+began = time.monotonic()
+parsl.load(Config(executors=[htex(), ProcessExecutor()], monitoring=hub))
+with parsl.dfk():
+    loaded_s = time.monotonic() - began
+    for label in ("htex", "processes"):
+        one = python_app(sleep.func, executors=[label])
+        assert [future.result() for future in [one(0.5), one(0.5)]] == [0.5] * 2
+    os.kill(agents[0].pid, signal.SIGCONT)
+print("loaded after", loaded_s)
+""",
+    )
+    assert float(program.wait().rpartition("loaded after")[2]) < 20
+    said = (program.spool.parent / "parsl.log").read_text()
+    assert "the monitoring agent has not said yet that it receives" in said
+    assert states_in(program.database) == dict.fromkeys(ALL_FIVE, 4)
+    assert query(program.database, "select count(*) > 0 from node") == [(1,)]
 
 
 def test_agent_that_the_system_has_no_process_for_is_started_later(tmp_path: Path) -> None:
@@ -187,60 +234,13 @@ def _run_with_ten_kills(directory: Path, *, endpoint: str | None) -> int:
     assert query(
         program.database, "select state, sum(tasks) from otel_count where tasks != 0 group by 1"
     ) == [("exec_done", count)]
-    assert (
-        query(
-            program.database,
-            "select uid, timestamp from node group by run_id, uid, timestamp having count(*) > 1",
-        )
-        == []
-    )
+    log = (directory / "runinfo" / "000" / "htex" / "interchange.log").read_text()
+    sent = log.count("to MonitoringHub")  # as the interchange itself has it
+    assert sent > count / 2
+    assert query(
+        program.database, "select count(*), count(distinct uid || timestamp) from node"
+    ) == [(sent, sent)]
     return count
-
-
-def test_port_that_another_run_has_taken_keeps_no_task_out_of_the_store(tmp_path: Path) -> None:
-    """An agent that cannot listen where the one before it did goes on, and says what it misses."""
-    program = Program(
-        tmp_path,
-        """
-        with parsl.load(Config(executors=[htex()], monitoring=OTelMonitoringHub())):
-            nothing().result()
-            sys.stdin.read()
-            nothing().result()
-            time.sleep(1000)
-        """,
-    )
-    ports = program.spool / "ports.json"
-    with socket.socket() as taken:
-        try:
-            (port,) = json.loads(until(lambda: ports.exists() and ports.read_text())).values()
-            pid = until(lambda: _agent_pid(program))
-            assert pid is not None
-            os.kill(pid, signal.SIGKILL)
-            until(lambda: _bound(taken, port))
-            program.go_on()
-            until(
-                lambda: query(
-                    program.database,
-                    "select 1 from status where task_id = 1 and task_status_name = 'exec_done'",
-                )
-            )
-            said = (tmp_path / "runinfo" / "000" / "database_manager.log").read_text()
-        finally:
-            program.process.kill()
-            program.process.wait()
-    assert f"executor htex: its managers are not heard: no free port ({port}) on 127.0.0.1" in said
-
-
-def _bound(taken: socket.socket, port: int) -> bool:
-    """Take a port that nobody has any more; True once it is taken."""
-    if taken.getsockname()[1] == port:
-        return True
-    try:
-        taken.bind(("127.0.0.1", port))
-    except OSError:
-        return False
-    taken.listen()
-    return True
 
 
 def _after(seconds: float):

@@ -16,7 +16,7 @@ import pytest
 
 from otel_parsl.leftovers import find_leftovers
 from tests.support.otlp_sink import grpc_sink
-from tests.support.programs import Program, query, run, states_in, until
+from tests.support.programs import ALL_FIVE, Program, query, run, states_in, until
 from tests.support.small_disk import small_disk
 
 DISK_MIB = 24
@@ -87,6 +87,37 @@ def test_full_disk_loses_nothing_and_is_recovered_from(
 
 def _is_whole(names: Counter[str]) -> bool:
     return names["nothing"] >= 900 and names["program.py"] >= 1
+
+
+def test_disk_that_is_full_at_the_start_costs_no_row(tmp_path: Path, disk: Path) -> None:
+    """A run begins although not even its agent can, which is said; the agent begins later."""
+    program = run(
+        tmp_path,
+        f"""
+        import logging
+        from pathlib import Path
+        from tests.support.small_disk import fill
+
+        logging.basicConfig(level=logging.WARNING)  # Parsl's own log is on the full disk
+        ballast = []
+
+        class Hub(OTelMonitoringHub):
+            def start(self, *arguments):
+                ballast.append(fill(Path({str(disk)!r})))
+                super().start(*arguments)
+
+        with parsl.load(Config(run_dir="{disk}/runinfo", executors=[ThreadPoolExecutor()],
+                               monitoring=Hub(logging_endpoint="sqlite:///{tmp_path}/on.db"))):
+            [future.result() for future in [nothing() for _ in range(50)]]
+            spool = Path("{disk}/runinfo/000/otel-parsl")
+            assert not spool.is_dir() or sum(path.stat().st_size for path in spool.iterdir()) == 0
+            ballast[0].unlink()
+            [future.result() for future in [nothing() for _ in range(50)]]
+        """,
+        PYTHONPATH=str(Path(__file__).parents[2]),
+    )
+    assert states_in(tmp_path / "on.db") == dict.fromkeys(ALL_FIVE, 100)
+    assert "agent.json cannot be written: [Errno 28] No space left on device" in program.output
 
 
 def test_quota_of_the_submit_process_loses_nothing(tmp_path: Path) -> None:

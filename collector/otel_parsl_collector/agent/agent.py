@@ -1,8 +1,8 @@
 """
 The agent's loop: it serves a run until that is over and everything is delivered.
 
-It tails what the hub spools, receives what HTEX's interchange and the workers send while tries
-run, stores all of it, derives the hub's spans where a destination wants them, and forwards.
+It tails what the hub spools, of HTEX's interchanges too, receives what workers send directly,
+stores all of it, derives the hub's spans where a destination wants them, and forwards.
 It outlives a killed DataFlowKernel and closes the run.
 """
 
@@ -21,8 +21,9 @@ from otel_parsl.spool import Place, SpoolWriter
 from otel_parsl.spool_room import MAX_AGE_S, MAX_MIB
 from otel_parsl.submit_process import is_alive, may_be_alive
 from otel_parsl_collector.agent.derivation import Derivation
+from otel_parsl_collector.agent.direct_inlet import AGAIN_S, DirectInlet
 from otel_parsl_collector.agent.forwarder import Forwarder
-from otel_parsl_collector.agent.inlets import AGAIN_S, Inlets
+from otel_parsl_collector.agent.interchanges import Interchanges
 from otel_parsl_collector.agent.run import Run
 from otel_parsl_collector.agent.run_spool import STREAMS, Carrier, RunSpool
 from otel_parsl_collector.agent.run_store import RunStore
@@ -73,13 +74,19 @@ class Agent:
             self._run,
             is_wanted=bool(self._carriers) or self._store.is_site,
         )
+        self._interchanges = Interchanges(directory, self._run)
         self._spool = RunSpool(
             directory,
-            (self._store.carrier, self._derivation.carrier, *self._carriers),
+            (
+                self._store.carrier,
+                self._derivation.carrier,
+                self._interchanges.carrier,
+                *self._carriers,
+            ),
             max_bytes=self._settings.get("spool_max_bytes", MAX_MIB << 20),
             max_age_s=self._settings.get("spool_max_age_s", MAX_AGE_S),
         )
-        self._inlets = Inlets(directory, self._run, self._spool)
+        self._inlet = DirectInlet(directory, self._spool)
         self._forwarders = [
             Forwarder(carrier, number, directory, self._settings, self._run)
             for number, carrier in enumerate(self._carriers)
@@ -103,13 +110,14 @@ class Agent:
         while True:
             has_changed = self._watch.has_changed()
             if has_changed:
-                self._inlets.bind(self._changed(rendezvous.SOCKETS) or {})
                 closing = closing or self._changed(rendezvous.CLOSING)
                 self._derivation.start(self._spool)
             if closing is None and (has_changed or self._is_due("receiver", AGAIN_S)):
-                self._inlets.receive()
-            if self._store.pump is None and not self._is_released:
-                self._store.open()
+                self._inlet.open()
+            if not self._is_released:
+                self._interchanges.take(self._spool)
+                if self._store.pump is None:
+                    self._store.open()
             if closing is None and self._is_due("hub", HUB_CHECK_S) and not self._hub_is_alive():
                 closing = self._try_to_close_lost_run()
             if closing is None:
@@ -252,7 +260,9 @@ class Agent:
         """Let go of the store when it holds everything up to the run's last event."""
         for each in self._pumps():
             each.hurry()
-        self._inlets.close()
+        self._inlet.close()
+        if self._interchanges.take(self._spool):
+            return
         self._end_managers()
         pump = self._store.pump
         if pump is None or pump.places[SUBMIT] < last:
@@ -283,7 +293,7 @@ class Agent:
         """Return how much of the spool was no telemetry, as whoever found most has found it."""
         found = [pump.corrupt_bytes for pump in self._pumps()]
         self._damaged = max([self._damaged, *found])
-        return self._damaged
+        return self._damaged + self._interchanges.corrupt_bytes
 
     def _say(self) -> None:
         pump = self._store.pump

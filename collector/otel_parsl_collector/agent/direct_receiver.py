@@ -6,8 +6,6 @@ Flow: workers, user's SDK -> receivers.otlp_http -> committer -> spool (stream `
 
 from __future__ import annotations
 
-import ipaddress
-import socket
 from functools import partial
 from pathlib import Path
 
@@ -25,34 +23,6 @@ from otel_parsl_collector.receivers.otlp_http import HttpServer
 from otel_parsl_collector.signals import SIGNALS
 from otel_parsl_collector.spool_space import SpoolSpace
 from otel_parsl_collector.stats import Stats
-
-
-def listening_host(address: str | None) -> str:
-    """
-    Return the address to listen on, so that workers come in at one that they were told.
-
-    Theirs need not be one of this host's: a name means something else on each host, and an address
-    may be translated on the way. Then it is every address.
-
-    Args:
-        address: What workers were told; None for all that this host has.
-    """
-    everywhere = "::" if socket.has_dualstack_ipv6() else "0.0.0.0"
-    if address == "localhost":
-        return address
-    try:
-        parsed = ipaddress.ip_address(address or everywhere)
-    except ValueError:
-        return everywhere
-    if parsed.is_unspecified:
-        return everywhere
-    family = socket.AF_INET if parsed.version == 4 else socket.AF_INET6
-    try:
-        with socket.socket(family, socket.SOCK_STREAM) as trial:
-            trial.bind((str(parsed), 0))
-    except OSError:
-        return everywhere
-    return str(parsed)
 
 
 class DirectReceiver:

@@ -12,13 +12,13 @@ import sys
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Protocol
 
-from otel_parsl.rendezvous import AGENT, DERIVED, DIRECT, SUBMIT
+from otel_parsl.rendezvous import AGENT, DERIVED, DIRECT, INTERCHANGES, SUBMIT
 from otel_parsl.seldom import Seldom
 from otel_parsl.spool import Frame, Place, segment_bytes, segment_path, segments
 from otel_parsl.stream_writer import PatientWriter, StreamWriter
 from otel_parsl_collector.janitor import Janitor
-from otel_parsl_collector.pump import Pump
 from otel_parsl_collector.signals import count_by_signal
 from otel_parsl_collector.spool_space import SpoolSpace
 
@@ -27,13 +27,23 @@ logger = logging.getLogger(__name__)
 STORED = (SUBMIT, AGENT, DIRECT)
 """The streams that rows are made of."""
 STREAMS = (*STORED, DERIVED)
+"""Those that anybody is sent."""
+_FILES = (*STREAMS, INTERCHANGES)
 END = Place(sys.maxsize)
 """Behind everything: the place of whoever is done."""
 
 
+class Reads(Protocol):
+    """Whoever reads streams of the spool."""
+
+    @property
+    def places(self) -> Mapping[str, Place]:
+        """How far it has come."""
+
+
 class Carrier:
     """
-    One pump of the agent, before it runs, while it does and after.
+    One reader of the agent, before it runs, while it does and after.
 
     Args:
         name: What the log calls it.
@@ -44,7 +54,7 @@ class Carrier:
     def __init__(self, name: str, streams: Iterable[str], *, is_store: bool = False) -> None:
         self.name = name
         self.is_store = is_store
-        self.pump: Pump | None = None
+        self.pump: Reads | None = None
         self.is_done = False
         """Whether it needs nothing more."""
         self.dropped: Counter[int] = Counter()
@@ -82,11 +92,11 @@ class RunSpool:
     ) -> None:
         self._directory = directory
         self.space = SpoolSpace(directory, max_bytes=max_bytes)
-        self._janitor = Janitor(self.space, STREAMS, tuple(carriers), max_age_s=max_age_s)
+        self._janitor = Janitor(self.space, _FILES, tuple(carriers), max_age_s=max_age_s)
         self._trouble = Seldom(logger, logging.WARNING)
         self._writers = {stream: self._writer(stream) for stream in STREAMS}
         self.received = PatientWriter(self._writers[AGENT])
-        """Takes what arrives and cannot be asked for again."""
+        """Takes what cannot be asked for again."""
 
     def tidy(self, *, is_over: bool = False) -> None:
         """
@@ -104,6 +114,15 @@ class RunSpool:
             self._janitor.tidy(is_over=is_over)
         except OSError as error:
             self._trouble.say("the spool cannot be tidied: %s", error)
+
+    def receive(self, frames: Iterable[bytes]) -> None:
+        """
+        Spool what came and can be asked for again.
+
+        Raises:
+            OSError: It could not be.
+        """
+        self._writers[AGENT].append(frames)
 
     def derive(self, frames: Iterable[bytes]) -> None:
         """
@@ -131,7 +150,7 @@ class RunSpool:
 
     def clear(self) -> None:
         """Remove all of it: everything is delivered."""
-        for stream in STREAMS:
+        for stream in _FILES:
             for number in segments(self._directory, stream):
                 segment_path(self._directory, stream, number).unlink()
 

@@ -1,7 +1,7 @@
 """
 What workers relay through their executor, checked before it is spooled.
 
-Flow: receivers.htex_zmq -> **receivers.relay** -> spool
+Flow: receivers.htex -> **receivers.relay** -> spool
 What is spooled is read by every exporter and sent joined with others, so a worker's bad frame must
 not come in: it would be found again by each of them.
 """
@@ -21,44 +21,44 @@ logger = logging.getLogger(__name__)
 
 
 class Relay:
-    """
-    The way in for frames of the workers of one executor; for one thread.
+    """The way in for frames of workers; for one thread."""
 
-    Args:
-        label: The executor's, for the log.
-    """
-
-    def __init__(self, label: str) -> None:
-        self._label = label
+    def __init__(self) -> None:
         self._refused = Seldom(logger, logging.ERROR)
         self.refused = 0
         """Frames, or what should have been some, that are not spooled."""
         self.rejected = 0
         """Items that were taken out of frames, their ids being none."""
 
-    def sound(self, content: bytes) -> bytes:
-        """Return the frames of a message that every exporter can read."""
+    def sound(self, content: bytes, label: str) -> bytes:
+        """
+        Return the frames of a message that every exporter can read.
+
+        Args:
+            content: The message.
+            label: The executor's, for the log.
+        """
         sound = sound_bytes(content)
         if sound < len(content):
-            self._refuse(f"its last {len(content) - sound} bytes are no frame")
-        return b"".join(self._checked(content[:sound]))
+            self._refuse(label, f"its last {len(content) - sound} bytes are no frame")
+        return b"".join(self._checked(content[:sound], label))
 
-    def _checked(self, content: bytes) -> Iterator[bytes]:
+    def _checked(self, content: bytes, label: str) -> Iterator[bytes]:
         for signal, payload in payloads(content):
             if signal not in SIGNALS:
-                self._refuse(f"{signal} is no signal")
+                self._refuse(label, f"{signal} is no signal")
                 continue
             try:
                 request = read_protobuf(signal, payload)
             except Malformed as error:
-                self._refuse(str(error))
+                self._refuse(label, str(error))
                 continue
             if request.rejected:
                 self.rejected += request.rejected
-                self._refused.say("a worker of %s: %s", self._label, request.warning)
+                self._refused.say("a worker of %s: %s", label, request.warning)
             if request.items:
                 yield frame(signal, request.payload)
 
-    def _refuse(self, reason: str) -> None:
+    def _refuse(self, label: str, reason: str) -> None:
         self.refused += 1
-        self._refused.say("a worker of %s sent what is no telemetry: %s", self._label, reason)
+        self._refused.say("a worker of %s sent what is no telemetry: %s", label, reason)

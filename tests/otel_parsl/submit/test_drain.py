@@ -181,7 +181,7 @@ def test_what_does_not_fit_on_disk_waits_in_memory_and_then_goes(
 
 def test_room_is_what_the_store_has_not_yet(tmp_path: Path) -> None:
     """The bound is on what waits for the store: it opens again as the store comes on."""
-    backlog = StoreBacklog(tmp_path, SUBMIT, max_bytes=100, measure_s=0)
+    backlog = StoreBacklog(tmp_path, max_bytes=100, measure_s=0)
     writer = StreamWriter(tmp_path, SUBMIT, has_room=backlog.has_room)
     for _ in range(3):
         writer.append([frame(1, bytes(18))])
