@@ -95,6 +95,16 @@ def test_executor_whose_workers_cannot_trace_is_marked(tmp_path: Path) -> None:
     assert {"pending": 4, "launched": 4, "exec_done": 2, "failed": 2} == states
     assert [(0,)] == query(program.database, "select max(try_id) from try")
 
+    failures = query(
+        program.database,
+        "select exception_type, message, stacktrace, fate, is_final from otel_failure order by 1",
+    )
+    assert [(kind, is_final) for kind, _, _, _, is_final in failures] == [
+        ("RuntimeError", 1),
+        ("ValueError", 1),
+    ]
+    assert all('int("no number")' in stacktrace for _, _, stacktrace, _, _ in failures)
+
     of_run = [
         event
         for request in requests

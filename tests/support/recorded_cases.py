@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from otel_parsl import semconv
+from otel_parsl.failures.submit_failure import told_failure
 from otel_parsl.messages import to_ns
 from otel_parsl.wire import Key
 from tests.support.parsl_messages import at, resource_info, worker_task_info
@@ -84,7 +85,8 @@ def failure() -> Recording:
     unpicklable = RecordedTask(run, 1, 2, task_func_name="takes_a_lock")
     unpicklable.becomes("pending")
     failed: dict[str, Any] = {"task_fail_count": 1, "task_fail_cost": 1.0}
-    unpicklable.becomes("failed", task_fail_history="TypeError('cannot pickle')", **failed)
+    seen = told_failure(raised(TypeError("cannot pickle")), is_told=False)
+    unpicklable.becomes("failed", seen, task_fail_history="TypeError('cannot pickle')", **failed)
     killed = RecordedTask(run, 2, 3, task_func_name="eats_memory")
     killed.becomes("pending")
     killed.launch()

@@ -17,6 +17,7 @@ from otel_parsl_collector.materialise.facts import (
     Run,
     Running,
     RunState,
+    SeenException,
     TaskBorn,
     TaskState,
     UntracedExecutor,
@@ -76,6 +77,7 @@ def task_state(time_ns: int, found: Attributes, run_id: str, facts: Facts) -> No
             get(names.TRY_JOINS),
             get(names.EXECUTOR_TASK_ID),
             get(names.RESOURCE_SPECIFICATION),
+            _exception(found) if names.EXCEPTION_STACKTRACE in found else None,
         )
     )
     if names.TASK_TIME_INVOKED in found:
@@ -87,6 +89,14 @@ def task_state(time_ns: int, found: Attributes, run_id: str, facts: Facts) -> No
             get(names.TASK_STDOUT),
             get(names.TASK_STDERR),
         )
+
+
+def _exception(found: Attributes) -> SeenException:
+    return SeenException(
+        found.get(names.EXCEPTION_TYPE),
+        found.get(names.EXCEPTION_MESSAGE),
+        found[names.EXCEPTION_STACKTRACE],
+    )
 
 
 def block_status(

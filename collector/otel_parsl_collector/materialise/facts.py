@@ -38,6 +38,14 @@ class TaskBorn(NamedTuple):
     stderr: str | None
 
 
+class SeenException(NamedTuple):
+    """An exception of which there is a stack trace."""
+
+    type: str | None
+    message: str | None
+    stacktrace: str
+
+
 class TaskState(NamedTuple):
     """A task took a state, in one of its tries; all that may change, as it was then."""
 
@@ -61,6 +69,8 @@ class TaskState(NamedTuple):
     joins: str | None
     executor_task_id: str | None
     resource_specification: str | None
+    exception: SeenException | None = None
+    """With what it failed, where the submit process alone has seen it."""
 
 
 class Running(NamedTuple):

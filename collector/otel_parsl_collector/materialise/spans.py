@@ -100,6 +100,7 @@ def _add_events(span: Any, run_id: str, facts: Facts) -> bool:
             common = read_attributes(span.attributes)
             common.pop(names.OUTCOME, None)  # the span's, in words of spans; the run's own event
             # says its outcome where it has one
+            common |= _exception(span)
         found = {**common, **read_attributes(event.attributes)}
         try:
             read(event.time_unix_nano, found, run_id, facts)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from otel_parsl.failures.failure import Failure, describe_failure
 from otel_parsl.schema import otel_failure
 from otel_parsl.semconv import FAILED_STATES
-from otel_parsl_collector.materialise.facts import Facts
+from otel_parsl_collector.materialise.facts import Facts, TaskState
 from otel_parsl_collector.store.session import Session
 from otel_parsl_collector.store.upsert import Row
 
@@ -19,9 +19,9 @@ def write_failures(facts: Facts, session: Session) -> None:
     """
     Write a row for each try that failed.
 
-    The worker that saw the exception knows most of it, so what it says replaces what Parsl's
-    ``task_fail_history`` says, whichever comes first; whether the task failed with it is known
-    from the state alone.
+    The worker that saw the exception knows most of it, so what it says replaces what the submit
+    process has seen, or what Parsl's ``task_fail_history`` says, whichever comes first; whether the
+    task failed with it is known from the state alone.
     """
     seen = [
         _row(
@@ -46,8 +46,8 @@ def write_failures(facts: Facts, session: Session) -> None:
             state.run_id,
             state.task_id,
             state.try_id,
-            describe_failure(fail_history=state.fail_history),
-            None,
+            _describe(state),
+            state.exception and state.exception.stacktrace,
             state.app,
             state.time_ns,
             is_final=state.state in FAILED_STATES,
@@ -71,6 +71,13 @@ def write_failures(facts: Facts, session: Session) -> None:
     session.upsert(otel_failure, _COLUMNS, lost, update=f"{_WHY} app time_ns")
     session.upsert(otel_failure, _COLUMNS, seen, update=f"{_WHY} stacktrace app time_ns")
     session.upsert(otel_failure, _COLUMNS, told, update="is_final")
+
+
+def _describe(state: TaskState) -> Failure:
+    if state.exception is None:
+        return describe_failure(fail_history=state.fail_history)
+    kind, message, stacktrace = state.exception
+    return describe_failure(exception_type=kind, message=message, stacktrace=stacktrace)
 
 
 def _row(

@@ -280,13 +280,14 @@ class _RunTries:
             row: Row = (self._run_id, *key, state.sequence, state.state, *times_ns)
             if key in executions and key in submitted:
                 totals = executions.pop(key)[_FIRST_TOTAL:_LAST_TOTAL]
-                whole.append((*row, *totals, *submitted.pop(key)[-2:]))
+                whole.append((*row, *totals, *_submission(submitted.pop(key))))
             else:
                 of_state.append(row)
         self._upsert(f"{_CURRENT} {_TOTALS} {_SUBMITTED}", whole)
         self._upsert(_CURRENT, of_state)
         self._upsert(
-            _SUBMITTED, [(self._run_id, *key, *state[-2:]) for key, state in submitted.items()]
+            _SUBMITTED,
+            [(self._run_id, *key, *_submission(state)) for key, state in submitted.items()],
         )
         self._upsert("running_ns", of_worker)
         self._upsert(
@@ -321,6 +322,11 @@ class _RunTries:
             [(self._run_id, app, start, *row) for (app, start), row in sums.items()],
             add="ended failed run_s cpu_s",
         )
+
+
+def _submission(state: TaskState) -> tuple[str | None, str | None]:
+    """Return what only the submission of a try knows, as ``_SUBMITTED`` has it."""
+    return state.executor_task_id, state.resource_specification
 
 
 def _peaks(facts: Facts) -> dict[str, dict[TryKey, int]]:
