@@ -50,6 +50,8 @@ _TASK, _TRY = "_parsl_monitoring_task_id", "_parsl_monitoring_try_id"
 _WORKER_ENTRY = "otel_parsl.worker.execute_task"
 _WITH_FILESYSTEM_RADIO = ("WorkQueueExecutor", "TaskVineExecutor")
 """Names, since to import them takes a while. Others have none, unless the user gives them one."""
+_MB_OF_GB = 1024
+"""``process_worker_pool`` counts 2**30 bytes as a GB; executors that take MB count 2**20."""
 _BUFFER_THRESHOLD = 1 << 20  # as HighThroughputExecutor.submit
 
 
@@ -271,6 +273,8 @@ def _htex_submit(executor: HighThroughputExecutor, run: Run) -> Submit:
         addresses |= set(local_addresses())
     network = Network(True, bool(executor.encrypted), tuple(sorted(addresses)))
     context = tuple(run.run_context(label, network))
+    # HTEX takes no memory of a single task: its workers have as much each.
+    asked = {"memory": executor.mem_per_worker * _MB_OF_GB} if executor.mem_per_worker else {}
 
     def submit(
         func: Callable[..., Any], resource_specification: dict[str, Any], *args: Any, **kwargs: Any
@@ -301,7 +305,8 @@ def _htex_submit(executor: HighThroughputExecutor, run: Run) -> Submit:
         except Exception as error:
             run.failed(task_id, try_id, error, is_told=False)
             raise
-        run.submitted(task_id, try_id, inner.parsl_executor_task_id, resource_specification)
+        specification = {**asked, **resource_specification} if asked else resource_specification
+        run.submitted(task_id, try_id, inner.parsl_executor_task_id, specification)
         outer = HTEXFuture(inner.parsl_executor_task_id)
         again = partial(send, plain)
         told = partial(run.failed, task_id, try_id)

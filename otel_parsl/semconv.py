@@ -155,7 +155,7 @@ EXECUTOR_TASK_ID = _term(
 RESOURCE_SPECIFICATION = _term(
     "attribute",
     "parsl.resource_specification",
-    "the resource specification of an app call, as JSON",
+    "what a try asked for, as JSON; memory is HTEX's mem_per_worker where it has one",
     source=_PARSL,
 )
 DEPENDENCY_COUNT = _term(

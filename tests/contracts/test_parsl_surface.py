@@ -149,6 +149,12 @@ def test_htex_asks_for_its_receiver_by_the_name_that_is_replaced() -> None:
     assert executor.logdir == "/runs/000/big_nodes"
 
 
+def test_htex_says_how_much_memory_a_worker_has() -> None:
+    """In GB, and none by default."""
+    assert HighThroughputExecutor(mem_per_worker=0.5).mem_per_worker == 0.5
+    assert HighThroughputExecutor().mem_per_worker is None
+
+
 def test_default_radios_are_those_that_are_replaced() -> None:
     """The constructors put in these radios in place of None."""
     assert type(HighThroughputExecutor().remote_monitoring_radio) is HTEXRadio

@@ -16,6 +16,9 @@ from pathlib import Path
 
 import pytest
 
+from otel_parsl.query.asked_memory import select_asked_memory
+from otel_parsl.query.engine import open_database
+from otel_parsl.query.runs import find_run
 from tests.support.otlp_sink import grpc_sink
 from tests.support.programs import ALL_FIVE, PROCESS_EXECUTOR, Program, query, run, states_in
 
@@ -586,3 +589,27 @@ def test_fork_that_ends_leaves_the_run_alone(tmp_path: Path) -> None:
 
     assert dict.fromkeys(ALL_FIVE, 2) == states_in(program.database)
     assert [("completed",)] == query(program.database, "SELECT outcome FROM otel_run")
+
+
+def test_memory_of_an_htex_worker_is_what_its_tries_asked_for(tmp_path: Path) -> None:
+    """HTEX takes no memory of an app; a specification of the app's own stands beside it."""
+    program = run(
+        tmp_path,
+        """
+        @python_app
+        def first(parsl_resource_specification={}):
+            return bytearray(30_000_000)[0]
+
+        with parsl.load(Config(executors=[htex(mem_per_worker=0.25)],
+                               monitoring=OTelMonitoringHub())):
+            first().result()
+            first(parsl_resource_specification={"priority": 1}).result()
+        """,
+    )
+    assert query(
+        program.database, "select resource_specification from otel_try order by task_id"
+    ) == [('{"memory": 256.0}',), ('{"memory": 256.0, "priority": 1}',)]
+    with open_database(str(program.database)).read() as connection:
+        asked = list(select_asked_memory(connection, find_run(connection, has_otel=True)))
+    assert [each.asked_bytes for each in asked] == [256 << 20] * 2
+    assert all(30_000_000 < each.peak_bytes < 256 << 20 for each in asked)
