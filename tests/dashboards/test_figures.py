@@ -229,6 +229,53 @@ def test_figures_that_are_changed_show_what_new_ones_would(otel_database: Path) 
         library.close()
 
 
+def test_pictures_take_each_others_place_and_all_else_stays(simulated_database: Path) -> None:
+    """Of a run of many tasks a stretch of time looks as if drawn for it, whatever was drawn before;
+    where single tries are, and come to be none again, as well."""
+    source = Source(str(simulated_database))
+    library = Library(source)
+    try:
+        snapshot = library.resident(library.runs()[0].run.run_id).wait(("samples",), 60)
+        length = snapshot.until - snapshot.began
+        stretches = (
+            Window(snapshot.began + length * first // 100, snapshot.began + length * last // 100)
+            for first, last in ((0, 90), (10, 90), (50, 52), (40, 99), (0, 60))
+        )
+        lanes = range(len(snapshot.lanes) // 2)
+        views = [
+            *(View(snapshot, {}, {}, window, source) for window in (None, *stretches)),
+            View(snapshot, {}, {}, None, source, rows=lanes),
+            View(snapshot, {}, {}, None, source),
+        ]
+        put_alone = {}
+        for name, plot in _plots(views[0]):
+            if plot.picture is None:
+                continue
+            kept = Canvas(height=plot.height, is_timed=plot.is_timed)
+            for view in views:
+                drawn: list[View] = []
+
+                def draw(plot: Plot = plot, view: View = view, drawn: list[View] = drawn) -> Any:
+                    drawn.append(view)
+                    return plot.draw(view)
+
+                beside = plot.asked(view._replace(window=None))
+                picture = partial(plot.picture, view)
+                found = kept.render(draw, picture=picture, beside=beside).drawn
+                anew = Canvas(height=plot.height, is_timed=plot.is_timed)
+                expected = anew.render(partial(plot.draw, view)).drawn
+                assert found.shape == expected.shape, name
+                assert _comparable(found) == _comparable(expected), name
+                put_alone.setdefault(name, []).append(not drawn)
+    finally:
+        library.close()
+    # None is put first, nor after single tries, nor where other lanes are in view.
+    assert put_alone == {
+        "/stream": [False, True, True, False, False, True, False, False],
+        "/gantt": [False, True, True, True, True, True, True, True],
+    }
+
+
 def test_what_is_pointed_at_is_told_in_words_of_the_run(otel_database: Path) -> None:
     """No tooltip tells where and in which colour something is drawn."""
     source = Source(str(otel_database))

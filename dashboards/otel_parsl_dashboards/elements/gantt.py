@@ -57,12 +57,10 @@ def gantt(
     singles = _singles(
         state_bars(tasks, statuses if is_single else statuses[:0], span=span, until=until)
     )
-    ids = tasks["task_id"].to_numpy()
-    if is_single or not len(ids) or not len(statuses):
-        picture = _image(np.zeros((1, 1, 4), dtype="uint8"), ids, span)
-    else:
-        picture = _picture(ids, statuses, changes, span, until)
-    return (picture * singles).opts(
+    drawn = picture(tasks, statuses, span=span, until=until, changes=changes)
+    if drawn is None:
+        drawn = _image(np.zeros((1, 1, 4), dtype="uint8"), tasks["task_id"].to_numpy(), span)
+    return (drawn * singles).opts(
         hv.opts.RGB(default_tools=list(TIME_TOOLS)),
         hv.opts.Rectangles(
             color="colour",
@@ -86,6 +84,20 @@ def gantt(
             xlim=(span.start, span.end),
         ),
     )
+
+
+def picture(
+    tasks: pd.DataFrame,
+    statuses: pd.DataFrame,
+    *,
+    span: Span,
+    until: np.datetime64,
+    changes: StateChanges | None = None,
+) -> hv.RGB | None:
+    """Return what alone differs in ``gantt`` by its span; None where there is no such picture."""
+    if has_bars(tasks, statuses) or not len(tasks) or not len(statuses):
+        return None
+    return _picture(tasks["task_id"].to_numpy(), statuses, changes, span, until)
 
 
 def changes_of(

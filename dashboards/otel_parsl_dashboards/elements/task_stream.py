@@ -76,6 +76,21 @@ def task_stream(
     )
 
 
+def picture(
+    tries: pd.DataFrame,
+    lanes: pd.DataFrame,
+    colours: Mapping[str, str],
+    *,
+    span: Span,
+    until: np.datetime64,
+    rows: range | None = None,
+) -> hv.RGB | None:
+    """Return what alone differs in ``task_stream`` by its span; None where tries are bars."""
+    rows = range(len(lanes)) if rows is None else rows
+    shown = in_view(tries, rows, span=span, until=until)
+    return None if len(shown) <= SINGLE else _picture(shown, colours, span, rows)
+
+
 def in_view(tries: pd.DataFrame, rows: range, *, span: Span, until: np.datetime64) -> pd.DataFrame:
     """Return the tries of which a part is in view, with ``end``: open ones end where known."""
     start = tries["running"].to_numpy()

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextvars
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from contextlib import nullcontext
 from typing import Any, NamedTuple
 
@@ -20,10 +20,10 @@ from holoviews.plotting.bokeh import plot as bokeh_plots
 from holoviews.streams import Pipe
 
 from otel_parsl_dashboards.figures.copies import packed, unpacked
-from otel_parsl_dashboards.figures.drawn import Drawn, put, take
+from otel_parsl_dashboards.figures.drawn import Drawn, is_picture, put, take, with_picture
 from otel_parsl_dashboards.figures.dressing import dress, unlabel_time
 from otel_parsl_dashboards.figures.lines import LinesPlot
-from otel_parsl_dashboards.figures.pictures import PicturePlot
+from otel_parsl_dashboards.figures.pictures import PicturePlot, picture_columns
 
 _lock = threading.Lock()
 _is_loaded = False
@@ -62,18 +62,43 @@ class Canvas:
         self._pipe: Any = None
         self._figure: Any = None
         self._last: Rendered | None = None
+        self._beside: Hashable = None
 
-    def render(self, draw: Callable[[], Any]) -> Rendered:
+    def render(
+        self,
+        draw: Callable[[], Any],
+        *,
+        picture: Callable[[], hv.RGB | None] | None = None,
+        beside: Hashable = None,
+    ) -> Rendered:
         """
         Return what an element shows.
 
         Args:
             draw: Returns a HoloViews element or overlay.
+            picture: Returns the picture in it, where all that it shows is one, of bytes. Where
+                nothing else has changed it takes the place of the last one, without HoloViews,
+                which takes as long as the picture itself.
+            beside: What all else depends on.
         """
         # HoloViews keeps the options of elements in places that threads share, and takes whatever
         # document is current for its own: that of another thread's session, or of one that is gone.
         with _lock:
-            return contextvars.copy_context().run(self._render, draw)
+            rendered = None if picture is None else self._with_picture(picture, beside)
+            if rendered is None:
+                rendered = contextvars.copy_context().run(self._render, draw)
+                self._beside = beside if is_picture(rendered.drawn) else None
+            return rendered
+
+    def _with_picture(self, make: Callable[[], hv.RGB | None], beside: Hashable) -> Rendered | None:
+        if self._last is None or beside is None or beside != self._beside:
+            return None
+        picture = make()
+        columns = None if picture is None else picture_columns(picture)
+        if columns is None:
+            return None
+        self._last = self._last._replace(drawn=with_picture(self._last.drawn, columns))
+        return self._last
 
     def _render(self, draw: Callable[[], Any]) -> Rendered:
         pn.state.curdoc = self._document

@@ -50,6 +50,20 @@ def take(figure: Any) -> Drawn:
     )
 
 
+def is_picture(drawn: Drawn) -> bool:
+    """Tell whether all that is shown is one picture: other glyphs have no rows."""
+    rows = [
+        len(next(iter(columns.values()), ())) for columns in drawn.data if "image" not in columns
+    ]
+    return len(rows) + 1 == len(drawn.data) and not any(rows)
+
+
+def with_picture(drawn: Drawn, picture: dict[str, Any]) -> Drawn:
+    """Return the same but for its picture, given as the columns of that glyph."""
+    data = [picture if "image" in columns else columns for columns in drawn.data]
+    return drawn._replace(data=data)
+
+
 def put(figure: Any, before: Drawn, now: Drawn, *, keeps_x: bool) -> None:
     """
     Have a figure show something else, without moving what its reader looks at.

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 from urllib.parse import urlencode
 
+import holoviews as hv
 import numpy as np
 import pandas as pd
 
@@ -141,6 +142,8 @@ class Plot(NamedTuple):
     """Whether it is drawn anew when the reader chooses a stretch of time."""
     prepare: Callable[[View], object] | None = None
     """Works out, once for a snapshot, what it takes to draw any stretch of time."""
+    picture: Callable[[View], hv.RGB | None] | None = None
+    """Returns what alone differs from one stretch of time to another, where that is a picture."""
     follows_rows: bool = False
     """Whether it is drawn anew when the reader zooms its y axis; one plot of a page may be."""
 
@@ -195,6 +198,15 @@ class RunPage(NamedTuple):
 
 def _within(snapshot: Snapshot, window: Window) -> pd.DataFrame:
     tries = snapshot.tries
-    start, ended = tries["running"].to_numpy(), tries["ended"].to_numpy()
-    end = np.maximum(np.where(np.isnat(ended), snapshot.until, ended), start)
+    start, end = (
+        tries["running"].to_numpy(),
+        snapshot.once("ends of tries", lambda: _ends(snapshot)),
+    )
     return tries[(start < window.end) & (end > window.start)]
+
+
+def _ends(snapshot: Snapshot) -> np.ndarray:
+    """Return when each try ended, or until when it is known to have run."""
+    start, ended = (snapshot.tries[name].to_numpy() for name in ("running", "ended"))
+    ends: np.ndarray = np.maximum(np.where(np.isnat(ended), snapshot.until, ended), start)
+    return ends

@@ -205,7 +205,12 @@ class RunSession(Session):
             lambda: Canvas(height=plot.height, is_timed=plot.is_timed),
         )
         return view.snapshot.once(
-            self._key(plot, view), lambda: canvas.render(lambda: plot.draw(view))
+            self._key(plot, view),
+            lambda: canvas.render(
+                partial(plot.draw, view),
+                picture=plot.picture and partial(plot.picture, view),
+                beside=(view.snapshot.version, plot.asked(view._replace(window=None))),
+            ),
         )
 
     def _key(self, plot: Plot, view: View) -> tuple[object, ...]:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
 import numpy as np
-import pandas as pd
 
 from otel_parsl.cli import words
 from otel_parsl.cli.status import LABELS
@@ -57,32 +60,33 @@ def _states(view: View) -> Facts:
 
 def _apps(view: View) -> list[Facts]:
     """Return a row an app: its tasks, and how long the tries that ended took."""
-    tries = view.tries
-    tasks = view.snapshot.tasks
+    tries, tasks = view.tries, view.snapshot.tasks
+    app, state = (tasks[name].array for name in ("app", "state"))
     if view.window is not None:
-        of_tries = np.unique(tries["task_id"].to_numpy())
-        place, is_there = frames.places(of_tries, tasks["task_id"].to_numpy())
-        tasks = tasks.iloc[place[is_there]]
-    took = pd.Series(frames.seconds(tries["ended"], tries["running"]), index=tries.index)
-    by_app = took.groupby(tries["app"], observed=True)
-    summed = by_app.agg(["sum", "mean", "median", "count"])
-    late = by_app.quantile(0.95)
-    whole = float(summed["sum"].sum()) if len(summed) else 0.0
-    is_failed = tasks["state"].isin([state.value for state in FAILED])
+        place, is_there = frames.places(tries["task_id"].to_numpy(), tasks["task_id"].to_numpy())
+        of_tries = np.zeros(len(tasks), dtype=bool)
+        of_tries[place[is_there]] = True
+        app, state = app[of_tries], state[of_tries]
+    is_failed = state.isin([state.value for state in FAILED])
+    took = frames.seconds(tries["ended"], tries["running"])
+    is_over = ~np.isnan(took)
+    took, of_app = took[is_over], tries["app"].array[is_over]
+    whole = float(took.sum())
     rows = []
-    for app in view.snapshot.apps:
-        is_it = tasks["app"] == app
-        has_run = app in summed.index and summed.loc[app, "count"] > 0
-        share = float(summed.loc[app, "sum"]) / whole if has_run and whole else 0.0
+    for name in view.snapshot.apps:
+        is_it = app == name
+        seconds = took[of_app == name]
+        median, late = np.quantile(seconds, (0.5, 0.95)) if len(seconds) else (0.0, 0.0)
+        share = float(seconds.sum()) / whole if whole else 0.0
         rows.append(
             {
-                "name": app,
-                "colour": view.colours[app],
+                "name": name,
+                "colour": view.colours[name],
                 "tasks": int(is_it.sum()),
                 "failed": int((is_it & is_failed).sum()),
-                "mean_s": float(summed.loc[app, "mean"]) if has_run else None,
-                "median_s": float(summed.loc[app, "median"]) if has_run else None,
-                "p95_s": float(late.loc[app]) if has_run else None,
+                "mean_s": float(seconds.mean()) if len(seconds) else None,
+                "median_s": float(median) if len(seconds) else None,
+                "p95_s": float(late) if len(seconds) else None,
                 "share": share_words(share, 1.0),
                 "width": round(100 * share, 2),
             }
@@ -159,6 +163,27 @@ def _changes(view: View) -> StateChanges:
     )
 
 
+def _of_tries(make: Callable[..., Any], view: View) -> Any:
+    return make(
+        view.tries,
+        view.snapshot.lanes,
+        view.colours,
+        span=view.span,
+        until=view.snapshot.until,
+        rows=view.rows,
+    )
+
+
+def _of_tasks(make: Callable[..., Any], view: View) -> Any:
+    return make(
+        view.snapshot.tasks,
+        view.snapshot.statuses,
+        span=view.span,
+        until=view.snapshot.until,
+        changes=None if view.window is None else _changes(view),
+    )
+
+
 PAGE = RunPage(
     path="",
     tab="Workflow",
@@ -177,14 +202,8 @@ PAGE = RunPage(
             " the right, is switched on.",
             hint="drag over a stretch of time: the page shows that alone, single tries once they"
             " are few; click a try for its task",
-            draw=lambda view: task_stream.task_stream(
-                view.tries,
-                view.snapshot.lanes,
-                view.colours,
-                span=view.span,
-                until=view.snapshot.until,
-                rows=view.rows,
-            ),
+            draw=partial(_of_tries, task_stream.task_stream),
+            picture=partial(_of_tries, task_stream.picture),
             summarise=lambda view: task_stream.summarise(
                 view.tries,
                 view.snapshot.lanes,
@@ -235,13 +254,8 @@ PAGE = RunPage(
             help="A row for each task, by id from top to bottom, in the colours of Parsl's ten"
             " states, from when it entered each of them. The last state of a task lasts to the"
             " end of the run and is drawn faint once it is final.",
-            draw=lambda view: gantt.gantt(
-                view.snapshot.tasks,
-                view.snapshot.statuses,
-                span=view.span,
-                until=view.snapshot.until,
-                changes=None if view.window is None else _changes(view),
-            ),
+            draw=partial(_of_tasks, gantt.gantt),
+            picture=partial(_of_tasks, gantt.picture),
             summarise=lambda view: gantt.summarise(view.snapshot.tasks, view.snapshot.statuses),
             hint="click a bar for its task",
             allows=lambda view: gantt.has_bars(view.snapshot.tasks, view.snapshot.statuses),
