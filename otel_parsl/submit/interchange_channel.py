@@ -17,6 +17,7 @@ import zmq
 
 _PAUSE_S = 0.1
 """How often to look: waking for each message would take a busy workflow's time."""
+_LAST_PAUSE_MS = 50
 _SILENCE_S = 0.2
 _LAST_S = 2.0
 """How long to listen at the end to one that is never silent."""
@@ -80,7 +81,10 @@ class InterchangeChannel:
                 if now - heard_at > _SILENCE_S or now - closing_at > _LAST_S:
                     break
             if len(messages) < _MESSAGES_AT_ONCE:
-                time.sleep(_PAUSE_S)
+                if closing_at is None:
+                    self._is_closing.wait(_PAUSE_S)
+                else:
+                    self._socket.poll(_LAST_PAUSE_MS)
         self._let_go()
 
     def _receive(self) -> list[bytes]:

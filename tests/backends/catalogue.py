@@ -182,8 +182,12 @@ PROMETHEUS = DebianBackend(
 CHROMIUM = DebianBackend(
     name="chromium", package="chromium", program="chromium", minutes="about 2 minutes"
 )
+BTRFS = DebianBackend(
+    name="btrfs", package="btrfs-progs", program="mkfs.btrfs", minutes="some seconds"
+)
+"""A filesystem with quotas of its own, for a file of a test's."""
 
-DEFAULT = (JAEGER, OTELCOL, POSTGRES, CHROMIUM)
+DEFAULT = (JAEGER, OTELCOL, POSTGRES, CHROMIUM, BTRFS)
 OPTIONAL = (PROMETHEUS,)
 BY_NAME: dict[str, Backend] = {backend.name: backend for backend in (*DEFAULT, *OPTIONAL)}
 

@@ -17,23 +17,37 @@ import pytest
 from otel_parsl.leftovers import find_leftovers
 from tests.support.otlp_sink import grpc_sink
 from tests.support.programs import ALL_FIVE, Program, query, run, states_in, until
-from tests.support.small_disk import small_disk
+from tests.support.small_disk import small_disk, small_quota
 
 DISK_MIB = 24
 
 
 @pytest.fixture
-def disk(tmp_path: Path) -> Iterator[Path]:
-    """Give a small disk."""
-    with small_disk(tmp_path / "disk", kib=DISK_MIB << 10) as path:
-        yield path
+def disk(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Path]:
+    """Give a small disk, or a folder under a quota."""
+    if getattr(request, "param", "disk") == "disk":
+        with small_disk(tmp_path / "disk", kib=DISK_MIB << 10) as path:
+            yield path
+    else:
+        with small_quota(tmp_path / "disk", mib=DISK_MIB) as path:
+            yield path
 
 
-@pytest.mark.parametrize("where", ["beside", "on it"])
+@pytest.mark.parametrize(
+    ("disk", "where", "error"),
+    [
+        ("disk", "beside", "[Errno 28] No space left on device"),
+        ("disk", "on it", "[Errno 28] No space left on device"),
+        ("quota", "beside", "[Errno 122] Disk quota exceeded"),
+        ("quota", "on it", "[Errno 122] Disk quota exceeded"),
+    ],
+    indirect=["disk"],
+)
 def test_full_disk_loses_nothing_and_is_recovered_from(
-    tmp_path: Path, disk: Path, where: str
+    tmp_path: Path, disk: Path, where: str, error: str
 ) -> None:
-    """A disk that is full for a while, with or without the database on it: all rows are there."""
+    """A disk that is full for a while, or a quota used up, with or without the database there: all
+    rows are there in the end."""
     database = tmp_path / "beside.db" if where == "beside" else disk / "on.db"
     with grpc_sink() as sink:
         program = run(
@@ -71,6 +85,7 @@ def test_full_disk_loses_nothing_and_is_recovered_from(
                 fill()
                 before = spooled()
                 os.unlink(disk + "/ballast")
+                os.sync()  # a quota knows of it then
                 deadline = time.monotonic() + 30
                 while spooled() == before and time.monotonic() < deadline:
                     time.sleep(0.05)
@@ -82,7 +97,7 @@ def test_full_disk_loses_nothing_and_is_recovered_from(
     assert states_in(database) == dict.fromkeys(states, 300)
     assert query(database, "select tasks_completed_count from workflow") == [(300,)]
     assert query(database, "select outcome from otel_run") == [("completed",)]
-    assert "the spool cannot be written: [Errno 28] No space left on device" in program.output
+    assert f"the spool cannot be written: {error}" in program.output
 
 
 def _is_whole(names: Counter[str]) -> bool:
