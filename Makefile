@@ -26,7 +26,7 @@ side-by-side:
 	  pytest-pages pytest-e2e-1 pytest-e2e-2 pytest-parts-1 pytest-parts-2 lowest
 
 .PHONY: backends
-backends: $(VENV)/.installed-dev  ## Build or install the real backends (Jaeger, OpenTelemetry Collector, PostgreSQL, Chromium, btrfs)
+backends: $(VENV)/.installed-dev  ## Build or install the real backends (Jaeger, OpenTelemetry Collector, PostgreSQL, Chromium, btrfs, bindfs)
 	nice -n 10 $(BIN)/python tests/backends/provision.py
 
 .PHONY: missing

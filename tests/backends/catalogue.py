@@ -186,8 +186,10 @@ BTRFS = DebianBackend(
     name="btrfs", package="btrfs-progs", program="mkfs.btrfs", minutes="some seconds"
 )
 """A filesystem with quotas of its own, for a file of a test's."""
+BINDFS = DebianBackend(name="bindfs", package="bindfs", program="bindfs", minutes="some seconds")
+"""A filesystem that is not the kernel's own, as those that several machines have mounted."""
 
-DEFAULT = (JAEGER, OTELCOL, POSTGRES, CHROMIUM, BTRFS)
+DEFAULT = (JAEGER, OTELCOL, POSTGRES, CHROMIUM, BTRFS, BINDFS)
 OPTIONAL = (PROMETHEUS,)
 BY_NAME: dict[str, Backend] = {backend.name: backend for backend in (*DEFAULT, *OPTIONAL)}
 

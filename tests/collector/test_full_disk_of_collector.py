@@ -15,10 +15,10 @@ from otel_parsl_collector.signals import SIGNALS
 
 from otel_parsl.wire import TRACES
 from tests.support.collector import CollectorProcess
+from tests.support.filesystems import fill, small_disk
 from tests.support.http_wire import post
 from tests.support.otlp_requests import trace_request
 from tests.support.server_process import wait_for
-from tests.support.small_disk import fill, small_disk
 
 PROTOBUF = {"Content-Type": "application/x-protobuf"}
 

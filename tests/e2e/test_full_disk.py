@@ -15,9 +15,9 @@ from pathlib import Path
 import pytest
 
 from otel_parsl.leftovers import find_leftovers
+from tests.support.filesystems import small_disk, small_quota
 from tests.support.otlp_sink import grpc_sink
 from tests.support.programs import ALL_FIVE, Program, query, run, states_in, until
-from tests.support.small_disk import small_disk, small_quota
 
 DISK_MIB = 24
 
@@ -111,7 +111,7 @@ def test_disk_that_is_full_at_the_start_costs_no_row(tmp_path: Path, disk: Path)
         f"""
         import logging
         from pathlib import Path
-        from tests.support.small_disk import fill
+        from tests.support.filesystems import fill
 
         logging.basicConfig(level=logging.WARNING)  # Parsl's own log is on the full disk
         ballast = []

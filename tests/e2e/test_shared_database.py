@@ -4,22 +4,17 @@ from __future__ import annotations
 
 import sqlite3
 import time
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 
+from tests.support.filesystems import fuse_folder
 from tests.support.programs import Program, query, until
 
 RUNS = 4
 TASKS = 300
-_ON_A_SHARED_FILESYSTEM = """
-import sys
-if "otel_parsl_collector.agent" in sys.orig_argv:
-    from otel_parsl_collector.store import filesystem
-    filesystem._LOCAL.clear()
-"""
-"""Has agents take any filesystem for one that several machines have mounted."""
 
 PROGRAM = """
 with parsl.load(Config(
@@ -39,21 +34,30 @@ with parsl.load(Config(
 """
 
 
-@pytest.mark.parametrize(("journal", "locked_s"), [("wal", 60), ("delete", 10)])
+@pytest.fixture
+def folder(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Path]:
+    """Give a folder on this machine's own filesystem, or on one that may be of several."""
+    if request.param == "local":
+        yield tmp_path
+    else:
+        with fuse_folder(tmp_path / "mounted") as mounted:
+            yield mounted
+
+
+@pytest.mark.parametrize(
+    ("folder", "journal", "locked_s"),
+    [("local", "wal", 60), ("of several machines", "delete", 10)],
+    indirect=["folder"],
+)
 def test_four_runs_and_a_reader_that_holds_a_lock_for_a_minute_share_a_file(
-    journal: str, locked_s: float, tmp_path: Path
+    folder: Path, journal: str, locked_s: float, tmp_path: Path
 ) -> None:
     """Every row of four runs at once is in the file, though a reader locked it for a minute."""
-    database = tmp_path / "shared.db"
-    site = tmp_path / "site"
-    site.mkdir()
-    if journal == "delete":
-        (site / "sitecustomize.py").write_text(_ON_A_SHARED_FILESYSTEM)
+    database = folder / "shared.db"
     programs = [
         Program(
             tmp_path / str(number),
             PROGRAM.format(number=number, database=database, tasks=TASKS),
-            PYTHONPATH=str(site),
         )
         for number in range(RUNS)
     ]

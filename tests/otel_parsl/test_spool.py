@@ -27,7 +27,7 @@ from otel_parsl.spool import (
     segment_path,
     segments,
 )
-from tests.support.small_disk import small_disk
+from tests.support.filesystems import small_disk
 
 SIGNALS = st.integers(1, 3)
 PAYLOADS = st.one_of(

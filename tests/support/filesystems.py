@@ -1,4 +1,4 @@
-"""A real filesystem with little room, or a real quota, and how to fill it."""
+"""Real filesystems: with little room, with a quota, not known to be local."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.backends.catalogue import BTRFS, in_ci, require
+from tests.backends.catalogue import BINDFS, BTRFS, in_ci, require
 from tests.support.backend_fixtures import missing_fails_or_skips
 
 
@@ -40,6 +40,23 @@ def small_quota(path: Path, *, mib: int) -> Iterator[Path]:
         ):
             subprocess.run(["btrfs", *command], check=True, capture_output=True)
         yield folder
+
+
+@contextlib.contextmanager
+def fuse_folder(path: Path) -> Iterator[Path]:
+    """Make a folder that is on a filesystem of type FUSE, as one of another machine may be."""
+    if not Path("/dev/fuse").exists():
+        pytest.skip("the kernel here has no FUSE")
+    with missing_fails_or_skips():
+        program = require(BINDFS)
+    behind = path.with_name(f"{path.name}.behind")
+    behind.mkdir()
+    path.mkdir()
+    subprocess.run([program, behind, path], check=True, capture_output=True)
+    try:
+        yield path
+    finally:
+        subprocess.run(["umount", "--lazy", path], check=True)
 
 
 @contextlib.contextmanager
