@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from otel_parsl_dashboards.elements.levels import Amounts, mean, steps
+from otel_parsl_dashboards.elements.levels import Amounts, mean, most, steps
 from otel_parsl_dashboards.elements.span import Span
 from parsl.monitoring.message_type import MessageType
 from playwright.sync_api import Browser
@@ -129,9 +129,9 @@ def test_histograms_count_each_sampled_task_once(page: Tab, demo_database: Path)
         )
     )
 
-    for plot, most in greatest.items():
+    for plot, said in greatest.items():
         assert page.text(f"#f-summary-{plot}").startswith(f"{tasks} tasks sampled.")
-        assert page.text(f"#f-summary-{plot}").endswith(f"the most {most}.")
+        assert page.text(f"#f-summary-{plot}").endswith(f"the most {said}.")
         assert sum(_column(page, plot, "top")) == tasks
 
 
@@ -204,7 +204,7 @@ def test_run_on_threads_says_what_is_not_there(parsls: Dashboard, shown: Tab) ->
 
 @given(
     st.lists(
-        st.tuples(st.integers(-5, 65), st.integers(1, 40), st.integers(0, 9)),
+        st.tuples(st.integers(-5, 65), st.integers(1, 40), st.integers(-9, 9)),
         min_size=1,
         max_size=9,
     )
@@ -212,7 +212,8 @@ def test_run_on_threads_says_what_is_not_there(parsls: Dashboard, shown: Tab) ->
 def test_means_of_stretches_have_what_the_exact_steps_have(
     given_amounts: Sequence[tuple[int, int, int]],
 ) -> None:
-    """However a sum over time is drawn, exactly or by means, the same is under its line."""
+    """However a sum over time is drawn, exactly or by means, the same is under its line, and the
+    most of it, in words, is that of a moment."""
     second = np.timedelta64(1, "s")
     start = np.array([_BEGAN + each[0] * second for each in given_amounts])
     amounts = Amounts(
@@ -226,6 +227,7 @@ def test_means_of_stretches_have_what_the_exact_steps_have(
         lengths = np.diff(line.times).astype("timedelta64[us]").astype("int64") / 6e7
         assert np.isclose((line.values[:-1] * lengths).sum(), mean(amounts, span))
         assert (line.times[0], line.times[-1]) == (span.start, span.end)
+    assert np.isclose(most(amounts, span), steps(amounts, span).values.max(initial=0.0))
 
 
 def _run_of_two_managers() -> Messages:

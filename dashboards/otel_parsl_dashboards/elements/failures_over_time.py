@@ -91,10 +91,12 @@ def summarise(statuses: pd.DataFrame, *, span: Span) -> str:
 
 
 def _times(statuses: pd.DataFrame, span: Span) -> dict[str, np.ndarray]:
-    """Return when tries came into each state of failure, within what is in view."""
-    time = statuses["time"].to_numpy()
+    """Return when tries came into each state of failure, within what is in view; each once."""
+    failed = statuses[statuses["state"].isin(KINDS).to_numpy()]
+    failed = failed.drop_duplicates(["task_id", "try_id", "state"])  # Parsl may say it again
+    time = failed["time"].to_numpy()
     is_in = (time >= span.start) & (time <= span.end)
     return {
-        state: time[is_in & (statuses["state"] == state).to_numpy()].astype("datetime64[us]")
+        state: time[is_in & (failed["state"] == state).to_numpy()].astype("datetime64[us]")
         for state in KINDS
     }

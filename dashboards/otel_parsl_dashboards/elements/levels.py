@@ -71,6 +71,30 @@ def steps(amounts: Amounts, span: Span, *, most_exact: int = _EXACT) -> Steps:
     return Steps(moments, _calm(values), is_exact=True)
 
 
+def most(amounts: Amounts, span: Span) -> float:
+    """Return the most that there was at any moment, however many changes there are; 0 at least."""
+    amounts = amounts.of((amounts.start < span.end) & (amounts.end > span.start))
+    amounts = amounts.of((amounts.end > amounts.start) & ~np.isnan(amounts.amount))
+    leaving = amounts.of(amounts.end < span.end)
+    comes, came = _summed(np.maximum(amounts.start, span.start), amounts.amount)
+    goes, went = _summed(leaving.end, leaving.amount)
+    # What goes at a moment makes room for what comes then.
+    return max(
+        float((came[_until(comes, at)] - went[_until(goes, at)]).max(initial=0.0))
+        for at in (comes, goes)
+    )
+
+
+def _summed(times: np.ndarray, amounts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return times in order, and the sums of the amounts before each of them and after all."""
+    order = np.argsort(times, kind="stable")  # in order already, but for a few
+    return times[order], np.concatenate([[0.0], np.cumsum(amounts[order])])
+
+
+def _until(times: np.ndarray, moments: np.ndarray) -> np.ndarray:
+    return np.searchsorted(times, moments, side="right")
+
+
 def mean(amounts: Amounts, span: Span) -> float:
     """Return the mean of the sum of amounts over a stretch of time."""
     return total_s(amounts, span) / (span.microseconds / 1e6)

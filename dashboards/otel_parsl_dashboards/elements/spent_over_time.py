@@ -12,7 +12,7 @@ from otel_parsl_dashboards.data import frames
 from otel_parsl_dashboards.data.phases import IDLE, QUEUED, RETURNING, RUNNING, STAGING, WAITING
 from otel_parsl_dashboards.elements.axes import TIME_TOOLS, count_axis
 from otel_parsl_dashboards.elements.colours import OF_PHASE
-from otel_parsl_dashboards.elements.levels import MANY, PIECES, Amounts, steps
+from otel_parsl_dashboards.elements.levels import MANY, PIECES, Amounts, most, steps
 from otel_parsl_dashboards.elements.span import Span
 from otel_parsl_dashboards.elements.spent import Spent
 
@@ -33,6 +33,8 @@ class Levels(NamedTuple):
     """``time`` and the columns of ``ORDER``; the last row says where the areas end."""
     is_exact: bool
     """Whether they step where the phases do; else each is the mean of its stretch."""
+    most: dict[str, float]
+    """The most of each at any moment."""
 
 
 def levels(spent: Spent, *, span: Span) -> Levels:
@@ -61,7 +63,8 @@ def levels(spent: Spent, *, span: Span) -> Levels:
     }
     # For a moment more may run than are connected, by the clocks of two hosts.
     columns[IDLE] = np.maximum(columns[IDLE], 0.0)
-    return Levels(pd.DataFrame({"time": moments, **columns}), is_exact)
+    at_most = {phase: most(amounts, span) for phase, amounts in each.items()}
+    return Levels(pd.DataFrame({"time": moments, **columns}), is_exact, at_most)
 
 
 def spent_over_time(levels: Levels, *, span: Span) -> hv.Overlay:
@@ -111,8 +114,7 @@ def spent_over_time(levels: Levels, *, span: Span) -> hv.Overlay:
 
 def summarise(levels: Levels) -> str:
     """Return the areas in words."""
-    most = levels.frame[list(ORDER)].max()
-    parts = [f"{phase} {number:,.0f}" for phase, number in most.items() if number >= 0.5]
+    parts = [f"{phase} {levels.most[phase]:,.0f}" for phase in ORDER if levels.most[phase] >= 0.5]
     if not parts:
         return "No task was open in this time, and no worker is known to have been connected."
     text = f"At most: {', '.join(parts)}."

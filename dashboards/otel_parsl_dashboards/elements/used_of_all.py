@@ -17,6 +17,7 @@ from otel_parsl_dashboards.elements.levels import (
     Steps,
     lasted_s,
     mean,
+    most,
     steps,
     total_s,
 )
@@ -100,23 +101,24 @@ def summarise_workers(
 ) -> str:
     """Return the lines of workers in words."""
     ran, connected = busy(tries, nodes, until), capacity.workers(nodes, until)
-    most = steps(ran, span).values.max()
+    at_most = most(ran, span)
+    drawn = _drawn(steps(ran, span))
     if not len(connected.start):
-        if not most:
+        if not at_most:
             return "No manager has reported its workers, and no try is known to have run."
         return (
             "No manager has reported its workers: only executors such as HighThroughputExecutor"
-            f" have managers. Tries running: at most {most:.0f}, {mean(ran, span):.3g} on average."
+            f" have managers. Tries running: at most {at_most:.0f}, {mean(ran, span):.3g} on"
+            f" average.{drawn}"
         )
-    there = steps(connected, span)
     text = (
-        f"At most {words.counted(round(most), 'worker')} busy of {there.values.max():.0f}"
+        f"At most {words.counted(round(at_most), 'worker')} busy of {most(connected, span):.0f}"
         f" connected; on average {against(ran, connected, span)}."
     )
     others = int((tries["running"].notna() & (tries["block"] == "")).sum())
     if others:
         text += f" {words.counted(others, 'try')} outside any block, as of threads, not counted."
-    return text + _drawn(steps(ran, span))
+    return text + drawn
 
 
 def summarise_cores(
@@ -129,10 +131,10 @@ def summarise_cores(
     if not np.isfinite(cores.amount).any():
         return f"CPU time is not known: {_unsampled(used)}{all_words}"
     drawn = steps(cores, span, most_exact=0)
-    most = f"at most {drawn.values.max():.3g}. Drawn: the mean of each of {PIECES} stretches."
+    at_most = f"at most {drawn.values.max():.3g}. Drawn: the mean of each of {PIECES} stretches."
     if not len(everything.start):
-        return f"On average {mean(cores, span):.3g} cores used, {most}{all_words}"
-    return f"On average {against(cores, everything, span)} cores used, {most}"
+        return f"On average {mean(cores, span):.3g} cores used, {at_most}{all_words}"
+    return f"On average {against(cores, everything, span)} cores used, {at_most}"
 
 
 def summarise_memory(
@@ -144,9 +146,8 @@ def summarise_memory(
     all_words = _all_words(everything, span, "GB")
     if not np.isfinite(memory.amount).any():
         return f"Memory is not known: {_unsampled(used)}{all_words}"
-    drawn = steps(memory, span)
-    text = f"At most {drawn.values.max():.3g} GB used, {mean(memory, span):.3g} GB on average."
-    return text + all_words + _drawn(drawn)
+    text = f"At most {most(memory, span):.3g} GB used, {mean(memory, span):.3g} GB on average."
+    return text + all_words + _drawn(steps(memory, span))
 
 
 def _against(
@@ -163,7 +164,7 @@ def _against(
     top = steps(everything, span)
     if not len(everything.start):
         top = top._replace(values=np.full(len(top.values), np.nan))
-    most = np.nanmax([line.values.max(), np.fmax.reduce(top.values)])
+    highest = np.nanmax([line.values.max(), np.fmax.reduce(top.values)])
     dimensions = {"kdims": "time", "vdims": unit}
     return hv.Overlay(
         [
@@ -188,7 +189,7 @@ def _against(
             show_legend=False,
             ylabel=unit,
             hooks=[count_axis] if is_count else [],
-            ylim=(0, float(most) * 1.08 or 1.0),
+            ylim=(0, float(highest) * 1.08 or 1.0),
             xlim=(span.start, span.end),
         )
     )
@@ -228,8 +229,7 @@ def against(part: Amounts, whole: Amounts, span: Span) -> str:
 def _all_words(everything: Amounts, span: Span, unit: str) -> str:
     if not len(everything.start):
         return " How much there was is not known: no manager has reported it."
-    most = steps(everything, span).values.max()
-    return f" There were at most {most:.3g} {unit}."
+    return f" There were at most {most(everything, span):.3g} {unit}."
 
 
 def _unsampled(used: pd.DataFrame) -> str:

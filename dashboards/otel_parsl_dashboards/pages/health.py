@@ -293,7 +293,7 @@ def _sampling(view: View, interval_s: float | None) -> list[Facts]:
             "name": "spans that are sent to backends",
             "value": traces,
             "help": "As OTEL_TRACES_SAMPLER and OTEL_TRACES_SAMPLER_ARG asked for; a destination"
-            " may keep less by a rule of its own.",
+            " may keep more or less, by a rule of its own.",
         },
         {
             "name": "resource samples every",
