@@ -9,13 +9,16 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from otel_parsl import spool
 
 INTERCHANGE = 5
 """The number of such a frame in a spool, beside the three signals and the records of tries."""
+
+
+_PART_BYTES = 1 << 17
 
 
 class Heard(NamedTuple):
@@ -27,6 +30,19 @@ class Heard(NamedTuple):
     """How long it waits for a manager's heartbeat."""
     messages: Sequence[bytes]
     """Pickled, as they came."""
+
+    def parts(self) -> Iterator[Heard]:
+        """Yield the messages in parts that a small spool takes one by one."""
+        some: list[bytes] = []
+        size = 0
+        for message in self.messages:
+            if some and size + len(message) > _PART_BYTES:
+                yield self._replace(messages=some)
+                some, size = [], 0
+            some.append(message)
+            size += len(message)
+        if some:
+            yield self._replace(messages=some)
 
 
 def frame(heard: Heard) -> bytes:

@@ -64,12 +64,16 @@ def write_bytes(directory: Path, name: str, content: bytes, *, is_durable: bool 
     """Replace a file whole; see ``write``."""
     temporary = directory / f"{name}.{os.getpid()}"
     fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(fd, "wb") as file:
-        file.write(content)
-        if is_durable:
-            file.flush()
-            os.fdatasync(file.fileno())
-    os.replace(temporary, directory / name)
+    try:
+        with os.fdopen(fd, "wb") as file:
+            file.write(content)
+            if is_durable:
+                file.flush()
+                os.fdatasync(file.fileno())
+        os.replace(temporary, directory / name)
+    except OSError:
+        temporary.unlink(missing_ok=True)
+        raise
     if is_durable:
         sync_names(directory)
 

@@ -149,10 +149,14 @@ def attach(hub: MonitoringHub, run: Run) -> KernelExecutors:
     is_wrapped = bool(hub.resource_monitoring_enabled)
 
     def add(executors: Any) -> None:
-        for executor in executors:
-            _trace(executor, run, known, is_wrapped=is_wrapped)
-            known.add(executor)
-        add_executors(executors)
+        try:
+            for executor in executors:
+                _trace(executor, run, known, is_wrapped=is_wrapped)
+                known.add(executor)
+            add_executors(executors)
+        except BaseException:
+            known.restore(executors)
+            raise
 
     kernel.add_executors = add
     if not is_wrapped:

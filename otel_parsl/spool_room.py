@@ -20,6 +20,8 @@ MAX_MIB = 2048
 MAX_AGE_S = 30 * 86400.0
 """How old what destinations lack may become before it is dropped."""
 _MEASURE_S = 1.0
+_PART_OF_INTERCHANGES = 4
+"""They may take a quarter."""
 
 
 class StoreBacklog:
@@ -37,18 +39,25 @@ class StoreBacklog:
         self._max_bytes = max_bytes
         self._measure_s = measure_s
         self._places = {SUBMIT: Place(), INTERCHANGES: Place()}
-        self._waiting = 0
+        self._waiting = dict.fromkeys(self._places, 0)
         self._measured_at = time.monotonic()
 
-    def has_room(self, size: int) -> bool:
-        """Tell whether this many bytes more may be spooled, and count them as spooled."""
+    def has_room(self, stream: str, size: int) -> bool:
+        """
+        Tell whether this many bytes more may be spooled, and count them as spooled.
+
+        What interchanges send has a part of the room alone: it keeps nothing of the run's own out.
+        """
         now = time.monotonic()
         if now - self._measured_at >= self._measure_s:
             self._measured_at = now
             self._measure()
-        if self._waiting + size > self._max_bytes:
+        waiting = self._waiting[stream] + size
+        if stream == INTERCHANGES and waiting > self._max_bytes // _PART_OF_INTERCHANGES:
             return False
-        self._waiting += size
+        if sum(self._waiting.values()) + size > self._max_bytes:
+            return False
+        self._waiting[stream] = waiting
         return True
 
     def _measure(self) -> None:
@@ -57,4 +66,4 @@ class StoreBacklog:
         for stream, place in ((SUBMIT, stored), (INTERCHANGES, heard)):
             if place is not None:
                 self._places[stream] = max(self._places[stream], Place(*place))
-        self._waiting = bytes_behind(self._directory, self._places)
+            self._waiting[stream] = bytes_behind(self._directory, {stream: self._places[stream]})

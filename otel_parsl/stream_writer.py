@@ -49,7 +49,8 @@ class StreamWriter:
         self._directory = directory
         self._stream = stream
         self._has_room = has_room
-        self._segment_bytes = segment_bytes
+        self.segment_bytes = segment_bytes
+        """How long a segment grows: a part of what may wait."""
         self._lock = threading.Lock()
         self._writer: SpoolWriter | None = None
         self._is_dirty = False
@@ -61,16 +62,20 @@ class StreamWriter:
         """The place behind everything appended so far."""
         return Place() if self._writer is None else self._writer.place
 
-    def append(self, frames: Iterable[bytes]) -> None:
+    def append(self, frames: Iterable[bytes], *, has_room: HasRoom | None = None) -> None:
         """
         Append frames.
+
+        Args:
+            frames: As ``spool.frame`` made them.
+            has_room: Tells whether there is room for these, if it is another who does.
 
         Raises:
             OSError: The disk, a quota or the spool's own bound is full; nothing was appended.
         """
         data = b"".join(frames)
         with self._lock:
-            if not self._has_room(len(data)):
+            if not (has_room or self._has_room)(len(data)):
                 raise OSError(errno.EDQUOT, "the spool is full: what it holds cannot be stored yet")
             if self.before_first is not None:
                 self.before_first()
@@ -111,7 +116,7 @@ class StreamWriter:
                 before.close()
 
     def _begin(self) -> SpoolWriter:
-        return SpoolWriter(self._directory, self._stream, segment_bytes=self._segment_bytes)
+        return SpoolWriter(self._directory, self._stream, segment_bytes=self.segment_bytes)
 
     def close(self) -> None:
         """Close the file; safe to call twice."""
@@ -132,6 +137,7 @@ class PatientWriter:
     def __init__(self, writer: StreamWriter, *, waiting_bytes: int = WAITING_BYTES) -> None:
         self._writer = writer
         self._waiting_bytes = waiting_bytes
+        self._at_once_bytes = min(_AT_ONCE_BYTES, writer.segment_bytes)  # more may find no room
         self._waiting: deque[bytes] = deque()
         self._size = 0
         self._lock = threading.Lock()
@@ -173,7 +179,7 @@ class PatientWriter:
         some: list[bytes] = []
         size = 0
         for batch in self._waiting:
-            if some and size + len(batch) > _AT_ONCE_BYTES:
+            if some and size + len(batch) > self._at_once_bytes:
                 break
             some.append(batch)
             size += len(batch)

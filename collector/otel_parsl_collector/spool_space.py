@@ -45,6 +45,13 @@ class SpoolSpace:
         self.waiting_bytes += size
         return True
 
+    def takes_more(self, size: int) -> bool:
+        """Tell whether it is not yet time to make room, and count so many bytes as waiting."""
+        if self.is_tight():
+            return False
+        self.waiting_bytes += size
+        return True
+
     def is_tight(self) -> bool:
         """Tell whether it is time to make room."""
         return self.waiting_bytes > _TIGHT * self.max_bytes

@@ -20,6 +20,7 @@ from collections.abc import Callable
 from typing import Final, NamedTuple
 
 from otel_parsl.failures.causes import chain_of_history
+from otel_parsl.wire import utf8
 
 # The history of a failed block holds the repr() of a whole executor; a chain of failed
 # dependencies nests one repr() a link.
@@ -104,7 +105,8 @@ def _evaluated(literal: str) -> _Argument:
         value = ast.literal_eval(literal)
     except (SyntaxError, ValueError):
         return quoted[1:-1]
-    return value if isinstance(value, bytes) else str(value)
+    # The repr of a lone surrogate makes one again, which no database takes.
+    return value if isinstance(value, bytes) else utf8(str(value)).decode()
 
 
 def _is_written_by_repr(quoted: str) -> bool:

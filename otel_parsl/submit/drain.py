@@ -14,6 +14,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -82,7 +83,7 @@ class Drain:
             StreamWriter(
                 directory,
                 stream,
-                has_room=backlog.has_room,
+                has_room=partial(backlog.has_room, stream),
                 segment_bytes=segment_bytes(max_bytes),
             )
             for stream in (SUBMIT, INTERCHANGES)
@@ -243,7 +244,7 @@ class Drain:
 
     def _heard_frames(self) -> list[bytes]:
         heard = [self._heard.popleft() for _ in range(len(self._heard))]
-        return [interchange_messages.frame(each) for each in heard]
+        return [interchange_messages.frame(part) for each in heard for part in each.parts()]
 
     def _sound(self, blob: bytes) -> bytes:
         """Return the frames of a blob that are whole: one that is torn could hide what follows."""

@@ -7,7 +7,7 @@ Like ``seam`` it touches Parsl's internals, on instances alone, and is held to b
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from typing import Any
 
@@ -41,14 +41,24 @@ class KernelExecutors:
         self._replaced.append((executor, name, vars(executor).get(name, _OF_CLASS)))
         setattr(executor, name, value)
 
-    def restore(self) -> None:
-        """Leave the executors as they were found: their Config may be loaded again."""
-        for executor, name, value in reversed(self._replaced):
-            if value is _OF_CLASS:
+    def restore(self, executors: Iterable[ParslExecutor] | None = None) -> None:
+        """
+        Leave executors as they were found: their Config may be loaded again.
+
+        Args:
+            executors: Which; all if not given.
+        """
+        chosen = None if executors is None else list(map(id, executors))
+        kept = []
+        for replaced in reversed(self._replaced):
+            executor, name, value = replaced
+            if chosen is not None and id(executor) not in chosen:
+                kept.append(replaced)
+            elif value is _OF_CLASS:
                 delattr(executor, name)
             else:
                 setattr(executor, name, value)
-        self._replaced.clear()
+        self._replaced = kept[::-1]
 
     def add(self, executor: ParslExecutor) -> None:
         """Look after an executor, if it has blocks."""

@@ -148,6 +148,13 @@ class MonitoredRun:
         """Spool what is left and wait for the store, once."""
         if self._is_over.is_set():
             return
+        try:
+            self._close()
+        finally:  # Ctrl-C ends the wait, and the same Config may be loaded again
+            self.executors.restore()
+            self._on_closed()
+
+    def _close(self) -> None:
         atexit.unregister(self._close_uncleaned)
         self.messages.stop_reading()
         for channel in self._channels:
@@ -191,8 +198,6 @@ class MonitoredRun:
                 undelivered,
                 __version__,
             )
-        self.executors.restore()
-        self._on_closed()
 
     def run_context(self, label: str, network: Network) -> RunContext:
         """

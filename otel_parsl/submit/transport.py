@@ -94,7 +94,7 @@ class Transport:
         """
         is_only_way = self._kind == "auto" and not network.has_channel
         if not self._is_open and not is_only_way:
-            if self._port:
+            if self._port and self._kind == "auto":
                 logger.warning(
                     "executor %s: hub_port is not used without hub_address: news of its tries come"
                     " by its own channel. transport='direct' uses it all the same",

@@ -75,6 +75,8 @@ def test_what_cannot_be_read_ends_nothing(caplog: pytest.LogCaptureFixture) -> N
         reader, made = _made(
             b"rubbish",
             pickle.dumps(threading.current_thread),
+            _message(10**5000, None),  # which Python writes down for nobody
+            b"\x80\x04" + b"]" * 5000 + b"a" * 4999 + b"N\x86.",  # a list in a list in a list
             _message("stranger", b"what"),
             _message(MESSAGE_TAG, SOUND + frame(LOGS, b"\xff" * 9) + frame(9, b"what") + MORE),
             _message(MESSAGE_TAG, SOUND[:-1]),
@@ -84,7 +86,7 @@ def test_what_cannot_be_read_ends_nothing(caplog: pytest.LogCaptureFixture) -> N
         )
     assert [signal for signal, _ in payloads(made)] == [LOGS, TRACES, METRICS]
     assert made.startswith(SOUND + MORE)
-    assert (reader.malformed, reader.refused) == (5, 3)
+    assert (reader.malformed, reader.refused) == (7, 3)
     assert [message.partition(":")[0] for message in caplog.messages] == [
         "a message that is none of HTEX's was dropped",
         "a worker of htex sent what is no telemetry",

@@ -15,6 +15,7 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
 from otel_parsl_collector.agent.interchanges import Interchanges
 from otel_parsl_collector.agent.run import Run
 from otel_parsl_collector.agent.run_spool import RunSpool
+from otel_parsl_collector.receivers.htex import HtexMessages
 
 from otel_parsl import rendezvous, semconv
 from otel_parsl.interchange_messages import Heard, frame
@@ -117,6 +118,39 @@ def test_damage_is_passed_over_and_counted(tmp_path: Path) -> None:
     _take_all(agent)
     assert _managers(tmp_path) == ["one", "two", "three"]
     assert agent[0].corrupt_bytes == len(b"rubbish") + len(frame(Heard("htex", 120.0, []))) - 1
+
+
+def test_what_no_code_can_read_is_dropped_and_not_met_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Whatever a message does to who reads it, the next one is read, by this agent and another."""
+    _say_whose_run(tmp_path)
+    SpoolWriter(tmp_path, INTERCHANGES).append([_report("one"), _report("two")])
+    frames = HtexMessages.frames
+
+    def hurt(reader: HtexMessages, heard: Heard, run: tuple[bytes, ...]) -> list[bytes]:
+        if b"one" in heard.messages[0]:
+            raise RecursionError
+        return frames(reader, heard, run)
+
+    monkeypatch.setattr(HtexMessages, "frames", hurt)
+    agent = _agent(tmp_path)
+    _take_all(agent)
+    _take_all(_agent(tmp_path))
+    assert _managers(tmp_path) == ["two"]
+    assert agent[0].corrupt_bytes > 0
+    assert [message.rpartition(": ")[2] for message in caplog.messages] == ["RecursionError"]
+
+
+@pytest.mark.parametrize("is_tight", [False, True])
+def test_what_is_moved_within_a_spool_asks_for_no_room(tmp_path: Path, is_tight: bool) -> None:
+    """Else a spool that is nearly full could never be emptied; one that is has to be first."""
+    _say_whose_run(tmp_path)
+    SpoolWriter(tmp_path, INTERCHANGES).append([_report("one")])
+    interchanges, spool = _agent(tmp_path)
+    spool.space.waiting_bytes = int(spool.space.max_bytes * 0.9) + (1 if is_tight else -1)
+    interchanges.take(spool)
+    assert _managers(tmp_path) == ([] if is_tight else ["one"])
 
 
 def test_segments_that_are_read_are_removed(tmp_path: Path) -> None:

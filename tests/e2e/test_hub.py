@@ -20,7 +20,15 @@ from otel_parsl.query.asked_memory import select_asked_memory
 from otel_parsl.query.engine import open_database
 from otel_parsl.query.runs import find_run
 from tests.support.otlp_sink import grpc_sink
-from tests.support.programs import ALL_FIVE, PROCESS_EXECUTOR, Program, query, run, states_in
+from tests.support.programs import (
+    ALL_FIVE,
+    PROCESS_EXECUTOR,
+    Program,
+    query,
+    run,
+    states_in,
+    until,
+)
 
 
 def test_script_without_main_guard_runs_on_htex(tmp_path: Path) -> None:
@@ -613,3 +621,92 @@ def test_memory_of_an_htex_worker_is_what_its_tries_asked_for(tmp_path: Path) ->
         asked = list(select_asked_memory(connection, find_run(connection, has_otel=True)))
     assert [each.asked_bytes for each in asked] == [256 << 20] * 2
     assert all(30_000_000 < each.peak_bytes < 256 << 20 for each in asked)
+
+
+def test_message_with_an_undecodable_file_name_loses_no_state(tmp_path: Path) -> None:
+    """As ``os.listdir`` gives it; it is escaped, as where the worker tells of it."""
+    program = run(
+        tmp_path,
+        r"""
+        @python_app
+        def reads(name):
+            raise ValueError("cannot read " + name)
+
+        with parsl.load(Config(executors=[htex()], retries=1, monitoring=OTelMonitoringHub())):
+            assert isinstance(reads(os.fsdecode(b"caf\xe9.txt")).exception(), ValueError)
+        """,
+    )
+    assert states_in(program.database) == {
+        **dict.fromkeys(("pending", "launched", "running", "running_ended"), 2),
+        "fail_retryable": 1,
+        "failed": 1,
+    }
+    assert query(
+        program.database, "select message, is_final from otel_failure order by try_id"
+    ) == [
+        ("cannot read caf\\udce9.txt", 0),
+        ("cannot read caf\\udce9.txt", 1),
+    ]
+
+
+def test_config_that_could_not_be_started_is_loaded_again(tmp_path: Path) -> None:
+    """An executor that was attached when another one failed is the next run's, and wholly."""
+    program = run(
+        tmp_path,
+        """
+        is_away = True
+
+        class Licensed(ThreadPoolExecutor):
+            def start(self):
+                if is_away:
+                    raise RuntimeError("the licence server is away")
+                super().start()
+
+        hub = OTelMonitoringHub(resource_monitoring_interval=1)
+        config = Config(executors=[Licensed(label="licensed"), htex()], monitoring=hub)
+        try:
+            parsl.load(config)
+        except RuntimeError:
+            is_away = False
+        with parsl.load(config):
+            again = python_app(sleep.func, executors=["htex"])
+            assert [future.result() for future in [again(0.1) for _ in range(3)]] == [0.1] * 3
+        """,
+    )
+    assert "keeps its own" not in program.output
+    assert query(
+        program.database,
+        "select rundir like '%001', count(*), count(hostname), (select count(*) from resource)"
+        " from try join workflow using (run_id) group by 1",
+    ) == [(1, 3, 3, 3)]
+
+
+def test_config_is_loaded_again_after_ctrl_c_in_a_cleanup(tmp_path: Path) -> None:
+    """A cleanup that waits for a locked database is given up; the next run is whole."""
+    program = Program(
+        tmp_path,
+        """
+        import sqlite3
+        config = Config(executors=[ThreadPoolExecutor()], monitoring=OTelMonitoringHub())
+        parsl.load(config)
+        nothing().result()
+        while not os.path.exists("runinfo/monitoring.db"):
+            time.sleep(0.1)
+        reader = sqlite3.connect("runinfo/monitoring.db", isolation_level=None, timeout=30)
+        reader.execute("begin immediate")
+        print("closing", flush=True)
+        try:
+            parsl.dfk().cleanup()
+        except KeyboardInterrupt:
+            print("interrupted", flush=True)
+        reader.execute("rollback")
+        parsl.clear()
+        with parsl.load(config):
+            [future.result() for future in [nothing() for _ in range(3)]]
+        """,
+    )
+    program.until_printed("closing")
+    until((program.spool / "closing.json").exists)
+    program.process.send_signal(signal.SIGINT)
+    assert "interrupted" in program.wait()
+    until(lambda: states_in(program.database) == dict.fromkeys(ALL_FIVE, 4))

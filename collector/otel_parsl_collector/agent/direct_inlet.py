@@ -63,7 +63,10 @@ class DirectInlet:
         else:
             self._receiver = receiver
         if before is None:
-            rendezvous.write(self._directory, rendezvous.RECEIVING, {"error": trouble})
+            try:
+                rendezvous.write(self._directory, rendezvous.RECEIVING, {"error": trouble})
+            except OSError as error:  # the hub waits a little for it, and goes on
+                logger.warning("%s cannot be written: %s", rendezvous.RECEIVING, error)
 
     def close(self) -> None:
         """Take what has come, and no more."""

@@ -74,7 +74,7 @@ class Interchanges:
         if time.monotonic() < self._again_at:
             return True
         frames: list[bytes] = []
-        for item in self._reader.read(_AT_ONCE_BYTES):
+        for item in self._reader.read(min(_AT_ONCE_BYTES, spool.space.max_bytes // 8)):
             if isinstance(item, CorruptFrame):
                 self.corrupt_bytes += item.bytes_lost
                 self._unreadable.say("%s: %d bytes are damaged", item.path, item.bytes_lost)
@@ -106,9 +106,11 @@ class Interchanges:
         try:
             if item.signal != INTERCHANGE:
                 raise ValueError(f"signal {item.signal}")
-            heard = content(item.payload)
-        except (ValueError, TypeError) as error:
-            self._unreadable.say("a frame of the interchanges' stream is none: %s", error)
+            return self._messages.frames(content(item.payload), run)
+        except Exception as error:  # noqa: BLE001 - a border: the next agent would begin with it
+            self._unreadable.say(
+                "a frame of what interchanges sent cannot be read and is dropped: %s",
+                type(error).__name__,
+            )
             self.corrupt_bytes += len(item.payload)
             return []
-        return self._messages.frames(heard, run)

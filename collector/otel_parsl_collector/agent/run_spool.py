@@ -117,12 +117,14 @@ class RunSpool:
 
     def receive(self, frames: Iterable[bytes]) -> None:
         """
-        Spool what came and can be asked for again.
+        Spool what was made of bytes that were spooled already, and are needed no more then.
+
+        It asks for no room, which those bytes have taken, but waits where room has to be made.
 
         Raises:
             OSError: It could not be.
         """
-        self._writers[AGENT].append(frames)
+        self._writers[AGENT].append(frames, has_room=self.space.takes_more)
 
     def derive(self, frames: Iterable[bytes]) -> None:
         """

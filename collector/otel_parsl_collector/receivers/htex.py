@@ -59,15 +59,14 @@ class HtexMessages:
         for data in heard.messages:
             try:
                 tag, content = _load(data)
+                if tag == MESSAGE_TAG and isinstance(content, bytes):
+                    frames.append(self._relay.sound(content, heard.executor))
+                elif tag == _NODE_INFO and isinstance(content, dict):
+                    reports.append(content)
+                else:
+                    self._refuse(f"it is tagged by {type(tag).__name__}")
             except Exception as error:  # noqa: BLE001 - a border: anything may be sent to a port
-                self._refuse(repr(error))
-                continue
-            if tag == MESSAGE_TAG and isinstance(content, bytes):
-                frames.append(self._relay.sound(content, heard.executor))
-            elif tag == _NODE_INFO and isinstance(content, dict):
-                reports.append(content)
-            else:
-                self._refuse(f"it is tagged {tag!r}")
+                self._refuse(type(error).__name__)
         return [*frames, *self._manager_frames(reports, heard, run)]
 
     def _manager_frames(
@@ -78,7 +77,7 @@ class HtexMessages:
             try:
                 by_manager[tuple(manager_attributes(report))].append(report)
             except Exception as error:  # noqa: BLE001 - a border: a report may hold anything
-                self._refuse(repr(error))
+                self._refuse(type(error).__name__)
         executor = Key(semconv.EXECUTOR_LABEL).text(heard.executor)
         for attributes, of_manager in by_manager.items():
             request = wire.request(
@@ -95,7 +94,7 @@ class HtexMessages:
             return manager_metrics(reports, heartbeat_threshold_s=heartbeat_threshold_s)
         except Exception as error:  # noqa: BLE001 - a border: a report may hold anything
             if len(reports) == 1:
-                self._refuse(repr(error))
+                self._refuse(type(error).__name__)
                 return []
         return [
             metric

@@ -51,8 +51,10 @@ def stages(tasks: pd.DataFrame, edges: pd.DataFrame) -> Stages:
         tasks: A frame of tasks with their depths: ``depths.with_depths``.
         edges: The frame of edges that goes with it.
     """
-    apps = tasks["app"].cat.codes.to_numpy().astype("int64")
-    count = int(apps.max(initial=-1)) + 1
+    names = np.array(tasks["app"].cat.categories, dtype=str)
+    # By name: in which order apps are met is not the same each time that a run is read.
+    apps = np.argsort(np.argsort(names))[tasks["app"].cat.codes.to_numpy()]
+    count = len(names)
     places = tasks["depth"].to_numpy() * count + apps
     is_by_depth = int((np.bincount(places) > 0).sum()) <= MOST
     keys = places if is_by_depth else apps

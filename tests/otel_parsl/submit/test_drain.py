@@ -9,6 +9,7 @@ import logging
 import tempfile
 import time
 from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -16,8 +17,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from otel_parsl import OTelMonitoringHub, rendezvous
-from otel_parsl.rendezvous import STATUS, SUBMIT
-from otel_parsl.spool import CorruptFrame, SpoolReader, frame, segment_path, segments
+from otel_parsl.interchange_messages import Heard, content
+from otel_parsl.rendezvous import HEARD, INTERCHANGES, STATUS, SUBMIT
+from otel_parsl.spool import CorruptFrame, Frame, SpoolReader, frame, segment_path, segments
 from otel_parsl.spool_room import StoreBacklog
 from otel_parsl.stream_writer import PatientWriter, StreamWriter
 from otel_parsl.submit.drain import FLUSH_S, Drain
@@ -182,7 +184,7 @@ def test_what_does_not_fit_on_disk_waits_in_memory_and_then_goes(
 def test_room_is_what_the_store_has_not_yet(tmp_path: Path) -> None:
     """The bound is on what waits for the store: it opens again as the store comes on."""
     backlog = StoreBacklog(tmp_path, max_bytes=100, measure_s=0)
-    writer = StreamWriter(tmp_path, SUBMIT, has_room=backlog.has_room)
+    writer = StreamWriter(tmp_path, SUBMIT, has_room=partial(backlog.has_room, SUBMIT))
     for _ in range(3):
         writer.append([frame(1, bytes(18))])
     with pytest.raises(OSError, match="the spool is full"):
@@ -190,6 +192,35 @@ def test_room_is_what_the_store_has_not_yet(tmp_path: Path) -> None:
     rendezvous.write(tmp_path, STATUS, {"stored": [1, 60]})
     writer.append([frame(1, bytes(18))])
     assert writer.place == (1, 120)
+
+
+def test_interchanges_keep_nothing_of_the_runs_own_out(tmp_path: Path) -> None:
+    """What they send may take a quarter of the room, until the agent has read it."""
+    backlog = StoreBacklog(tmp_path, max_bytes=400, measure_s=0)
+    writer = StreamWriter(tmp_path, INTERCHANGES, has_room=partial(backlog.has_room, INTERCHANGES))
+    writer.append([frame(1, bytes(88))])
+    with pytest.raises(OSError, match="the spool is full"):
+        writer.append([frame(1, b"")])
+    own = StreamWriter(tmp_path, SUBMIT, has_room=partial(backlog.has_room, SUBMIT))
+    own.append([frame(1, bytes(288))])
+    rendezvous.write(tmp_path, HEARD, [1, 100])
+    writer.append([frame(1, bytes(88))])
+    assert (writer.place, own.place) == ((1, 200), (1, 300))
+
+
+def test_what_an_interchange_sends_is_spooled_in_small_parts(tmp_path: Path) -> None:
+    """A small spool takes them one by one, and has the same messages in the same order."""
+    drain = Drain(tmp_path, scope="auto", watch=ExecutorWatch(KernelExecutors()))
+    messages = [bytes([number]) * 50_000 for number in range(9)]
+    drain.put_heard(Heard("htex", 120.0, messages))
+    drain.close()
+    parts = [
+        content(item.payload)
+        for item in SpoolReader(tmp_path, INTERCHANGES).read()
+        if isinstance(item, Frame)
+    ]
+    assert [len(part.messages) for part in parts] == [2, 2, 2, 2, 1]
+    assert [message for part in parts for message in part.messages] == messages
 
 
 def test_two_gib_wait_for_the_store_by_default(
