@@ -1,7 +1,7 @@
 """
 The executor's own channel for news of tries, which HTEX has.
 
-Flow: live, last_words -> **relay** -> HTEX's manager and interchange -> the run's agent
+Flow: live, last_words -> **relay** -> HTEX's manager and interchange -> submit.interchange_channel
 Source: ``parsl/monitoring/radios/htex.py``. The queue belongs to a process of HTEX's manager, so
 that it outlives the worker, and other processes of the node can put into it too.
 Workers import this module: nothing here may load more than the standard library.

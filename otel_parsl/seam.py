@@ -309,7 +309,9 @@ def _htex_submit(executor: HighThroughputExecutor, run: Run) -> Submit:
         except Exception as error:
             run.failed(task_id, try_id, error, is_told=False)
             raise
-        specification = {**asked, **resource_specification} if asked else resource_specification
+        specification = (
+            {**asked, **(resource_specification or {})} if asked else resource_specification
+        )
         run.submitted(task_id, try_id, inner.parsl_executor_task_id, specification)
         outer = HTEXFuture(inner.parsl_executor_task_id)
         again = partial(send, plain)

@@ -52,8 +52,10 @@ class StoreBacklog:
         if now - self._measured_at >= self._measure_s:
             self._measured_at = now
             self._measure()
-        waiting = self._waiting[stream] + size
-        if stream == INTERCHANGES and waiting > self._max_bytes // _PART_OF_INTERCHANGES:
+        before = self._waiting[stream]
+        waiting = before + size
+        most = self._max_bytes // _PART_OF_INTERCHANGES
+        if stream == INTERCHANGES and before and waiting > most:
             return False
         if sum(self._waiting.values()) + size > self._max_bytes:
             return False

@@ -47,6 +47,8 @@ class EmbeddedAgent:
         self._untold = dict(needs)
         self._store_error: str | None = None
         self._trouble = Seldom(logger, logging.WARNING)
+        self._lock = threading.RLock()
+        """The run's own thread revives, and whoever waits for an answer does."""
         self._tell()
         self._start()
 
@@ -67,8 +69,9 @@ class EmbeddedAgent:
 
     def tell(self, name: str, content: Any) -> None:
         """Write a file for the agent; where the disk is full, as soon as it is not."""
-        self._untold[name] = json.dumps(content).encode()
-        self._tell()
+        with self._lock:
+            self._untold[name] = json.dumps(content).encode()
+            self._tell()
 
     def _tell(self) -> None:
         for name, content in list(self._untold.items()):
@@ -82,10 +85,18 @@ class EmbeddedAgent:
 
     def revive(self) -> None:
         """Start the agent again if it has died, and tell it what could not be told."""
+        with self._lock:
+            self._revive()
+
+    def _revive(self) -> None:
         if self._untold:
             self._tell()
         process = self._process
-        code = 1 if process is None else process.poll()
+        if process is None:  # none could be started so far
+            if time.monotonic() - self._started_at >= _RESTART_S:
+                self._start()
+            return
+        code = process.poll()
         lived_s = time.monotonic() - self._started_at
         was_killed = code is not None and code < 0
         if code is None or lived_s < (_RESTART_S if was_killed else self._restart_s):
@@ -93,13 +104,12 @@ class EmbeddedAgent:
         failed_soon = not was_killed and lived_s < _MAX_RESTART_S
         self._restart_s = min(2 * self._restart_s, _MAX_RESTART_S) if failed_soon else _RESTART_S
         self._failed = self._failed + 1 if failed_soon and code else 0
-        if process is not None:
-            logger.log(
-                logging.DEBUG if code == 0 else logging.WARNING,  # 0: another agent serves the run
-                "the monitoring agent ended with code %s; starting it again (its log: %s)",
-                code,
-                self._directory.parent / rendezvous.LOG,
-            )
+        logger.log(
+            logging.DEBUG if code == 0 else logging.WARNING,  # 0: another agent serves the run
+            "the monitoring agent ended with code %s; starting it again (its log: %s)",
+            code,
+            self._directory.parent / rendezvous.LOG,
+        )
         self._start()
 
     def receive(self, host: str, port: int, token: str, *, timeout_s: float) -> None:
@@ -167,6 +177,8 @@ class EmbeddedAgent:
         reason = (status or {}).get("store_error") or "it is still being written"
         if self._failed:
             return f"the agent has ended by itself {self._failed} times; see {self._logs}"
+        if self._process is None:
+            return "the agent could not be started"
         return f"{reason}; the agent (process {self.pid}) goes on"
 
     def _status(self) -> Any:

@@ -18,7 +18,7 @@ import zmq
 _PAUSE_S = 0.1
 """How often to look: waking for each message would take a busy workflow's time."""
 _LAST_PAUSE_MS = 50
-_SILENCE_S = 0.2
+_SILENCE_S = 0.1
 _LAST_S = 2.0
 """How long to listen at the end to one that is never silent."""
 _MESSAGES_AT_ONCE = 2000
@@ -77,7 +77,8 @@ class InterchangeChannel:
                 heard_at = now
                 self._take(messages)
             if self._is_closing.is_set():
-                closing_at = closing_at or now
+                if closing_at is None:
+                    closing_at = heard_at = now  # what was sent just before may be on its way
                 if now - heard_at > _SILENCE_S or now - closing_at > _LAST_S:
                     break
             if len(messages) < _MESSAGES_AT_ONCE:

@@ -59,6 +59,8 @@ class KernelExecutors:
             else:
                 setattr(executor, name, value)
         self._replaced = kept[::-1]
+        for executor in executors or ():
+            self._executors.pop(executor.label, None)
 
     def add(self, executor: ParslExecutor) -> None:
         """Look after an executor, if it has blocks."""

@@ -148,21 +148,24 @@ class MonitoredRun:
         """Spool what is left and wait for the store, once."""
         if self._is_over.is_set():
             return
+        atexit.unregister(self._close_uncleaned)
         try:
-            self._close()
-        finally:  # Ctrl-C ends the wait, and the same Config may be loaded again
-            self.executors.restore()
+            self._close(self._settings.shutdown_timeout_s)
+        except KeyboardInterrupt:  # it ends the wait, and not what was waited for
+            self._close(0.0)
+            raise
+        finally:
+            self.executors.restore()  # the same Config may be loaded again
             self._on_closed()
 
-    def _close(self) -> None:
-        atexit.unregister(self._close_uncleaned)
+    def _close(self, patience_s: float) -> None:
+        """Spool what is left and wait so long; safe to call again."""
         self.messages.stop_reading()
         for channel in self._channels:
             channel.close()
         self._is_over.set()
         self._thread.join()
         closing_at = time.monotonic()
-        patience_s = self._settings.shutdown_timeout_s
         self._drain.close(timeout_s=patience_s)
         timeout_s = max(0.0, patience_s - (time.monotonic() - closing_at))
         if self._context is not None:

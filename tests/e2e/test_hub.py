@@ -612,14 +612,15 @@ def test_memory_of_an_htex_worker_is_what_its_tries_asked_for(tmp_path: Path) ->
                                monitoring=OTelMonitoringHub())):
             first().result()
             first(parsl_resource_specification={"priority": 1}).result()
+            first(parsl_resource_specification=None).result()
         """,
     )
     assert query(
         program.database, "select resource_specification from otel_try order by task_id"
-    ) == [('{"memory": 256.0}',), ('{"memory": 256.0, "priority": 1}',)]
+    ) == [('{"memory": 256.0}',), ('{"memory": 256.0, "priority": 1}',), ('{"memory": 256.0}',)]
     with open_database(str(program.database)).read() as connection:
         asked = list(select_asked_memory(connection, find_run(connection, has_otel=True)))
-    assert [each.asked_bytes for each in asked] == [256 << 20] * 2
+    assert [each.asked_bytes for each in asked] == [256 << 20] * 3
     assert all(30_000_000 < each.peak_bytes < 256 << 20 for each in asked)
 
 
@@ -710,3 +711,5 @@ def test_config_is_loaded_again_after_ctrl_c_in_a_cleanup(tmp_path: Path) -> Non
     program.process.send_signal(signal.SIGINT)
     assert "interrupted" in program.wait()
     until(lambda: states_in(program.database) == dict.fromkeys(ALL_FIVE, 4))
+    outcomes = "select outcome from otel_run"
+    until(lambda: query(program.database, outcomes) == [("completed",)] * 2)

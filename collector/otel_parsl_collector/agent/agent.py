@@ -96,6 +96,7 @@ class Agent:
         status = rendezvous.read(directory, rendezvous.STATUS)
         self._is_released = bool(status and status["is_released"])  # by an agent before this one
         self._store.carrier.is_done = self._is_released
+        self._interchanges.carrier.is_done = self._is_released
         self._unsaid = Seldom(logger, logging.WARNING)
         self._moved_at = time.monotonic()
         self._said: Any = None
@@ -276,6 +277,7 @@ class Agent:
         self._damaged_bytes()
         self._store.close()
         self._is_released = self._store.carrier.is_done = True
+        self._interchanges.carrier.is_done = True
         self._move()
         logger.info("the store is complete")
 

@@ -43,8 +43,7 @@ class DirectInlet:
         if self._receiver is not None or time.monotonic() < self._refused_until:
             return
         wanted = rendezvous.read(self._directory, rendezvous.RECEIVER)
-        before = rendezvous.read(self._directory, rendezvous.RECEIVING)
-        if wanted is None or (before is not None and before["error"]):
+        if wanted is None:
             return
         receiver = DirectReceiver(
             self._directory,
@@ -62,7 +61,7 @@ class DirectInlet:
             self._refused_until = time.monotonic() + AGAIN_S
         else:
             self._receiver = receiver
-        if before is None:
+        if not (self._directory / rendezvous.RECEIVING).exists():
             try:
                 rendezvous.write(self._directory, rendezvous.RECEIVING, {"error": trouble})
             except OSError as error:  # the hub waits a little for it, and goes on

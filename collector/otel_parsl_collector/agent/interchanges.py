@@ -73,24 +73,20 @@ class Interchanges:
             return False
         if time.monotonic() < self._again_at:
             return True
-        frames: list[bytes] = []
-        for item in self._reader.read(min(_AT_ONCE_BYTES, spool.space.max_bytes // 8)):
-            if isinstance(item, CorruptFrame):
-                self.corrupt_bytes += item.bytes_lost
-                self._unreadable.say("%s: %d bytes are damaged", item.path, item.bytes_lost)
-            else:
-                frames += self._made(item, attributes)
-        self._is_at_end = self._reader.place == self._place
-        if self._is_at_end:
-            return False
         try:
+            frames, damaged = self._read(attributes, spool)
+            self._is_at_end = self._reader.place == self._place
             if frames:
                 spool.receive(frames)
         except OSError as error:
             self._trouble.say("news of interchanges wait, the spool cannot be written: %s", error)
             self._reader.place = self._place
+            self._is_at_end = False
             self._again_at = time.monotonic() + _AGAIN_S
             return True
+        if self._is_at_end:
+            return False
+        self.corrupt_bytes += damaged
         self._place = self._reader.place
         try:
             rendezvous.write(self._directory, rendezvous.HEARD, self._place)
@@ -98,11 +94,28 @@ class Interchanges:
             self._trouble.say("%s cannot be written: %s", rendezvous.HEARD, error)
         return True
 
+    def _read(self, run: tuple[bytes, ...], spool: RunSpool) -> tuple[list[bytes], int]:
+        """Return what is made of the next part of the stream, and how much of it was damaged."""
+        frames: list[bytes] = []
+        damaged = 0
+        for item in self._reader.read(min(_AT_ONCE_BYTES, spool.space.max_bytes // 8)):
+            if isinstance(item, CorruptFrame):
+                self._unreadable.say("%s: %d bytes are damaged", item.path, item.bytes_lost)
+                damaged += item.bytes_lost
+                continue
+            made = self._made(item, run)
+            if made is None:
+                damaged += len(item.payload)
+            else:
+                frames += made
+        return frames, damaged
+
     def _is_more(self) -> bool:
         has_changed = self._watch.has_changed()
         return has_changed or self._reader.has_grown()
 
-    def _made(self, item: Frame, run: tuple[bytes, ...]) -> list[bytes]:
+    def _made(self, item: Frame, run: tuple[bytes, ...]) -> list[bytes] | None:
+        """Return what is made of a frame; None of one that cannot be read."""
         try:
             if item.signal != INTERCHANGE:
                 raise ValueError(f"signal {item.signal}")
@@ -112,5 +125,4 @@ class Interchanges:
                 "a frame of what interchanges sent cannot be read and is dropped: %s",
                 type(error).__name__,
             )
-            self.corrupt_bytes += len(item.payload)
-            return []
+            return None
