@@ -16,27 +16,18 @@ from otel_parsl_dashboards.data.whole import read_whole
 from otel_parsl_dashboards.pages import RUN_PAGES
 from otel_parsl_dashboards.pages.page import RunPage, View
 from otel_parsl_dashboards.pages.page_facts import page_facts
-from sqlalchemy import create_engine, insert, select
+from sqlalchemy import select
 
 from otel_parsl import schema
 from tests.support.postgres import Postgres
-from tests.support.recorded_databases import rows
+from tests.support.recorded_databases import copy_rows, rows
 
 
 @pytest.fixture(scope="module")
 def copy(postgres: Postgres, otel_database: Path) -> Iterator[str]:
     """The database of the program's runs, every row of it, in PostgreSQL."""
-    here = create_engine(f"sqlite:///{otel_database}")
     with postgres.database() as url:
-        there = create_engine(url)
-        schema.metadata.create_all(there)
-        with here.connect() as reading, there.begin() as writing:
-            for table in schema.metadata.sorted_tables:
-                found = [row._asdict() for row in reading.execute(select(table))]
-                if found:
-                    writing.execute(insert(table), found)
-        here.dispose()
-        there.dispose()
+        copy_rows(otel_database, url)
         yield url
 
 

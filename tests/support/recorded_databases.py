@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import create_engine, insert, select
 
+from otel_parsl import schema
 from tests.support.everything_runs import everything_run
 
 FIRST = "000"
@@ -34,6 +36,19 @@ def recorded_database(
 ) -> Path:
     """The database of the program's runs, under our hub and under Parsl's own."""
     return everything_run(tmp_path_factory.getbasetemp(), request.param).database
+
+
+def copy_rows(database: Path, url: str) -> None:
+    """Copy every row of an SQLite database to an empty one of another kind."""
+    here, there = create_engine(f"sqlite:///{database}"), create_engine(url)
+    schema.metadata.create_all(there)
+    with here.connect() as reading, there.begin() as writing:
+        for table in schema.metadata.sorted_tables:
+            found = [row._asdict() for row in reading.execute(select(table))]
+            if found:
+                writing.execute(insert(table), found)
+    here.dispose()
+    there.dispose()
 
 
 def rows(database: Path, sql: str, *parameters: Any) -> list[tuple[Any, ...]]:
