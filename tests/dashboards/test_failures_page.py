@@ -405,6 +405,8 @@ def test_bars_count_each_failure_once() -> None:
     offsets_s = [0, 0, 30, 60, 60, 61, 10]
     statuses = pd.DataFrame(
         {
+            "task_id": range(len(offsets_s)),
+            "try_id": 0,
             "state": pd.Categorical(
                 ["failed", "fail_retryable", "failed", "dep_fail", "failed", "failed", "running"]
             ),

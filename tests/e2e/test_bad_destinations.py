@@ -91,9 +91,10 @@ def test_spans_that_cannot_be_derived_keep_nothing_from_the_database(tmp_path: P
             logging.basicConfig(level=logging.WARNING)
 
             class BesideADamagedFile(monitored_run.EmbeddedAgent):
-                def __init__(self, directory):
+                def __init__(self, directory, needs):
+                    directory.mkdir()
                     (directory / "lifecycle.db").write_bytes(b"no database" * 1000)
-                    super().__init__(directory)
+                    super().__init__(directory, needs)
 
             monitored_run.EmbeddedAgent = BesideADamagedFile
             hub = OTelMonitoringHub(endpoint={sink.url!r})

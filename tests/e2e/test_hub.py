@@ -687,7 +687,8 @@ def test_config_is_loaded_again_after_ctrl_c_in_a_cleanup(tmp_path: Path) -> Non
     program = Program(
         tmp_path,
         """
-        import sqlite3
+        import signal, sqlite3
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # CI may have it ignored
         config = Config(executors=[ThreadPoolExecutor()], monitoring=OTelMonitoringHub())
         parsl.load(config)
         nothing().result()
