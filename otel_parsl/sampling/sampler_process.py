@@ -51,6 +51,9 @@ class Sampler:
         self._begun: Begun | None = None
         self._due_s = 0.0
         self._unread: list[bytes] = []
+        # Of so many samples one is kept while nobody reads them, and so many came since the last.
+        self._kept_of = 1
+        self._passed = 0
         self._dropped = 0
 
     def run(self) -> None:
@@ -102,11 +105,21 @@ class Sampler:
         self._due_s += begun.interval_s * (1 + (now_s - self._due_s) // begun.interval_s)
         # Of another try, should this one have ended while it was read.
         if self._take_state() and self._begun is begun:
-            self._unread.append(self._reading_line(begun.number, reading, self._dropped))
-            if len(self._unread) > _MOST_UNREAD:
-                # Every second one: the whole length of the try stays covered.
-                self._dropped += len(self._unread[::2])
-                del self._unread[::2]
+            self._keep(self._reading_line(begun.number, reading, self._dropped))
+
+    def _keep(self, line: bytes) -> None:
+        """Keep a sample until it is read; of too many every second one, and of those to come."""
+        self._passed += 1
+        if self._passed < self._kept_of:
+            self._dropped += 1
+            return
+        self._passed = 0
+        self._unread.append(line)
+        if len(self._unread) > _MOST_UNREAD:
+            # Were those to come all kept, the oldest would be thinned to nothing.
+            self._kept_of *= 2
+            self._dropped += len(self._unread[1::2])
+            del self._unread[1::2]
 
     def _write(self) -> None:
         while self._unread:
@@ -115,6 +128,7 @@ class Sampler:
             except BlockingIOError:
                 return
             del self._unread[0]
+        self._kept_of = 1
 
 
 def main(pid: int, start_ticks: int, will: int) -> None:
