@@ -13,7 +13,6 @@ OpenTelemetry has it, and the environment, which they share, says nothing then.
 from __future__ import annotations
 
 import logging
-import os
 import sys
 import threading
 from collections.abc import Sequence
@@ -24,6 +23,7 @@ from importlib.util import find_spec
 from types import ModuleType
 from typing import Any, NamedTuple
 
+from otel_parsl.environment import set_variable, unset_variable
 from otel_parsl.open_tries import OpenTry
 from otel_parsl.propagation import BAGGAGE, TRACE_CONTEXT, load_propagator
 from otel_parsl.trace_sampling import is_disabled
@@ -186,7 +186,7 @@ def _traceparent(given: Given) -> str:
 
 def _take_variables() -> None:
     while _variables:
-        os.environ.pop(_variables.pop(), None)
+        unset_variable(_variables.pop())
 
 
 def _set_by_package(form: str, given: Given) -> None:
@@ -205,7 +205,7 @@ def _set_by_package(form: str, given: Given) -> None:
 
 
 def _set(name: str, value: str) -> None:
-    os.environ[name] = value
+    set_variable(name, value)
     _variables.add(name)
 
 
