@@ -5,13 +5,16 @@ from __future__ import annotations
 import datetime
 import shutil
 import sqlite3
+import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
+import pytest
 from otel_parsl_dashboards.data.library import Library
 from otel_parsl_dashboards.data.loading import Frames, Marks, read_changes, read_stages
 from otel_parsl_dashboards.data.source import Source
@@ -20,6 +23,7 @@ from otel_parsl_dashboards.data.standing import count
 from otel_parsl.query.counts import select_counts
 from otel_parsl.query.runs import Run, select_runs
 from otel_parsl.query.task_states import OF_PARSL
+from tests.support.parsl_run import ParslRun, became
 from tests.support.recorded_databases import rows
 from tests.support.stored_run import BEGAN, RUN_ID, StoredRun
 
@@ -73,7 +77,9 @@ def test_frames_have_a_row_for_each_of_the_tables(recorded_database: Path) -> No
         "blocks": "block",
     }
     for run in runs_of(source):
-        known, _ = read_whole(source, run)
+        read: list[int] = []
+        *_, (known, _) = read_stages(source, run, read.append)
+        assert sum(read) == sum(len(known[kind]) for kind in tables), "what is said meanwhile"
         counted = {
             kind: rows(
                 recorded_database, f'SELECT count(*) FROM "{table}" WHERE run_id = ?', run.run_id
@@ -200,3 +206,39 @@ def test_database_of_an_earlier_parsl_is_read(parsl_generation: Path) -> None:
     assert sorted(known["samples"]["memory_bytes"]) == sorted(
         of_sample for (of_sample,) in rows(parsl_generation, memory)
     )
+
+
+def test_try_that_parsl_writes_after_its_state_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Parsl commits a state first, and then the try that it is of: each part is a reading later."""
+    path = tmp_path / "monitoring.db"
+    with ParslRun(f"sqlite:///{path}") as parsls:
+        parsls.tell(became("launched"))
+        source = Source(str(path))
+        (run,) = runs_of(source)
+        known, marks = read_whole(source, run)
+        assert known["tries"].empty
+
+        def read_on() -> dict[Hashable, Any]:
+            nonlocal known, marks
+            with source.read() as connection:
+                known, marks = read_changes(connection, run, known, marks)
+            (only,) = known["tries"].to_dict("records")
+            return only
+
+        parsls.tell(
+            'INSERT INTO "try" (try_id, task_id, run_id, task_executor, task_try_time_launched)'
+            " VALUES (0, 0, 'parsls', 'htex', :now)"
+        )
+        assert read_on()["executor"] == "htex"
+        parsls.tell(became("exec_done"))
+        assert pd.isna(read_on()["returned"])
+        with monkeypatch.context() as later:  # a manager that is behind
+            now_s = time.monotonic()
+            later.setattr(time, "monotonic", lambda: now_s + 120.0)
+            assert pd.isna(read_on()["returned"])
+            assert len(marks.unsettled.task_ids)
+        parsls.tell('UPDATE "try" SET task_try_time_returned = :now')
+        assert pd.notna(read_on()["returned"])
+        assert not len(marks.unsettled.task_ids)

@@ -204,7 +204,7 @@ def test_words_of_an_older_snapshot_do_not_follow_those_of_a_newer_one() -> None
     sent: list[object] = []
     session.send = sent.append
     session._view = session._shared_fragments = lambda each: each
-    older, newer = SimpleNamespace(version=1), SimpleNamespace(version=2)
+    older, newer = (SimpleNamespace(version=version, reading=None) for version in (1, 2))
 
     for snapshot in (newer, older, newer):
         session._show_words(snapshot)

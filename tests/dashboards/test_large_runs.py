@@ -1,4 +1,4 @@
-"""What a page of a large run shows while its numbers are worked out."""
+"""What a page of a large run shows while it is read and its numbers are worked out."""
 
 from __future__ import annotations
 
@@ -27,13 +27,37 @@ resources._cards = cards_of_a_large_run
 main.main(["visualize", sys.argv[1]])
 """
 
+_READ_SLOWLY = """
+import sys, time
+from pathlib import Path
+from otel_parsl.cli import main
+from otel_parsl_dashboards.data import loading
+
+loading._LONG = 1
+statuses = loading._StageReader.statuses
+
+def read_slowly(reader, marks):
+    while not Path(sys.argv[2]).exists():
+        reader._progress(1)
+        time.sleep(0.01)
+    return statuses(reader, marks)
+
+loading._StageReader.statuses = read_slowly
+main.main(["visualize", sys.argv[1]])
+"""
+
+_ROWS_READ = """
+Number(document.querySelector("#f-notices").innerText.match(/reading states: ([0-9,]+) rows/)?.[1]
+    .replaceAll(",", "") ?? 0)
+"""
+
 
 class _Held(Dashboard):
-    """A server whose page of resources waits for a file as it would for sums over a million."""
+    """A server that waits for a file as it would for the rows of a million tasks."""
 
-    def __init__(self, database: Path, log: Path, until: Path) -> None:
+    def __init__(self, script: str, database: Path, log: Path, until: Path) -> None:
         super().__init__(database, log)
-        self._command = [sys.executable, "-c", _WITH_A_LARGE_RUN, str(database), str(until)]
+        self._command = [sys.executable, "-c", script, str(database), str(until)]
 
 
 def test_page_of_a_large_run_is_shown_before_its_numbers(
@@ -43,7 +67,7 @@ def test_page_of_a_large_run_is_shown_before_its_numbers(
     run_id = value(demo_database, "SELECT run_id FROM workflow")
     tasks = value(demo_database, "SELECT count(*) FROM task")
     until = tmp_path / "worked-out"
-    with _Held(demo_database, tmp_path / "log.txt", until) as dashboard:
+    with _Held(_WITH_A_LARGE_RUN, demo_database, tmp_path / "log.txt", until) as dashboard:
         shown.open(dashboard.address)
         assert shown.open(f"{dashboard.root}/workflow/{run_id}/resource_usage") == 200
         assert f"are being worked out, of all {tasks} tasks" in shown.text("main .notice")
@@ -56,5 +80,30 @@ def test_page_of_a_large_run_is_shown_before_its_numbers(
         shown.page.wait_for_selector("#f-cards .card")
         shown.wait_drawn()
         assert "being drawn" not in shown.text("main")
+        shown.page.goto("about:blank")
+    assert shown.errors == []
+
+
+def test_how_much_is_read_goes_on_under_the_readers_eyes(
+    demo_database: Path, tmp_path: Path, shown: Tab
+) -> None:
+    """Rows are counted up while the stream is drawn already; in the end nothing is said of it."""
+    run_id = value(demo_database, "SELECT run_id FROM workflow")
+    until = tmp_path / "read"
+    with _Held(_READ_SLOWLY, demo_database, tmp_path / "log.txt", until) as dashboard:
+        shown.open(dashboard.address)
+        assert shown.open(f"{dashboard.root}/workflow/{run_id}/") == 200
+        shown.page.wait_for_function(
+            "document.querySelector('#f-summary-stream').innerText.includes('tries on')"
+        )
+        seen = 0
+        for _ in range(3):
+            shown.page.wait_for_function(f"{_ROWS_READ.strip()} > {seen}")
+            seen = shown.page.evaluate(_ROWS_READ)
+        assert "This is being read." in shown.text("main"), "the chart of states"
+        until.touch()
+        shown.page.wait_for_function("document.querySelector('#f-notices').innerText === ''")
+        shown.wait_drawn()
+        assert "being read" not in shown.text("main")
         shown.page.goto("about:blank")
     assert shown.errors == []

@@ -24,9 +24,11 @@ from otel_parsl_collector.materialise.facts import (
     Run,
     Running,
     RunState,
+    Sample,
     TaskBorn,
     TaskState,
 )
+from otel_parsl_collector.materialise.metrics import SAMPLE_METRICS
 from otel_parsl_collector.store.engine import open_store
 from otel_parsl_collector.store.writer import StoreWriter
 from typing_extensions import Self
@@ -206,6 +208,13 @@ class StoredRun:
                     **facts,
                 },
             )
+        )
+
+    def sample(self, task_id: int, *, at_s: float, try_id: int = 0) -> None:
+        """Say that a sample of a try was taken, of which only user time could be measured."""
+        values = (10.0, 0.25, *(None,) * (len(SAMPLE_METRICS) - 2))
+        self._facts.samples.append(
+            Sample(self.run_id, task_id, try_id, self.ns(at_s), 4711, "running", "1", values)
         )
 
     def manager(

@@ -139,6 +139,19 @@ def seconds(later: pd.Series, earlier: pd.Series) -> np.ndarray[tuple[int], np.d
     return result
 
 
+def ends(tries: pd.DataFrame, until: np.ndarray | np.datetime64) -> np.ndarray:
+    """
+    Return when each try ended, or until when it is known to have run; never before it began.
+
+    Args:
+        tries: A frame of tries.
+        until: Up to when those that have not ended are taken to run.
+    """
+    start, ended = tries["running"].to_numpy(), tries["ended"].to_numpy()
+    known: np.ndarray = np.maximum(np.where(np.isnat(ended), until, ended), start)
+    return known
+
+
 def ends_of_runs(*ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """
     Tell which rows are the first, and which the last, of those that follow with equal ids.

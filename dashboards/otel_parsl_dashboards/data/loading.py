@@ -6,8 +6,10 @@ Flow: source -> **loading** -> frames -> snapshot
 
 from __future__ import annotations
 
+import datetime
 import threading
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from functools import partial
 from typing import Any, NamedTuple
@@ -18,6 +20,7 @@ from sqlalchemy import Connection
 
 from otel_parsl.query.runs import Run
 from otel_parsl.query.task_states import running_tries
+from otel_parsl.semconv import FINAL_STATES, TRY_FAILED_STATES
 from otel_parsl_dashboards.data import frames, lanes, queries
 from otel_parsl_dashboards.data.columns import Gathered, joined, read_columns
 from otel_parsl_dashboards.data.edges import patched_edges, read_edges
@@ -31,26 +34,50 @@ Frames = dict[str, pd.DataFrame]
 Progress = Callable[[int], None]
 """Is told, by any thread, how many rows more have been read."""
 
+_RETURNED = FINAL_STATES | TRY_FAILED_STATES
+_GIVEN_UP_S = 600.0
+_MOST_UNSETTLED = 20_000
+"""More are not of a moment: a Parsl of old did not write such things at all."""
 _LONG = 20_000
 """Tasks from which on a run is shown before all of it is read."""
 
 
+class Unsettled(NamedTuple):
+    """
+    Tasks that lack what their states tell of, to be read again at each change.
+
+    Parsl's database manager commits the states of a batch before the tries that they are of
+    (``parsl/monitoring/db_manager.py``); our store commits all in one.
+    """
+
+    task_ids: np.ndarray = np.array([], "int64")
+    since_s: np.ndarray = np.array([], "float64")
+    """By the monotonic clock."""
+
+
 class Marks(NamedTuple):
-    """How far the tables that only grow had been read, as row ids of SQLite."""
+    """How far the tables that only grow had been read."""
 
     status: int = 0
+    """A row id of SQLite, as the next two."""
     sample: int = 0
     node: int = 0
+    transaction: str = ""
+    """Of PostgreSQL, which numbers no rows: all before it were over."""
+    is_of_stages: bool = False
+    """Whether a task may have been read before its states."""
+    unsettled: Unsettled = Unsettled()
 
 
 def read_marks(connection: Connection) -> Marks:
     """Return where the tables that only grow end now."""
-    return Marks(
-        *(
-            int(connection.execute(query).scalar_one())
-            for query in (queries.LAST_STATUS, queries.LAST_SAMPLE, queries.LAST_NODE)
-        )
+    if connection.dialect.name != "sqlite":
+        return Marks(transaction=connection.execute(queries.ELDEST_TRANSACTION).scalar_one())
+    status, sample, node = (
+        int(connection.execute(query).scalar_one())
+        for query in (queries.LAST_STATUS, queries.LAST_SAMPLE, queries.LAST_NODE)
     )
+    return Marks(status, sample, node)
 
 
 def read_stages(source: Source, run: Run, progress: Progress) -> Iterator[tuple[Frames, Marks]]:
@@ -60,10 +87,8 @@ def read_stages(source: Source, run: Run, progress: Progress) -> Iterator[tuple[
     Each stage has a transaction of its own, lest a writer without a write-ahead log have to wait
     for them all; what is written meanwhile is beyond the marks.
     """
-    marks = Marks()
-    if source.has_row_ids:
-        with source.read() as connection:
-            marks = read_marks(connection)
+    with source.read() as connection:
+        marks = read_marks(connection)._replace(is_of_stages=True)
     read = _StageReader(source, run, progress)
     tasks, tries = read.tasks_and_tries()
     if len(tasks["task_id"]) > _LONG:
@@ -74,6 +99,9 @@ def read_stages(source: Source, run: Run, progress: Progress) -> Iterator[tuple[
     with source.read() as connection:
         known = assemble(connection, run, tasks, tries, statuses)
     known["statuses"] = statuses
+    if not run.is_ours and not _is_long_over(run):
+        task_ids = np.unique(statuses["task_id"].to_numpy())
+        marks = marks._replace(unsettled=_unsettled(marks.unsettled, task_ids, known))
     yield dict(known), marks
     known["edges"] = read.edges()
     known["nodes"] = frames.frame(
@@ -117,7 +145,11 @@ class _StageReader:
             return read_edges(connection, self._run_id, ends)
 
     def until(self, mark: int, between: queries.Reading, whole: queries.Reading) -> dict[str, Any]:
-        """Return the columns of a table that only grows, up to a mark where it has row ids."""
+        """
+        Return the columns of a table that only grows, up to a mark.
+
+        Without row ids it is what there is now: what is beyond the marks is known then.
+        """
         if not self._source.has_row_ids:
             return self.whole(whole)
         return self.whole(between, since=0, until=mark)
@@ -186,7 +218,7 @@ def read_changes(
     Return the frames of a run as they are now, and the marks.
 
     Args:
-        connection: To an SQLite database.
+        connection: Of ``Source.read``.
         run: The run, as it is now.
         known: Its frames as they were, all of them.
         since: Where the tables that only grow ended then.
@@ -201,26 +233,106 @@ def read_changes(
             )
         )
 
+    before = {kind: known[kind] for kind in ("statuses", "samples", "nodes")}
+    if until.transaction:
+        # Another server may have taken its place, which had not heard of the last transactions.
+        is_later = int(until.transaction) >= int(since.transaction)
+        transaction = since.transaction if is_later else queries.FIRST_TRANSACTION
+        written = read(queries.STATUSES_SINCE, transaction=transaction)
+        samples = read(queries.SAMPLES_SINCE, transaction=transaction)
+        nodes = read(queries.NODES_SINCE, transaction=transaction)
+        key = ("task_id", "try_id", "time")
+        states, before["statuses"] = _news(written, known["statuses"], (*key, "state"))
+        samples, before["samples"] = _news(samples, known["samples"], key)
+        nodes, before["nodes"] = _news(nodes, known["nodes"], ("uid", "time"))
+    else:
+        states = written = read(queries.STATUSES_BETWEEN, since=since.status, until=until.status)
+        samples = read(queries.SAMPLES_BETWEEN, since=since.sample, until=until.sample)
+        nodes = read(queries.NODES_BETWEEN, since=since.node, until=until.node)
+
     result = dict(known)
-    added = read(queries.STATUSES_BETWEEN, since=since.status, until=until.status)
-    if len(added["task_id"]):
-        statuses = _by_rank(_appended("statuses", known["statuses"], added))
-        changed = np.unique(added["task_id"])
-        tasks, tries = _patched(read, known, changed, int(statuses["try_id"].max()))
+    # Of stages, a state that is known already may be newer than what was read of its task.
+    changed = np.unique((written if since.is_of_stages else states)["task_id"])
+    again = np.union1d(changed, since.unsettled.task_ids)
+    if len(again):
+        statuses = _by_rank(_appended("statuses", before["statuses"], states))
+        tasks, tries = _patched(read, known, again, int(statuses["try_id"].max()))
         result |= assemble(connection, run, tasks, tries, statuses)
         result["statuses"] = statuses
-        result["edges"] = patched_edges(connection, run.run_id, known["edges"], changed)
+        result["edges"] = patched_edges(connection, run.run_id, known["edges"], again)
     elif run.is_ours:
         result["tasks"] = _with_running(connection, run, known["tasks"])
-    for kind, reading, mark, last in (
-        ("samples", queries.SAMPLES_BETWEEN, since.sample, until.sample),
-        ("nodes", queries.NODES_BETWEEN, since.node, until.node),
-    ):
-        more = read(reading, since=mark, until=last)
+    if not run.is_ours:
+        until = until._replace(unsettled=_unsettled(since.unsettled, changed, result))
+    for kind, more in (("samples", samples), ("nodes", nodes)):
         if len(more["time"]):
-            result[kind] = frames.frame(kind, _appended(kind, known[kind], more))
+            result[kind] = frames.frame(kind, _appended(kind, before[kind], more))
     result["blocks"] = frames.frame("blocks", read(queries.BLOCKS))
     return result, until
+
+
+def _is_long_over(run: Run) -> bool:
+    now = datetime.datetime.now(datetime.timezone.utc)
+    return run.completed_at is not None and now - run.completed_at > datetime.timedelta(hours=1)
+
+
+def _unsettled(before: Unsettled, changed: np.ndarray, known: Frames) -> Unsettled:
+    """Return which of these tasks, and of those that changed, lack what their states tell of."""
+    now_s = time.monotonic()
+    new = np.setdiff1d(changed, before.task_ids)
+    task_ids = np.concatenate([before.task_ids, new])
+    if not len(task_ids):
+        return before  # all states would be looked through
+    since_s = np.concatenate([before.since_s, np.full(len(new), now_s)])
+    is_left = np.isin(task_ids, _untold(task_ids, known)) & (now_s - since_s < _GIVEN_UP_S)
+    if np.count_nonzero(is_left) > _MOST_UNSETTLED:
+        return Unsettled()
+    return Unsettled(task_ids[is_left], since_s[is_left])
+
+
+def _untold(task_ids: np.ndarray, known: Frames) -> np.ndarray:
+    """Return which tasks have a state without the try that it is of, or without its time."""
+    tries = known["tries"]
+    of_these = known["statuses"][np.isin(known["statuses"]["task_id"].to_numpy(), task_ids)]
+    task, state = of_these["task_id"].to_numpy(), of_these["state"].array
+    _, is_last = frames.ends_of_runs(task)
+    place, has_try = frames.places_of_tries(of_these, tries)
+    lacks = ~has_try & is_last & ~state.isin(("unsched", "pending"))
+    for name, is_told in (
+        ("running", state == "running"),
+        ("returned", is_last & state.isin(_RETURNED)),
+    ):
+        at = np.flatnonzero(has_try & is_told)
+        lacks[at] |= np.isnat(tries[name].to_numpy()[place[at]])
+    return np.unique(task[lacks])
+
+
+def _news(
+    rows: dict[str, Any], known: pd.DataFrame, key: Sequence[str]
+) -> tuple[dict[str, Any], pd.DataFrame]:
+    """Return the rows that are not known as they are now, and the known ones but those."""
+    if not len(rows["time"]):
+        return rows, known
+    is_of_them = known[key[0]].isin(np.unique(np.asarray(rows[key[0]]))).to_numpy()
+    is_late = known["time"].to_numpy() >= np.fmin.reduce(rows["time"])
+    near = np.flatnonzero(is_of_them & is_late)
+    names = [*key, *(name for name in rows if name not in key)]
+    values = zip(*(_plain(known[name].array[near]) for name in names), strict=True)
+    there = {row[: len(key)]: (at, row) for at, row in zip(near, values, strict=True)}
+    new, replaced = [], []
+    for at, row in enumerate(zip(*(_plain(rows[name]) for name in names), strict=True)):
+        found = there.get(row[: len(key)])
+        if found is None or found[1] != row:
+            new.append(at)
+            replaced += [] if found is None else [found[0]]
+    if replaced:
+        known = known.take(np.delete(np.arange(len(known)), replaced))
+    return {name: column[new] for name, column in rows.items()}, known
+
+
+def _plain(values: Any) -> list[Any]:
+    """Return values that are equal where they say the same: what is missing is None."""
+    return [None if value != value else value for value in np.asarray(values).tolist()]
 
 
 def assemble(

@@ -2,7 +2,9 @@
 The queries that fill the frames, with the columns that they give.
 
 Written as text, since rows go by the million and the times must not become objects on their way.
-``:since`` and ``:until`` are row ids of SQLite, for what was appended between them.
+``:since`` and ``:until`` are row ids of SQLite, for what was appended between them;
+``:transaction`` is the eldest transaction of PostgreSQL that may have been open then: what it and
+all later ones wrote is asked for, which may be known in part.
 """
 
 from __future__ import annotations
@@ -70,6 +72,8 @@ SEPARATOR = "\x1f"
 """Between packed names: the unit separator of ASCII."""
 _THESE = " AND task_id IN :task_ids"
 _BETWEEN = " AND rowid > :since AND rowid <= :until"
+# By age, since the numbers of transactions begin anew after four thousand millions.
+_WRITTEN_SINCE = " AND age(xmin) <= age(CAST(CAST(:transaction AS xid8) AS xid))"
 _PACK = {
     ID: "group_concat(coalesce({0}, 0), ',')",
     NAME: f"group_concat(coalesce({{0}}, ''), '{SEPARATOR}')",  # char(31) would be called for each
@@ -152,9 +156,12 @@ TRIES_OF: Final = _reading(
 STATUSES: Final = _reading(_STATUS_COLUMNS, "status")
 STATUSES_PACKED: Final = _packed(_STATUS_COLUMNS, "main.status")
 STATUSES_BETWEEN: Final = STATUSES_PACKED.plain
+STATUSES_SINCE: Final = _reading(_STATUS_COLUMNS, "status", _WRITTEN_SINCE)
 SAMPLES: Final = _reading(_SAMPLE_COLUMNS, "resource")
 SAMPLES_BETWEEN: Final = _reading(_SAMPLE_COLUMNS, "resource", _BETWEEN)
+SAMPLES_SINCE: Final = _reading(_SAMPLE_COLUMNS, "resource", _WRITTEN_SINCE)
 NODES: Final = _reading(_NODE_COLUMNS, "node")
+NODES_SINCE: Final = _reading(_NODE_COLUMNS, "node", _WRITTEN_SINCE)
 NODES_BETWEEN: Final = _reading(_NODE_COLUMNS, "node", " AND id > :since AND id <= :until")
 BLOCKS: Final = _reading(_BLOCK_COLUMNS, "block")
 
@@ -184,6 +191,9 @@ RUNS: Final = text("SELECT count(*) FROM workflow")
 LAST_STATUS: Final = STATUSES_PACKED.last
 LAST_SAMPLE: Final = _last("resource")
 LAST_NODE: Final = _last("node", "id")
+FIRST_TRANSACTION: Final = "3"
+"""Before it PostgreSQL has its own."""
+ELDEST_TRANSACTION: Final = text("SELECT pg_snapshot_xmin(pg_current_snapshot())::text")
 
 MANY: Final = 500
 """Ids in one query."""

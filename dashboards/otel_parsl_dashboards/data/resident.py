@@ -27,8 +27,16 @@ _log = logging.getLogger(__name__)
 
 Told = Callable[["Resident"], Callable[[], None] | None]
 """Is told of a change, and may return what takes longer: it is done once all have been told."""
+_STAGES = (
+    ("tasks and tries", "tasks"),
+    ("states", "statuses"),
+    ("dependencies and nodes", "edges"),
+    ("resource samples", "samples"),
+)
+"""What is read in turn, and which frame is there then."""
 _SHARE = 4
 """Reading takes a fifth of the time at most."""
+_MOST_PAUSE_S = 60.0
 _CURRENT_S = 1.2
 """Numbers are no older than this and what it takes to notice, read and show a change."""
 JUDGED_S = 5.0
@@ -58,11 +66,15 @@ class Resident:
         self._version = 0
         self._changed = threading.Condition()
         self._wanted = threading.Event()
+        self._asked = threading.Event()
+        """Somebody waits for it: no pause is made then."""
         self._told: list[Told] = []
         self._once: dict[Any, Any] = {}
         self._signature: Signature = ()
         self._drawing = DrawingShare()
         self._rows = 0
+        self._reached: Frames = {}
+        self._read_s = 0.0
         self._is_whole = False
         self._is_ended = False
         self.error: QueryError | None = None
@@ -82,6 +94,7 @@ class Resident:
     def wait_current(self, signature: Signature, timeout_s: float) -> Snapshot:
         """Return the snapshot once it is as of some signature, or when the time is over."""
         self._wanted.set()
+        self._asked.set()
         with self._changed:
             self._changed.wait_for(
                 lambda: self.error is not None or self._signature == signature, timeout_s
@@ -108,6 +121,11 @@ class Resident:
             return self._once[key]
 
     @property
+    def progress(self) -> str | None:
+        """What is being read for the first time, in words; None once everything is there."""
+        return None if self._is_whole else self._left(self._reached)
+
+    @property
     def is_watched(self) -> bool:
         """Whether anyone wants to be told."""
         return bool(self._told)
@@ -125,10 +143,11 @@ class Resident:
         """Let go of it."""
         self._is_ended = True
         self._wanted.set()
+        self._asked.set()
 
     def _follow(self) -> None:
         while not self._is_ended:
-            began, used_before_s = time.monotonic(), time.thread_time()
+            used_before_s = time.thread_time()
             try:
                 self._read()
             except DatabaseChanged:
@@ -138,11 +157,12 @@ class Resident:
             except Exception as error:  # noqa: BLE001 - a border: pages say it, and it is tried again
                 _log.exception("run %s cannot be read", self._run_id)
                 self._set_error(QueryError(f"run {self._run_id}: cannot be read: {error!r}"))
-            took_s = time.monotonic() - began
-            if not self._source.has_row_ids:
-                time.sleep(min(took_s * _SHARE, 60.0))
+            if self._source.path is None:  # a server may be busy with it for longer
+                pause_s = min(self._read_s * _SHARE, _MOST_PAUSE_S)
             else:
-                time.sleep(min((time.thread_time() - used_before_s) * _SHARE, _CURRENT_S))
+                pause_s = min((time.thread_time() - used_before_s) * _SHARE, _CURRENT_S)
+            self._asked.wait(pause_s)
+            self._asked.clear()
             self._wanted.wait(self._patience_s())
             self._wanted.clear()
 
@@ -155,17 +175,22 @@ class Resident:
     def _read(self) -> None:
         signature = self._source.signature()
         run = self._find()
-        if not self._is_whole or not self._source.has_row_ids:
+        if not self._is_whole:
+            self._rows, self._reached = 0, {}
             with self._source.read() as connection:
                 self._shown_received = select_received(connection, run)
             for known, marks in read_stages(self._source, run, self._progress):
+                self._reached = known
+                if known.keys() < self._known.keys():
+                    continue  # it was read before, up to where that failed
                 self._known, self._marks = known, marks
                 self._publish(self._taken(run, self._left(known)))
                 give_back()
             self._is_whole = True
+        began_s = time.monotonic()
         with self._source.read() as connection:
-            if self._source.has_row_ids:
-                self._known, self._marks = read_changes(connection, run, self._known, self._marks)
+            self._known, self._marks = read_changes(connection, run, self._known, self._marks)
+            self._read_s = time.monotonic() - began_s
             received = select_received(connection, run)
         snapshot = self._taken(run)
         if self._says_the_same(snapshot, received):
@@ -264,10 +289,7 @@ class Resident:
             self._rows += rows
 
     def _left(self, known: Frames) -> str | None:
-        if "statuses" not in known:
-            return f"reading states: {self._rows:,} rows so far"
-        if "edges" not in known:
-            return f"reading dependencies and nodes: {self._rows:,} rows so far"
-        if "samples" not in known:
-            return f"reading resource samples: {self._rows:,} rows so far"
+        for what, last in _STAGES:
+            if last not in known:
+                return f"reading {what}: {self._rows:,} rows so far"
         return None

@@ -119,10 +119,8 @@ class Source:
         if self.path is not None:
             return (self.identity(), *_file_signature(self.path))
         with self.read() as connection:
-            snapshot = connection.execute(
-                text("SELECT pg_snapshot_xmax(pg_current_snapshot())::text")
-            )
-            return (snapshot.scalar(),)
+            # With what is open: a transaction may end after those that began later.
+            return (connection.execute(text("SELECT pg_current_snapshot()::text")).scalar(),)
 
 
 def _shape(connection: Connection) -> object:

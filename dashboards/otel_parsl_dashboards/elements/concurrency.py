@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from otel_parsl.cli import words
+from otel_parsl_dashboards.data import frames
 from otel_parsl_dashboards.elements.axes import TIME_TOOLS, count_axis
 from otel_parsl_dashboards.elements.colours import OTHER, app_legend
 from otel_parsl_dashboards.elements.span import Span
@@ -142,8 +143,6 @@ def _intervals(
     tries: pd.DataFrame, span: Span, until: np.datetime64
 ) -> tuple[np.ndarray, np.ndarray, pd.Categorical]:
     """Return when each try of which a part is in view began and ended, and its app."""
-    start = tries["running"].to_numpy()
-    ended = tries["ended"].to_numpy()
-    end = np.maximum(np.where(np.isnat(ended), until, ended), start)
+    start, end = tries["running"].to_numpy(), frames.ends(tries, until)
     is_in = (start < span.end) & (end > span.start)
     return start[is_in], end[is_in], tries["app"].array[is_in]

@@ -94,8 +94,7 @@ def picture(
 def in_view(tries: pd.DataFrame, rows: range, *, span: Span, until: np.datetime64) -> pd.DataFrame:
     """Return the tries of which a part is in view, with ``end``: open ones end where known."""
     start = tries["running"].to_numpy()
-    ended = tries["ended"].to_numpy()
-    end = np.maximum(np.where(np.isnat(ended), until, ended), start)
+    end = frames.ends(tries, until)
     lane = tries["lane"].to_numpy()
     is_in = (lane >= rows.start) & (lane < rows.stop) & (start < span.end) & (end > span.start)
     return tries[is_in].assign(end=end[is_in])

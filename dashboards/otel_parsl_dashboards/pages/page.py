@@ -15,6 +15,7 @@ import holoviews as hv
 import numpy as np
 import pandas as pd
 
+from otel_parsl_dashboards.data import frames
 from otel_parsl_dashboards.data.snapshot import Snapshot
 from otel_parsl_dashboards.data.source import Source
 from otel_parsl_dashboards.data.trace_url import TraceUrl
@@ -198,15 +199,5 @@ class RunPage(NamedTuple):
 
 def _within(snapshot: Snapshot, window: Window) -> pd.DataFrame:
     tries = snapshot.tries
-    start, end = (
-        tries["running"].to_numpy(),
-        snapshot.once("ends of tries", lambda: _ends(snapshot)),
-    )
-    return tries[(start < window.end) & (end > window.start)]
-
-
-def _ends(snapshot: Snapshot) -> np.ndarray:
-    """Return when each try ended, or until when it is known to have run."""
-    start, ended = (snapshot.tries[name].to_numpy() for name in ("running", "ended"))
-    ends: np.ndarray = np.maximum(np.where(np.isnat(ended), snapshot.until, ended), start)
-    return ends
+    end = snapshot.once("ends of tries", lambda: frames.ends(tries, snapshot.until))
+    return tries[(tries["running"].to_numpy() < window.end) & (end > window.start)]

@@ -52,7 +52,7 @@ def header_facts(snapshot: Snapshot) -> Facts:
             "failed_count": standing.failed,
             "dep_failed_count": states[TaskState.DEP_FAILED],
         },
-        "notices": _notices(snapshot),
+        "notices": notices(snapshot, snapshot.reading),
     }
 
 
@@ -70,23 +70,30 @@ def tabs(pages: Sequence[RunPage], here: str, snapshot: Snapshot) -> list[Tab]:
     ]
 
 
-def _notices(snapshot: Snapshot) -> list[str]:
-    run, notices = snapshot.run, []
-    if snapshot.reading is not None:
-        notices.append(f"Not everything is here yet: {snapshot.reading}.")
+def notices(snapshot: Snapshot, reading: str | None) -> list[str]:
+    """
+    Return what is to be known of a run before its figures are read.
+
+    Args:
+        snapshot: The run.
+        reading: What is being read of it still, in words.
+    """
+    run, said = snapshot.run, []
+    if reading is not None:
+        said.append(f"Not everything is here yet: {reading}.")
     if snapshot.standing.is_running and len(snapshot.tasks) >= _MANY:
-        notices.append(
+        said.append(
             f"In a run of this size plots may be up to {MOST_S:.0f} s older than the numbers."
         )
     missing = missing_words(snapshot.gaps)
     if missing:
-        notices.append(
+        said.append(
             "The Parsl that recorded this run did not record everything that newer ones do:"
             f" {', '.join(missing)}. Figures made from these are left out."
         )
     for change in snapshot.standing.clock.changes(snapshot.standing.last_at):
-        notices.append(
+        said.append(
             f"The clocks of {run.zone} were set at {words.local(change.at, run.zone)}, in this run."
             " Plots, lists and times to filter by go on by the clock of its start."
         )
-    return notices
+    return said

@@ -29,6 +29,7 @@ from otel_parsl_dashboards.figures.canvas import Canvas, Rendered
 from otel_parsl_dashboards.figures.drawn import Drawn, put
 from otel_parsl_dashboards.pages.page import Facts, Plot, RunPage, View, Window, rows_of, window_of
 from otel_parsl_dashboards.pages.page_facts import CANNOT_BE_DRAWN, page_facts, summary
+from otel_parsl_dashboards.pages.run_header import notices
 from otel_parsl_dashboards.pages.session import Session
 from otel_parsl_dashboards.pages.time_axis import milliseconds, moment, place_of, whole_run
 from otel_parsl_dashboards.shell.environment import legend, relative_root
@@ -38,6 +39,7 @@ _CALM_MS = 40
 """A range that has not moved for so long is where the reader wants it."""
 _AT_ONCE_MS = 5
 """The two ends of a range that is brushed come so soon after one another."""
+_PROGRESS_MS = 500
 _AT_REST_S = 0.5
 """A range that stood still for so long may be brushed; one that moves again is being dragged."""
 
@@ -91,6 +93,7 @@ class RunSession(Session):
         self._time = Range1d(name="time")
         self._time_put = (0.0, 0.0)
         self._calm: Any = None
+        self._progressing: Any = None
         self._moved_at_s = self._stroke_at_s = 0.0
         self._version_of_words = 0
         self._version_of_plots = 0
@@ -114,6 +117,10 @@ class RunSession(Session):
         unsubscribe = self._library.follow(self._run_id, self._tell)
         self.document.on_session_destroyed(lambda _context: unsubscribe())
         snapshot = resident.snapshot
+        if resident.progress is not None:
+            self._progressing = self.document.add_periodic_callback(
+                partial(self._show_progress, resident), _PROGRESS_MS
+            )
         self._draw_each(self._undrawn(snapshot), snapshot, partial(self._watch, resident, snapshot))
 
     def _undrawn(self, snapshot: Snapshot) -> tuple[Plot, ...]:
@@ -232,7 +239,22 @@ class RunSession(Session):
     def _show_words(self, snapshot: Snapshot) -> None:
         if snapshot.version > self._version_of_words:  # another thread may tell of an older one
             self._version_of_words = snapshot.version
-            self.send(self._shared_fragments(self._view(snapshot)))
+            shown = self._shared_fragments(self._view(snapshot))
+            if snapshot.reading is not None:
+                further = self._library.resident(self._run_id).progress
+                shown = shown | self._progress(snapshot, further or snapshot.reading)
+            self.send(shown)
+
+    def _show_progress(self, resident: Resident) -> None:
+        """Say how far the first reading is: between its stages nothing else is sent."""
+        reading = resident.progress
+        if reading is None:
+            self.document.remove_periodic_callback(self._progressing)
+        elif resident.error is None:
+            self.send(self._progress(resident.snapshot, reading))
+
+    def _progress(self, snapshot: Snapshot, reading: str) -> dict[str, str]:
+        return self.fragments({"notices": notices(snapshot, reading)}, only=("notices",))
 
     def _draw_anew(self, snapshot: Snapshot) -> None:
         if snapshot.is_drawn:

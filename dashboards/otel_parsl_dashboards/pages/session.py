@@ -61,9 +61,10 @@ class Session:
         if not self._context.destroyed:
             self.document.add_next_tick_callback(callback)
 
-    def fragments(self, facts: Facts) -> dict[str, str]:
-        """Return the blocks that may change, as HTML."""
-        return {name: render_block(self._template, name, facts) for name in self._fragments}
+    def fragments(self, facts: Facts, only: tuple[str, ...] = ()) -> dict[str, str]:
+        """Return the blocks that may change, as HTML; all of them by default."""
+        names = only or self._fragments
+        return {name: render_block(self._template, name, facts) for name in names}
 
     def send(self, fragments: Mapping[str, str], query: str | None = None) -> None:
         """Send the browser the blocks that differ from what it has; with the document's lock."""

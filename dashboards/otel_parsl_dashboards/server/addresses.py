@@ -8,6 +8,7 @@ import ipaddress
 import socket
 
 from otel_parsl.errors import OTelParslError
+from otel_parsl.url_host import url_host
 
 FIRST_PORT = 8080
 _TRIED = 200
@@ -64,7 +65,7 @@ def is_loopback(address: str) -> bool:
 def announcement(address: str, port: int, token: str, root_path: str) -> list[str]:
     """Return the lines that say how the pages are reached."""
     path = f"{root_path}/?token={token}"
-    shown = "127.0.0.1" if address in _EVERYWHERE else _bracketed(address)
+    shown = "127.0.0.1" if address in _EVERYWHERE else url_host(address)
     return [
         f"Open        http://{shown}:{port}{path}",
         f"From afar   ssh -L {TUNNEL_PORT}:{shown}:{port} {getpass.getuser()}@{_host()}",
@@ -82,10 +83,6 @@ def _tried(address: str, port: int) -> int:
         made.listen(1)
         number: int = made.getsockname()[1]
         return number
-
-
-def _bracketed(address: str) -> str:
-    return f"[{address}]" if ":" in address else address
 
 
 def _host() -> str:
