@@ -8,6 +8,7 @@ these, and the helpers of its workers, which are nobody's children.
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import threading
 
@@ -102,8 +103,10 @@ def _of_run(directory: str) -> list[tuple[psutil.Process, str]]:
 
 
 def _worker_of_helper(words: list[str]) -> int | None:
-    is_helper = len(words) > 2 and words[-3].endswith("sampler_process.py")
-    return int(words[-2]) if is_helper else None
+    for word, following in itertools.pairwise(words):
+        if os.path.basename(word) == "sampler_process.py" and following.isdecimal():
+            return int(following)
+    return None
 
 
 def _role(process: psutil.Process, commands: dict[int, list[str]]) -> str:

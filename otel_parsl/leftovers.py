@@ -66,9 +66,11 @@ def undelivered(run_dir: Path) -> Undelivered:
         if next(directory.glob("*.spool"), None) is None:
             continue
         try:
-            is_served = _is_served(directory)
-        except ValueError:
-            logger.warning("%s is damaged: what is left beside it cannot be delivered", path)
+            settings = rendezvous.read(directory, rendezvous.SETTINGS)
+            if settings is None:
+                logger.warning("%s is damaged: what is left beside it cannot be delivered", path)
+                continue
+            is_served = may_be_alive(settings, directory) or _is_locked(directory)
         except OSError as error:  # the disk is full, or the file server is away
             logger.warning("what is left in %s cannot be looked at for now: %s", directory, error)
         else:
@@ -76,14 +78,8 @@ def undelivered(run_dir: Path) -> Undelivered:
     return found
 
 
-def _is_served(directory: Path) -> bool:
-    settings = rendezvous.read(directory, rendezvous.SETTINGS)
-    if settings is None:
-        raise ValueError(directory)
-    if may_be_alive(settings, directory):
-        return True
+def _is_locked(directory: Path) -> bool:
     lock = lock_spool(directory)
-    if lock is None:
-        return True
-    lock.close()
-    return False
+    if lock is not None:
+        lock.close()
+    return lock is None

@@ -38,6 +38,7 @@ from parsl.serialize import pack_apply_message
 from parsl.serialize.errors import SerializationError
 
 from otel_parsl.errors import ParslMismatch
+from otel_parsl.interchange_messages import Heard
 from otel_parsl.submit.interchange_channel import InterchangeChannel
 from otel_parsl.submit.kernel_executors import KernelExecutors, mark_open
 from otel_parsl.submit.settling import Tracing
@@ -59,6 +60,8 @@ class Run(Protocol):
     """What the seam needs of a run."""
 
     executors: KernelExecutors
+    channels: list[InterchangeChannel]
+    """Those of its executors' interchanges, which it closes at its end if nobody has."""
 
     def run_context(self, label: str, network: Network) -> RunContext:
         """Return what an executor's workers have to know."""
@@ -88,20 +91,8 @@ class Run(Protocol):
     def untraced(self, label: str, why: str) -> None:
         """Take why an executor's workers cannot trace: it is seen from the submit side only."""
 
-    def listen(
-        self,
-        executor: str,
-        heartbeat_threshold_s: float,
-        open_channel: Callable[[Callable[[list[bytes]], None]], InterchangeChannel],
-    ) -> InterchangeChannel:
-        """
-        Listen for an executor's interchange.
-
-        Args:
-            executor: Its label.
-            heartbeat_threshold_s: How long it waits for a manager's heartbeat.
-            open_channel: Opens the channel, given who takes what comes.
-        """
+    def take_heard(self, heard: Heard) -> None:
+        """Take what an executor's interchange has sent."""
 
 
 class CarriedRadio(RadioConfig):
@@ -434,11 +425,15 @@ def _replace_start_zmq_receiver() -> None:
         if run is None:
             return original(monitoring_messages=monitoring_messages, **settings)
         executor = run.executors.with_logdir(settings["logdir"])
-        context = ServerContext(cert_dir=settings.get("cert_dir"))  # since Parsl 2026.8
-        open_channel = partial(
-            InterchangeChannel, context, settings["loopback_address"], settings["port_range"]
+        who = executor.label, executor.heartbeat_threshold
+        channel = InterchangeChannel(
+            ServerContext(cert_dir=settings.get("cert_dir")),  # since Parsl 2026.8
+            settings["loopback_address"],
+            settings["port_range"],
+            lambda messages: run.take_heard(Heard(*who, messages)),
         )
-        return run.listen(executor.label, executor.heartbeat_threshold, open_channel)
+        run.channels.append(channel)
+        return channel
 
     start_zmq_receiver.acts_for_otel_parsl = True  # type: ignore[attr-defined]
     htex.start_zmq_receiver = start_zmq_receiver

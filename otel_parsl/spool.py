@@ -266,10 +266,14 @@ class SpoolReader:
         path = segment_path(self._directory, self._stream, self.place.segment)
         try:
             with open(path, "rb") as file:
+                # To ask for more than there is would have Python make room for it all the same.
+                there = os.fstat(file.fileno()).st_size - self.place.offset
+                if there <= 0:
+                    return b""
                 file.seek(self.place.offset)
-                data = file.read(limit if limit == _ALL else max(limit, _HEADER.size))
+                data = file.read(there if limit == _ALL else min(there, max(limit, _HEADER.size)))
                 need = _bytes_needed(data)
-                if limit >= 0 and need > len(data):
+                if limit >= 0 and len(data) < need <= there:
                     data += file.read(need - len(data))
                 return data
         except FileNotFoundError:

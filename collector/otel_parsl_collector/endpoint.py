@@ -7,6 +7,7 @@ import re
 import socket
 from typing import NamedTuple
 
+from otel_parsl.url_host import url_host
 from otel_parsl_collector.errors import CollectorError, ConfigError
 
 _FORM = re.compile(r"(\[(?P<six>[0-9a-fA-F:.]+)\]|(?P<host>[^\[\]:/\s]*)):(?P<port>[0-9]{1,5})")
@@ -19,7 +20,7 @@ class Endpoint(NamedTuple):
     port: int
 
     def __str__(self) -> str:
-        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+        return f"{url_host(self.host)}:{self.port}"
 
     @classmethod
     def from_setting(cls, value: object) -> Endpoint:

@@ -15,6 +15,8 @@ from typing import Any
 
 import zmq
 
+from otel_parsl.url_host import url_host
+
 _PAUSE_S = 0.1
 """How often to look: waking for each message would take a busy workflow's time."""
 _LAST_PAUSE_MS = 50
@@ -49,11 +51,10 @@ class InterchangeChannel:
         self._take = take
         self._socket = context.socket(zmq.DEALER)
         self._socket.set_hwm(0)
-        host = f"[{address}]" if ":" in address else address
         first, behind = port_range
         try:
             self.port: int = self._socket.bind_to_random_port(
-                f"tcp://{host}", min_port=first, max_port=behind
+                f"tcp://{url_host(address)}", min_port=first, max_port=behind
             )
         except (zmq.ZMQError, zmq.ZMQBindError):
             self._let_go()

@@ -133,7 +133,8 @@ class MonitoredRun:
             watch=ExecutorWatch(self.executors),
             max_bytes=settings.spool_max_bytes,
         )
-        self._channels: list[InterchangeChannel] = []
+        self.channels: list[InterchangeChannel] = []
+        """Those of the executors' interchanges."""
         self._agent = EmbeddedAgent(self._directory, self._agent_needs(log_config))
         self._transport.start(self._agent)
         self._dashboard = self._start_dashboard() if settings.has_dashboard else None
@@ -161,7 +162,7 @@ class MonitoredRun:
     def _close(self, patience_s: float) -> None:
         """Spool what is left and wait so long; safe to call again."""
         self.messages.stop_reading()
-        for channel in self._channels:
+        for channel in self.channels:
             channel.close()
         self._is_over.set()
         self._thread.join()
@@ -251,27 +252,9 @@ class MonitoredRun:
         """Take why an executor's workers cannot trace: it is seen from the submit side only."""
         self._drain.untraced(label, why)
 
-    def listen(
-        self,
-        executor: str,
-        heartbeat_threshold_s: float,
-        open_channel: Callable[[Callable[[list[bytes]], None]], InterchangeChannel],
-    ) -> InterchangeChannel:
-        """
-        Listen for an executor's interchange.
-
-        Args:
-            executor: Its label.
-            heartbeat_threshold_s: How long it waits for a manager's heartbeat.
-            open_channel: Opens the channel, given who takes what comes.
-        """
-
-        def take(heard: list[bytes]) -> None:
-            self._drain.put_heard(Heard(executor, heartbeat_threshold_s, heard))
-
-        channel = open_channel(take)
-        self._channels.append(channel)
-        return channel
+    def take_heard(self, heard: Heard) -> None:
+        """Take what an executor's interchange has sent."""
+        self._drain.put_heard(heard)
 
     def _known_context(self) -> RunContext:
         assert self._context is not None, "the DataFlowKernel says who it is before it submits"

@@ -5,6 +5,8 @@ from __future__ import annotations
 import ipaddress
 import socket
 
+from otel_parsl.url_host import url_host
+
 
 def listening_host(address: str | None) -> str:
     """
@@ -59,9 +61,9 @@ class ReservedPort:
             self._socket.bind((self.host, port))
         except OSError as error:
             self._socket.close()
-            shown = f"[{self.host}]" if ":" in self.host else self.host
+            where = f"{url_host(self.host)}:{port}"
             raise OSError(
-                error.errno, f"{shown}:{port} cannot be listened on: {error.strerror}"
+                error.errno, f"{where} cannot be listened on: {error.strerror}"
             ) from error
         self.port: int = self._socket.getsockname()[1]
 

@@ -19,6 +19,7 @@ from otel_parsl.errors import ConfigError
 from otel_parsl.submit.embedded import EmbeddedAgent
 from otel_parsl.submit.masked import Headers
 from otel_parsl.submit.reserved_port import ReservedPort
+from otel_parsl.url_host import url_host
 
 logger = logging.getLogger(__name__)
 
@@ -150,9 +151,8 @@ class Transport:
         host, port = listening.host, listening.port
         if ipaddress.ip_address("127.0.0.1" if host == "localhost" else host).is_unspecified:
             host = "127.0.0.1"
-        shown = f"[{host}]" if ":" in host else host
         return OtlpReceiver(
-            f"http://{shown}:{port}", Headers({"Authorization": f"Bearer {self._token}"})
+            f"http://{url_host(host)}:{port}", Headers({"Authorization": f"Bearer {self._token}"})
         )
 
     def took(self, frames: bytes) -> None:

@@ -73,7 +73,7 @@ class Derivation:
         except sqlite3.DatabaseError as error:
             self._switch_off(error)
             return
-        self.carrier.pump = self.pump = Pump(
+        self.carrier.reader = self.pump = Pump(
             "lifecycle",
             self._directory,
             dict.fromkeys(STORED, Place()) | lifecycle.places,

@@ -62,7 +62,7 @@ class Forwarder:
             delay_s=self._delay_s,
             run=run.attributes,
         )
-        carrier.pump = self.pump
+        carrier.reader = self.pump
 
     @property
     def is_off(self) -> bool:

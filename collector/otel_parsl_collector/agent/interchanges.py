@@ -52,7 +52,7 @@ class Interchanges:
         self._trouble = Seldom(logger, logging.WARNING)
         self._unreadable = Seldom(logger, logging.ERROR)
         self.carrier = Carrier("interchanges", (INTERCHANGES,), is_store=True)
-        self.carrier.pump = self
+        self.carrier.reader = self
         self.corrupt_bytes = 0
         """Bytes of the stream that are no frame."""
 

@@ -54,7 +54,7 @@ class Carrier:
     def __init__(self, name: str, streams: Iterable[str], *, is_store: bool = False) -> None:
         self.name = name
         self.is_store = is_store
-        self.pump: Reads | None = None
+        self.reader: Reads | None = None
         self.is_done = False
         """Whether it needs nothing more."""
         self.dropped: Counter[int] = Counter()
@@ -65,9 +65,9 @@ class Carrier:
         """Return how far it has carried each stream."""
         if self.is_done:
             return dict.fromkeys(self._streams, END)
-        if self.pump is None:
+        if self.reader is None:
             return dict.fromkeys(self._streams, Place())
-        return self.pump.places
+        return self.reader.places
 
     def count_dropped(self, frames: Iterable[Frame]) -> Mapping[int, int]:
         """Count frames that it will not get; return how many items they have, by signal."""

@@ -84,7 +84,7 @@ class RunStore:
         else:
             self._open_site(SiteStore(Destination.from_settings(self._collector), self._directory))
         if self.pump is not None:
-            self.carrier.pump = self.pump
+            self.carrier.reader = self.pump
             self.pump.start()
 
     def close(self) -> None:
