@@ -17,6 +17,7 @@ from otel_parsl import semconv
 from otel_parsl.sampling.process_usage import boot_clock_s
 from otel_parsl.sampling.sampler import ProcessReading
 from otel_parsl.semconv import TERMS
+from otel_parsl.start_ticks import start_ticks
 from otel_parsl.wire import Key, Metric, point_attributes
 
 _Field = tuple[str, bytes]
@@ -102,12 +103,10 @@ def iso_time(time_ns: int) -> str:
 def _began_ns(pid: int) -> int:
     # Asked once a process: the two clocks drift against each other, and a Resource may not.
     try:
-        with open(f"/proc/{pid}/stat", "rb") as file:
-            stat = file.read()
+        ticks = start_ticks(pid)
     except OSError:
         import psutil
 
         return int(psutil.Process(pid).create_time() * 1e9)
-    ticks = int(stat.rpartition(b")")[2].split()[19])
     age_s = boot_clock_s() - ticks / os.sysconf("SC_CLK_TCK")
     return time.time_ns() - int(age_s * 1e9)

@@ -6,13 +6,18 @@ import socket
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from otel_parsl import rendezvous
+from otel_parsl.start_ticks import start_ticks
+
+if TYPE_CHECKING:
+    import psutil
 
 HEARTBEAT_LATE_S = 120.0
 """A run elsewhere whose heartbeat stopped so long ago is dead: one comes four times a minute."""
 
+_PROC = Path("/proc/self")
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 
@@ -23,7 +28,7 @@ def this_process() -> dict[str, Any]:
     process = psutil.Process()
     return {
         "hub_pid": process.pid,
-        "hub_started": process.create_time(),
+        "hub_started": _started(process),
         "hub_host": socket.gethostname(),
         "hub_boot": _boot_id(),
     }
@@ -44,9 +49,9 @@ def is_alive(settings: Mapping[str, Any]) -> bool | None:
 
     try:
         process = psutil.Process(settings["hub_pid"])
-        is_it = abs(process.create_time() - settings["hub_started"]) < 1
+        is_it = _started(process) == settings["hub_started"]
         return is_it and process.status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
+    except (psutil.NoSuchProcess, ProcessLookupError):
         return False
 
 
@@ -64,9 +69,13 @@ def may_be_alive(settings: Mapping[str, Any], spool: Path) -> bool:
     found = is_alive(settings)
     if found is not None:
         return found
+    return time.time() - last_written_s(spool) <= HEARTBEAT_LATE_S
+
+
+def last_written_s(spool: Path) -> float:
+    """Return when anything was last written of a run, in seconds since 1970; 0 if nothing was."""
     written = [*spool.glob("*.spool"), *spool.glob(rendezvous.STATUS)]
-    written_at = max(map(_written_at, written), default=0.0)
-    return time.time() - written_at <= HEARTBEAT_LATE_S
+    return max(map(_written_at, written), default=0.0)
 
 
 def _written_at(path: Path) -> float:
@@ -74,6 +83,19 @@ def _written_at(path: Path) -> float:
         return path.stat().st_mtime
     except FileNotFoundError:  # its agent has just removed it
         return time.time()
+
+
+def _started(process: psutil.Process) -> float:
+    """
+    Return when a process began, which never changes while it lives.
+
+    That is ticks since the start of the host: on Linux psutil reckons a time of day from them anew
+    each time, by a clock that is set now and then.
+
+    Raises:
+        ProcessLookupError: It has ended.
+    """
+    return start_ticks(process.pid) if _PROC.exists() else process.create_time()
 
 
 def _boot_id() -> str | None:

@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from otel_parsl import rendezvous
@@ -32,6 +33,15 @@ def test_process_is_known_by_host_boot_id_and_start(
 ) -> None:
     """A process of another host cannot be seen, one from before this host's last start is dead."""
     assert is_alive({**this_process(), **change}) is expected
+
+
+def test_clock_that_is_set_ends_no_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process that lives is known after a step of the clock, which psutil's times follow."""
+    settings = this_process()
+    boot_time = psutil.boot_time()
+    monkeypatch.setattr(psutil, "boot_time", lambda: boot_time + 3600)
+    monkeypatch.setattr("psutil._pslinux.boot_time", lambda: boot_time + 3600, raising=False)
+    assert is_alive(settings) is True
 
 
 def test_run_of_another_host_is_left_alone_while_its_agent_is_heard_of(tmp_path: Path) -> None:

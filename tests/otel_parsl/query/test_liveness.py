@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import datetime
-import os
 import shutil
 import socket
 import sqlite3
 from contextlib import closing
 from pathlib import Path
 
-import psutil
 import pytest
 
 from otel_parsl import rendezvous
@@ -25,6 +23,7 @@ from otel_parsl.query.liveness import (
 )
 from otel_parsl.query.runs import Run, find_run
 from otel_parsl.query.times import utc_from_local
+from otel_parsl.submit_process import this_process
 from tests.support.stored_run import BEGAN, HOST, StoredRun
 
 SOON = BEGAN + datetime.timedelta(seconds=30)
@@ -147,10 +146,9 @@ def test_run_of_this_host_is_judged_by_its_process(
 ) -> None:
     """Where the submit process can be looked for, silence does not count: it is there or gone."""
     path = tmp_path / "monitoring.db"
-    process = psutil.Process()
     directory = tmp_path / "000" / "otel-parsl"
     directory.mkdir(parents=True)
-    settings = {"hub_pid": os.getpid(), "hub_started": process.create_time(), **change}
+    settings = {**this_process(), **change}
     rendezvous.write(directory, rendezvous.SETTINGS, settings)
     here = socket.gethostname()
     with StoredRun(f"sqlite:///{path}", rundir=tmp_path / "000", host=here):
