@@ -331,14 +331,18 @@ def test_all_killed_at_once_is_seen_as_lost_and_closed_by_flush(tmp_path: Path) 
     said = json.loads(settings.read_text())
     settings.write_text(json.dumps({**said, "hub_host": "a.login.node"}))
     too_early = otel_parsl("flush", tmp_path / "runinfo")
+    last_written_s = time.time() - 130
     for path in program.spool.iterdir():
-        os.utime(path, (time.time() - 130,) * 2)
+        os.utime(path, (last_written_s,) * 2)
     flush = otel_parsl("flush", tmp_path / "runinfo")
 
     assert (too_early.code, len(too_early.lines)) == (4, 1)
     assert states == [("running", {"running": 1}), ("lost", {"lost": 1})]
     assert (flush.code, flush.lines[-1]) == (0, "000: delivered")
     assert query(program.database, "select outcome from otel_run") == [("lost",)]
+    ((completed,),) = query(program.database, "select time_completed from workflow")
+    ended_s = datetime.datetime.fromisoformat(completed).timestamp()
+    assert abs(ended_s - last_written_s) < 1, "when it was last heard of, not when it was found"
     status = otel_parsl("status", "--db", program.database, "--json").json
     assert (status["state"], status["tasks"]["lost"]) == ("lost", 1)
 

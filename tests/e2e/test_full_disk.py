@@ -12,12 +12,13 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 
 from otel_parsl.leftovers import find_leftovers
 from tests.support.filesystems import small_disk, small_quota
 from tests.support.otlp_sink import grpc_sink
-from tests.support.programs import ALL_FIVE, Program, query, run, states_in, until
+from tests.support.programs import ALL_FIVE, Program, agents_of, query, run, states_in, until
 
 DISK_MIB = 24
 
@@ -133,6 +134,43 @@ def test_disk_that_is_full_at_the_start_costs_no_row(tmp_path: Path, disk: Path)
     )
     assert states_in(tmp_path / "on.db") == dict.fromkeys(ALL_FIVE, 100)
     assert "agent.json cannot be written: [Errno 28] No space left on device" in program.output
+
+
+def test_run_that_died_while_its_agent_may_not_write_is_closed_once_it_may(
+    tmp_path: Path,
+) -> None:
+    """The agent tries each second, and takes no more files for that, open or on the disk."""
+    program = Program(
+        tmp_path,
+        """
+        with parsl.load(Config(executors=[ThreadPoolExecutor()], monitoring=OTelMonitoringHub())):
+            nothing().result()
+            time.sleep(1000)
+        """,
+    )
+    there = "select 1 from sqlite_master where name = 'otel_run'"
+    until(lambda: program.database.exists() and query(program.database, there))
+    until(lambda: query(program.database, "select outcome from otel_run"))
+    (pid,) = agents_of(program.spool)
+    agent = psutil.Process(pid)
+
+    def has_ticked(seconds: float) -> None:
+        before = agent.num_ctx_switches().voluntary
+        until(lambda: agent.num_ctx_switches().voluntary > before + 10 * seconds)
+
+    agent.rlimit(psutil.RLIMIT_FSIZE, (0, -1))
+    program.process.kill()
+    program.process.wait()
+    has_ticked(3)
+    files, open_files = len(list(program.spool.iterdir())), agent.num_fds()
+    has_ticked(5)
+    more_files = len(list(program.spool.iterdir())) - files
+    more_open = agent.num_fds() - open_files
+    outcome = query(program.database, "select outcome from otel_run")
+    agent.rlimit(psutil.RLIMIT_FSIZE, (-1, -1))
+
+    assert (more_files, more_open, outcome) == (0, 0, [(None,)])
+    until(lambda: query(program.database, "select outcome from otel_run") == [("lost",)])
 
 
 def test_quota_of_the_submit_process_loses_nothing(tmp_path: Path) -> None:

@@ -15,11 +15,12 @@ from pathlib import Path
 from typing import Any
 
 from otel_parsl import rendezvous
+from otel_parsl.clock import now_ns
 from otel_parsl.rendezvous import SUBMIT
 from otel_parsl.seldom import Seldom
 from otel_parsl.spool import Place, SpoolWriter
 from otel_parsl.spool_room import MAX_AGE_S, MAX_MIB
-from otel_parsl.submit_process import is_alive, may_be_alive
+from otel_parsl.submit_process import is_alive, last_written_s, may_be_alive
 from otel_parsl_collector.agent.derivation import Derivation
 from otel_parsl_collector.agent.direct_inlet import AGAIN_S, DirectInlet
 from otel_parsl_collector.agent.forwarder import Forwarder
@@ -47,7 +48,8 @@ LINGER_S = 60.0
 """How long it goes on sending after the store is complete; where a site's collector keeps the
 database, after that has taken anything."""
 STORE_LINGER_S = 86400.0
-"""How long after the run's end it waits for a database that takes nothing."""
+"""How long after the run's end it waits for a database that takes nothing; with what an earlier
+program left it waits no longer than for a destination, since others may be left behind that."""
 
 
 class Agent:
@@ -62,6 +64,8 @@ class Agent:
         self._directory = directory
         self._settings: dict[str, Any] = rendezvous.read(directory, rendezvous.SETTINGS)
         self._was_hub_alive = may_be_alive(self._settings, directory)
+        self._last_written_s = last_written_s(directory)
+        self._after_hub: SpoolWriter | None = None
         self._run = Run(directory)
         self._store = RunStore(directory, self._settings, self._run, on_taken=self._move)
         self._carriers = [
@@ -152,7 +156,8 @@ class Agent:
             return True
         linger_s = LINGER_S
         if not (self._is_released or self._store.is_site):
-            linger_s = self._settings.get("store_linger_s", STORE_LINGER_S)
+            default_s = STORE_LINGER_S if self._was_hub_alive else LINGER_S
+            linger_s = self._settings.get("store_linger_s", default_s)
         return time.monotonic() - self._moved_at > linger_s
 
     def _is_due(self, what: str, every_s: float) -> bool:
@@ -210,13 +215,19 @@ class Agent:
 
     def _close_lost_run(self) -> dict[str, Any]:
         """End a run whose process is gone: it can spool no more, so its stream is ours now."""
-        writer = SpoolWriter(self._directory, SUBMIT)
-        ending = self._run.lost()
+        if self._after_hub is None:
+            self._after_hub = SpoolWriter(self._directory, SUBMIT)
+        writer = self._after_hub
+        # One that was found dead ended when it was last heard of, be that days ago.
+        found_ns = 0 if self._was_hub_alive else int(self._last_written_s * 1e9)
+        ending = self._run.lost(found_ns or now_ns())
         if ending is not None:
             writer.append([ending])
+        # Before anybody is told of the place: a power cut must not leave one that is never reached.
+        writer.sync()
         closing = {"place": writer.place}
-        writer.close()
         rendezvous.write(self._directory, rendezvous.CLOSING, closing, is_durable=True)
+        writer.close()
         logger.warning("the submit process is gone: its run is closed as lost")
         return closing
 

@@ -54,9 +54,13 @@ class Run:
         """Return the frame that says that no manager reports any more; None as above."""
         return self._event(semconv.EVENT_MANAGERS_ENDED, now_ns())
 
-    def lost(self) -> bytes | None:
-        """Return the frame that ends a run whose own process is gone; None as above."""
-        at_ns = now_ns()
+    def lost(self, at_ns: int) -> bytes | None:
+        """
+        Return the frame that ends a run whose own process is gone; None as above.
+
+        Args:
+            at_ns: When it was last heard of, in UTC nanoseconds.
+        """
         attributes = [
             wire.Key(semconv.SEQUENCE).integer(LOST_SEQUENCE),
             wire.Key(semconv.TIME_COMPLETED).integer(at_ns),
