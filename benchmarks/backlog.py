@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import json
 import re
 import sqlite3
 import tempfile
@@ -32,6 +33,7 @@ from otel_parsl.submit.drain import Drain
 from otel_parsl.submit.embedded import EmbeddedAgent
 from otel_parsl.submit.executor_watch import ExecutorWatch
 from otel_parsl.submit.kernel_executors import KernelExecutors
+from otel_parsl.submit_process import this_process
 from otel_parsl.worker import RunContext, TryContext, Writer
 
 _FLUSH_EVERY = 200
@@ -61,18 +63,16 @@ def _of_submit_side(tasks: int) -> Iterator[tuple[MessageType, object] | bytes]:
             yield writer.execution(which, sample.time_ns - 10**8, sample.time_ns, None, sample)
 
 
-def _settings(directory: Path, database: Path) -> None:
-    process = psutil.Process()
+def _settings(database: Path) -> bytes:
     settings = {
         "database": f"sqlite:///{database}",
         "collector": None,
         "destinations": [Destination(_DEAD).as_settings()],
         "trace_scope": "auto",
-        "hub_pid": process.pid,
-        "hub_started": process.create_time(),
         "debug": False,
+        **this_process(),
     }
-    rendezvous.write(directory, rendezvous.SETTINGS, settings)
+    return json.dumps(settings).encode()
 
 
 def _stored(directory: Path) -> Place | None:
@@ -83,9 +83,8 @@ def _stored(directory: Path) -> Place | None:
 def _measure(root: Path, tasks: int, catch_up_s: float) -> None:
     directory, database = root / "000" / "otel-parsl", root / "monitoring.db"
     directory.mkdir(parents=True)
-    _settings(directory, database)
     drain = Drain(directory, scope="auto", watch=ExecutorWatch(KernelExecutors()))
-    agent = EmbeddedAgent(directory)
+    agent = EmbeddedAgent(directory, {rendezvous.SETTINGS: _settings(database)})
     given = _of_submit_side(tasks)
     start = next(given)
     assert isinstance(start, tuple)
