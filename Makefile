@@ -13,17 +13,19 @@ demo: $(VENV)/.installed  ## Run a small monitored workflow and show what was re
 	$(BIN)/otel-parsl demo
 
 .PHONY: test
-test: $(VENV)/.installed-dev lint types docs  ## Provision what the tests need, and run everything
+# What is made waits for the network now and then; with Jaeger there, the tests have all cores.
+test: $(VENV)/.installed-dev  ## Provision what the tests need, and run everything
+	$(MAKE) --jobs 3 backends lint types docs $(LOWEST)/.installed
 	CI=true $(MAKE) demo
 	$(MAKE) --keep-going parsl-tests-timed parsl-tests-without-logs-timed side-by-side
 	$(MAKE) missing
 
 # Three at a time: much of a test's time is waiting for processes to start and to be missed. The
-# longest are the first, and backends are built beside what needs none of them.
+# longest are the first.
 .PHONY: side-by-side
 side-by-side:
-	$(MAKE) --keep-going --jobs 3 backends parsl-tests-untimed parsl-tests-without-logs-untimed \
-	  pytest-pages pytest-e2e-1 pytest-e2e-2 pytest-parts-1 pytest-parts-2 lowest
+	$(MAKE) --keep-going --jobs 3 pytest-pages pytest-e2e-1 pytest-e2e-2 pytest-parts-1 \
+	  pytest-parts-2 lowest parsl-tests-untimed parsl-tests-without-logs-untimed
 
 .PHONY: backends
 backends: $(VENV)/.installed-dev  ## Build or install the real backends (Jaeger, OpenTelemetry Collector, PostgreSQL, Chromium, btrfs, bindfs)
