@@ -41,7 +41,7 @@ from otel_parsl.errors import ParslMismatch
 from otel_parsl.interchange_messages import Heard
 from otel_parsl.submit.interchange_channel import InterchangeChannel
 from otel_parsl.submit.kernel_executors import KernelExecutors, mark_open
-from otel_parsl.submit.settling import Tracing
+from otel_parsl.submit.settling import Tracing, error_of
 from otel_parsl.submit.transport import Network, local_addresses
 from otel_parsl.worker import RunContext, TracedFunction, TryContext, Writer, call_here
 
@@ -325,7 +325,7 @@ def _telling_submit(executor: ParslExecutor, run: Run) -> Submit:
         which = kwargs[_TASK], kwargs[_TRY]
 
         def done(future: Future[Any]) -> None:
-            error: Any = future.exception()
+            error: Any = error_of(future)
             if error is None and isinstance(future.result(), RemoteExceptionWrapper):
                 error = future.result()
             if error is not None:  # else what the app returned, which may be an exception too

@@ -11,7 +11,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable
-from concurrent.futures import Future
+from concurrent.futures import CancelledError, Future
 from typing import Any
 
 from parsl.app.errors import RemoteExceptionWrapper
@@ -21,6 +21,11 @@ from otel_parsl import carrier
 logger = logging.getLogger(__name__)
 
 Submission = Callable[[], "Future[Any]"]
+
+
+def error_of(done: Future[Any]) -> BaseException | None:
+    """Return what the result of a future that is done would raise: its cancelling, for one."""
+    return CancelledError() if done.cancelled() else done.exception()
 
 
 class Tracing:
@@ -64,7 +69,7 @@ class Tracing:
 
         def settle(done: Future[Any]) -> None:
             nonlocal is_traced
-            error = done.exception()
+            error = error_of(done)
             result = None if error is not None else done.result()
             lacking = _lack_of_us(error, result) if is_traced else None
             if lacking is not None:

@@ -537,6 +537,57 @@ def test_executor_that_is_none_of_parsls_is_traced_by_the_public_interface(
     assert [(2,)] == query(program.database, "select count(distinct task_id) from resource")
 
 
+def test_task_that_its_executor_cancels_fails_as_with_parsls_own_hub(tmp_path: Path) -> None:
+    """Its result is not waited for for ever, whosever radio the executor has."""
+    program = run(
+        tmp_path,
+        """
+        from concurrent.futures import CancelledError, Future
+        from parsl.executors.base import ParslExecutor
+        from parsl.monitoring.radios.filesystem import FilesystemRadio
+
+        class Cancelling(ParslExecutor):
+            label = "cancelling"
+            def __init__(self, radio):
+                super().__init__()
+                self.remote_monitoring_radio = radio
+            def submit(self, func, resource_specification, *args, **kwargs):
+                future = Future()
+                future.add_done_callback(lambda done: done.set_running_or_notify_cancel())
+                future.cancel()
+                return future
+            def shutdown(self):
+                pass
+
+        if __name__ == "__main__":
+            for run_dir, hub, radio in (
+                ("parsls", MonitoringHub(), FilesystemRadio()),
+                ("traced", OTelMonitoringHub(), None),
+                ("of_user", OTelMonitoringHub(), FilesystemRadio()),
+            ):
+                executors = [Cancelling(radio)]
+                with parsl.load(Config(executors=executors, run_dir=run_dir, retries=1,
+                                       monitoring=hub)):
+                    assert isinstance(nothing().exception(timeout=30), CancelledError)
+                parsl.clear()
+        """,
+    )
+
+    parsls = program.directory / "parsls" / "monitoring.db"
+    alike = (
+        "select task_id, task_status_name, try_id from status order by timestamp",
+        "select task_fail_count, task_time_returned is not null from task",
+        "select try_id, task_fail_history, task_try_time_returned is not null from try order by 1",
+    )
+    assert states_in(parsls) == {"pending": 2, "launched": 2, "fail_retryable": 1, "failed": 1}
+    for run_dir in ("traced", "of_user"):
+        database = program.directory / run_dir / "monitoring.db"
+        for sql in alike:
+            assert query(parsls, sql) == query(database, sql)
+        told = query(database, "select exception_type from otel_failure")
+        assert [name.rpartition(".")[2] for (name,) in told] == ["CancelledError"] * 2
+
+
 def test_retired_parameters_are_accepted_with_a_warning() -> None:
     """What MonitoringHub once took is accepted; where it means nothing that is said."""
     from otel_parsl import OTelMonitoringHub
