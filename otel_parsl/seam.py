@@ -329,7 +329,7 @@ def _telling_submit(executor: ParslExecutor, run: Run) -> Submit:
             if error is None and isinstance(future.result(), RemoteExceptionWrapper):
                 error = future.result()
             if error is not None:  # else what the app returned, which may be an exception too
-                run.failed(*which, error)
+                run.failed(*which, error, is_told=False)  # Parsl's wrapper tells of none
 
         try:
             future = original(func, resource_specification, *args, **kwargs)

@@ -403,7 +403,7 @@ def test_workers_that_are_not_to_be_monitored_are_traced(tmp_path: Path) -> None
 
 
 def test_radios_of_the_users_choice_keep_working(tmp_path: Path) -> None:
-    """Parsl's wrapper tells of the workers there, and the submit side of what it alone knows."""
+    """Parsl's wrapper tells of the workers there, and the submit side of all that failed."""
     with grpc_sink() as sink:
         program = run(
             tmp_path,
@@ -455,12 +455,22 @@ def test_radios_of_the_users_choice_keep_working(tmp_path: Path) -> None:
         ("as_it_comes", "1", 1, 1),
         ("htex", "2", 1, None),
     ]
-    assert query(program.database, "select task_id, fate, message from otel_failure") == [
-        (3, "app_exception", "no such star")
-    ]
+    ((*failure, stacktrace),) = query(
+        program.database,
+        "select task_id, fate, exception_type, message, stacktrace from otel_failure",
+    )
+    assert failure == [3, "app_exception", "ValueError", "no such star"]
+    assert 'raise ValueError("no such star")' in stacktrace
     failed = [span for span in sink.spans() if span.status.code == span.status.STATUS_CODE_ERROR]
     said = [{pair.key: pair.value.string_value for pair in span.attributes} for span in failed]
     assert [each["error.type"] for each in said] == ["ValueError"] * 2, "of the try and the task"
+    recorded = [
+        {pair.key: pair.value.string_value for pair in event.attributes}
+        for span in sink.spans()
+        for event in span.events
+        if event.name == "exception"
+    ]
+    assert [each["exception.stacktrace"] for each in recorded] == [stacktrace], "once, on the try"
 
 
 def test_worker_without_otel_parsl_runs_the_tasks_untraced(tmp_path: Path) -> None:
