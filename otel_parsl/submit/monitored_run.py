@@ -11,7 +11,6 @@ import datetime
 import json
 import logging
 import os
-import pickle
 import sys
 import threading
 import time
@@ -380,7 +379,7 @@ class MonitoredRun:
     def _agent_needs(self, log_config: Any) -> dict[str, bytes]:
         """Return the files that an agent begins with, the one that tells of a run last."""
         settings = self._settings
-        needs = {} if log_config is None else {rendezvous.LOG_CONFIG: pickle.dumps(log_config)}
+        needs = {} if log_config is None else _log_config_needs(log_config)
         told = {
             "database": settings.database,
             "collector": settings.collector and settings.collector.as_settings(),
@@ -393,6 +392,25 @@ class MonitoredRun:
             "debug": settings.is_debugged,
         }
         return needs | {rendezvous.SETTINGS: json.dumps(told).encode()}
+
+
+def _log_config_needs(log_config: Any) -> dict[str, bytes]:
+    """
+    Return the file of a LogConfig, by value where it is of the script: the agent has another one.
+
+    Where there is none the agent's log is a plain one.
+    """
+    import dill  # type: ignore[import-untyped]
+
+    try:
+        # Recursively, else its functions would look for their globals in the agent's own __main__.
+        return {rendezvous.LOG_CONFIG: dill.dumps(log_config, recurse=True)}
+    except Exception as error:  # noqa: BLE001 - whatever the user's class raises
+        logger.warning(
+            "the LogConfig cannot be sent to the monitoring agent, whose log is a plain one: %r",
+            error,
+        )
+        return {}
 
 
 def _deliver(leftovers: Sequence[Path]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from tests.support.programs import run
+from tests.support.programs import ALL_FIVE, run, states_in
 
 _OURS = re.compile(r" otel_parsl\S*:\d+ \S+ (INFO|DEBUG|WARNING|ERROR): (.*)")
 
@@ -82,6 +82,61 @@ def test_monitoring_debug_makes_hub_and_agent_say_more(tmp_path: Path) -> None:
         "debug": ({"INFO", "DEBUG"}, True, True),
         "config": ({"INFO", "DEBUG"}, True, True),
     }
+
+
+def test_log_config_of_the_script_is_the_agents_and_one_that_fails_costs_no_row(
+    tmp_path: Path,
+) -> None:
+    """A class of the script logs what the agent says; where it cannot, a plain log says why."""
+    program = run(
+        tmp_path,
+        """
+        import logging, sqlite3, threading
+        from parsl.logconfigs.base import LogConfig
+
+        FORMAT = "mine: %(message)s"
+
+        class Mine(LogConfig):
+            def initialize_logging(self, *, log_dir, log_name):
+                handler = logging.FileHandler(os.path.join(log_dir, f"{log_name}.mine"))
+                handler.setFormatter(logging.Formatter(FORMAT))
+                logging.getLogger("parsl").addHandler(handler)
+                return lambda: logging.getLogger("parsl").removeHandler(handler)
+
+        class Failing(Mine):
+            def __init__(self):
+                super().__init__()
+                self.pid = os.getpid()
+            def initialize_logging(self, **settings):
+                if os.getpid() != self.pid:
+                    raise OSError("the log server is away")
+                return super().initialize_logging(**settings)
+
+        class Bound(Mine):
+            def __init__(self):
+                super().__init__()
+                self.connection = sqlite3.connect(":memory:")
+
+        for run_dir, config in (("mine", Mine()), ("failing", Failing()), ("bound", Bound())):
+            with parsl.load(Config(executors=[ThreadPoolExecutor()], run_dir=run_dir,
+                                   initialize_logging=config, monitoring=OTelMonitoringHub())):
+                nothing().result()
+            parsl.clear()
+        """,
+    )
+
+    rundirs = {name: program.directory / name / "000" for name in ("mine", "failing", "bound")}
+    for name, rundir in rundirs.items():
+        assert dict.fromkeys(ALL_FIVE, 1) == states_in(rundir.parent / "monitoring.db"), name
+    by_config = (rundirs["mine"] / "database_manager.mine").read_text()
+    assert "mine: the store is complete" in by_config
+    assert not (rundirs["mine"] / "database_manager.log").exists()
+    for name in ("failing", "bound"):
+        assert "the store is complete" in (rundirs[name] / "database_manager.log").read_text()
+    failing = (rundirs["failing"] / "database_manager.log").read_text()
+    assert "cannot be used by its monitoring agent: OSError('the log server is away')" in failing
+    bound = (rundirs["bound"] / "parsl.mine").read_text()
+    assert "the LogConfig cannot be sent to the monitoring agent" in bound
 
 
 def test_results_whose_telemetry_could_not_be_taken_are_counted_at_the_end(tmp_path: Path) -> None:

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import logging
 import os
-import pickle
 import signal
 import sys
 import traceback
@@ -19,6 +18,8 @@ from otel_parsl.low_priority import lower_priority
 from otel_parsl.parsl_log import ParslLog
 from otel_parsl_collector.agent.agent import Agent
 from otel_parsl_collector.garbage import look_seldom
+
+logger = logging.getLogger("otel_parsl_collector.agent")
 
 NICE = 5
 _OURS = ("otel_parsl", "otel_parsl_collector")
@@ -66,24 +67,46 @@ def _serve(directory: Path) -> None:
 
 
 def _log(directory: Path, *, is_debugged: bool) -> None:
-    """Log where Parsl's database manager does, by Parsl's LogConfig where the user has one."""
-    chosen = directory / rendezvous.LOG_CONFIG
-    if chosen.exists():
-        from parsl.logconfigs.base import oneshot_initialize_logging
+    """
+    Log where Parsl's database manager does, by Parsl's LogConfig where the user has one.
 
-        log_config = pickle.loads(chosen.read_bytes())  # noqa: S301 - the hub wrote it, 0600
-        name = Path(rendezvous.LOG).stem
-        oneshot_initialize_logging(log_config=log_config, log_dir=directory.parent, log_name=name)
-        ParslLog(*_OURS, is_debugged=is_debugged)  # until the process ends
-        return
+    That is the user's code: where it cannot be used, telemetry is not to wait for it.
+    """
+    chosen = directory / rendezvous.LOG_CONFIG
+    unusable = None
+    if chosen.exists():
+        try:
+            _log_by(chosen, directory.parent)
+        except Exception as error:  # noqa: BLE001 - whatever the user's code raises
+            unusable = error
+        else:
+            ParslLog(*_OURS, is_debugged=is_debugged)  # until the process ends
+            return
     logging.basicConfig(
         filename=directory.parent / rendezvous.LOG,
         level=logging.INFO,
         format="%(asctime)s %(levelname)s %(name)s: %(message)s",
+        force=True,  # what a LogConfig began with
     )
     if is_debugged:
         for name in _OURS:
             logging.getLogger(name).setLevel(logging.DEBUG)
+    if unusable is not None:
+        logger.warning(
+            "this log is a plain one: the LogConfig of the run (initialize_logging) cannot be used"
+            " by its monitoring agent: %r",
+            unusable,
+            exc_info=unusable,
+        )
+
+
+def _log_by(chosen: Path, rundir: Path) -> None:
+    import dill  # type: ignore[import-untyped]
+    from parsl.logconfigs.base import oneshot_initialize_logging
+
+    log_config = dill.loads(chosen.read_bytes())  # noqa: S301 - the hub wrote it, 0600
+    name = Path(rendezvous.LOG).stem
+    oneshot_initialize_logging(log_config=log_config, log_dir=rundir, log_name=name)
 
 
 if __name__ == "__main__":
