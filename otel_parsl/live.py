@@ -4,8 +4,9 @@ News of tries that last: that they run, and samples at the interval asked for.
 Flow: worker -> **live** -> the executor's monitoring channel (relay), or direct -> the run's agent
 A helper process takes the samples, since no thread here runs while C code holds the GIL; what it
 took meanwhile is sent afterwards, each with its own time.
-A try shorter than ``LONG_S`` sends nothing here: all there is to say leaves with its result, or,
-should it end its process, in its last words.
+A try shorter than ``LONG_S`` sends nothing here while it runs: all there is to say leaves with its
+result. One that ends its process has none: what does so by an exception, as of ``sys.exit``, sends
+all of it here before, and of what does not the start is said in its last words.
 Parsl does not drain its channel at the end, so nothing that is promised may depend on it: the
 execution's span and the last sample travel with the result, and so do samples that were not sent.
 """
@@ -121,6 +122,10 @@ class _Process:
             return unsent
         return unsent + self._seen_beside(of)
 
+    def send(self, of: Try, frames: bytes) -> None:
+        """Send frames by the first way that takes them."""
+        any(_is_sent(send, frames) for send in self._ways(of))
+
     def trouble(self) -> tuple[str, int] | None:
         """Return why news could not be sent directly, and how often since the last call."""
         direct = self.direct
@@ -235,6 +240,21 @@ def began(of: Try, baseline: Baseline | None) -> None:
 def ended(of: Try) -> list[Sample]:
     """Note that a try has ended, and return the samples of it that were not sent yet."""
     return [] if _process is None else _process.end(of)
+
+
+def send(of: Try, frames: bytes) -> None:
+    """
+    Send frames by the first way that takes them.
+
+    Args:
+        of: What they are of.
+        frames: Spool frames of OTLP requests.
+
+    Raises:
+        OSError: No way to the submit side is left.
+    """
+    if _process is not None:
+        _process.send(of, frames)
 
 
 def will_of(writer: Writer) -> Will:

@@ -14,7 +14,7 @@ import logging
 import os
 import platform
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from otel_parsl import __version__, carrier, live, open_tries, semconv, spool, user_spans, wire
@@ -26,6 +26,7 @@ from otel_parsl.execution_record import (
     Failure,
     Origin,
     execution_id,
+    expand,
     origin_resource,
     place_attributes,
     record,
@@ -317,6 +318,7 @@ def _hand_over(telemetry: Callable[[], None]) -> None:
 def _traced(context: RunContext, which: TryContext, call: Callable[[], Any]) -> bytes:
     observed = _Observed.begin(lambda: writer(context), which)
     error: BaseException | None = None
+    leaving: BaseException | None = None
     payload = None
     try:
         result = call()
@@ -324,9 +326,14 @@ def _traced(context: RunContext, which: TryContext, call: Callable[[], Any]) -> 
     except Exception as raised:  # noqa: BLE001 - every failure of a try is the try's result
         error = raised
         payload = carrier.pack_failure(error)
+    except BaseException as raised:  # as of sys.exit: it ends the worker, and there is no result
+        leaving = raised
+        raise
     finally:
         if observed is not None:
             observed.end()
+            if leaving is not None:
+                observed.send(leaving)
     if payload is None:
         try:
             payload = carrier.pack(result)
@@ -405,6 +412,11 @@ class _Observed:
             return b""
         return b"".join(frames)
 
+    def send(self, error: BaseException) -> None:
+        """Send the telemetry of the try at once, which no result will carry."""
+        frames = _as_otlp(self.frames(error), self._writer.context.resource)
+        _hand_over(lambda: live.send(self._try, b"".join(frames)))
+
     def _begin(self) -> None:
         of_run, which = self._writer, self._which
         sampler = of_run.sampler if self._open.has_process else None
@@ -422,6 +434,19 @@ class _Observed:
             if self._open.has_process:  # still: another may have begun meanwhile
                 return sample
         return thread_sample(self._times)
+
+
+def _as_otlp(frames: bytes, run: tuple[bytes, ...]) -> Iterator[bytes]:
+    """Yield frames as others than the hub take them: without records of ended tries."""
+
+    def unreadable(_: bytes, error: Exception) -> None:
+        raise error
+
+    for signal, payload in spool.payloads(frames):
+        if signal == EXECUTION:
+            yield from (spool.frame(*each) for each in expand((payload,), run, unreadable))
+        else:
+            yield spool.frame(signal, payload)
 
 
 def _returned_failure(result: Any) -> BaseException | None:

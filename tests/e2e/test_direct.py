@@ -125,6 +125,52 @@ with parsl.load(Config(executors=[htex(heartbeat_period=1)], monitoring=hub)):
     )
 
 
+@pytest.mark.parametrize("raised", ["sys.exit(3)", "raise KeyboardInterrupt"])
+@pytest.mark.parametrize("transport", ["relay", "direct"])
+def test_try_that_leaves_its_worker_by_an_exception_has_the_rows_of_parsls_hub(
+    tmp_path: Path, transport: str, raised: str
+) -> None:
+    """There is no result to ride on: its start, its end, its place and what it raised come all the
+    same, and its execution has one span."""
+    with grpc_sink() as sink:
+        program = run(
+            tmp_path,
+            f"""
+            @python_app
+            def leave():
+                import sys
+                {raised}
+
+            hub = OTelMonitoringHub(transport={transport!r}, endpoint={sink.url!r})
+            with parsl.load(Config(executors=[htex(heartbeat_period=1)], monitoring=hub)):
+                print(repr(leave().exception()))
+                # The manager may say that the worker is lost before what was relayed is here.
+                database = __import__("sqlite3").connect("runinfo/monitoring.db", timeout=30)
+                ended = "select count(*) from status where task_status_name = 'running_ended'"
+                while not database.execute(ended).fetchone()[0]:
+                    time.sleep(0.05)
+            """,
+        )
+        until(lambda: "program.py" in sink.span_names())
+
+    assert "WorkerLost(" in program.output
+    states = ("pending", "launched", "running", "running_ended", "failed")
+    assert dict.fromkeys(states, 1) == states_in(program.database)
+    assert [(socket.gethostname(), "0", 1, 1)] == query(
+        program.database,
+        "select hostname, block_id, task_try_time_running is not null, running_ns < ended_ns"
+        " from try join otel_try using (run_id, task_id, try_id)",
+    )
+    assert query(program.database, "select 1 from resource"), "a sample at its end"
+    ((kind, stacktrace),) = query(
+        program.database, "select exception_type, stacktrace from otel_failure"
+    )
+    assert kind == ("SystemExit" if "exit" in raised else "KeyboardInterrupt")
+    assert raised in stacktrace
+    (execution,) = [span for span in sink.spans() if span.kind == span.SPAN_KIND_CONSUMER]
+    assert [event.name for event in execution.events] == ["exception"]
+
+
 LAG = """
 import datetime
 
