@@ -33,15 +33,7 @@ class Heard(NamedTuple):
 
     def parts(self) -> Iterator[Heard]:
         """Yield the messages in parts that a small spool takes one by one."""
-        some: list[bytes] = []
-        size = 0
-        for message in self.messages:
-            if some and size + len(message) > _PART_BYTES:
-                yield self._replace(messages=some)
-                some, size = [], 0
-            some.append(message)
-            size += len(message)
-        if some:
+        for some in spool.parts(self.messages, _PART_BYTES):
             yield self._replace(messages=some)
 
 

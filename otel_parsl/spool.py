@@ -61,6 +61,20 @@ def frame(signal: int, payload: bytes) -> bytes:
     return _HEADER.pack(_MAGIC, signal, len(payload), zlib.crc32(payload, signal)) + payload
 
 
+def parts(items: Iterable[bytes], most_bytes: int) -> Iterator[list[bytes]]:
+    """Yield what frames are made of in parts that are no longer, but for a single item that is."""
+    some: list[bytes] = []
+    size = 0
+    for item in items:
+        if some and size + len(item) > most_bytes:
+            yield some
+            some, size = [], 0
+        some.append(item)
+        size += len(item)
+    if some:
+        yield some
+
+
 def sound_bytes(data: bytes) -> int:
     """Return how many bytes from the front are whole, sound frames."""
     return max((end for _, _, end in _whole_frames(data)), default=0)

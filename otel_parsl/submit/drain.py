@@ -40,7 +40,8 @@ FLUSH_S = 0.05
 WATCH_S = 1.0
 SYNC_S = 1.0
 """How much of a run a power loss may take; a killed process loses only what was not yet flushed."""
-RECORDS_AT_ONCE = 1000
+_FRAME_BYTES = 1 << 20
+"""Of events in a frame: whoever reads it has all of it in memory."""
 _RETRY_S = 0.1
 _HEARD_BYTES = 8 << 20
 """What is kept in memory of interchanges while the disk takes nothing."""
@@ -232,10 +233,8 @@ class Drain:
                 self._unread.say("a monitoring message could not be read: %r", error)
         if time.monotonic() - self._watched_at > WATCH_S:
             self._look(records)
-        frames = [
-            self._frame(LOGS, records[start : start + RECORDS_AT_ONCE])
-            for start in range(0, len(records), RECORDS_AT_ONCE)
-        ]
+        most_bytes = min(_FRAME_BYTES, self._file.segment_bytes)  # a longer one may find no room
+        frames = [self._frame(LOGS, some) for some in spool.parts(records, most_bytes)]
         if metrics:
             frames.append(self._frame(METRICS, metrics))
         while self._blobs:

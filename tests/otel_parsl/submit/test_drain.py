@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from parsl.monitoring.message_type import MessageType
 
 from otel_parsl import OTelMonitoringHub, rendezvous
 from otel_parsl.interchange_messages import Heard, content
@@ -25,6 +26,7 @@ from otel_parsl.stream_writer import PatientWriter, StreamWriter
 from otel_parsl.submit.drain import FLUSH_S, Drain
 from otel_parsl.submit.executor_watch import ExecutorWatch
 from otel_parsl.submit.kernel_executors import KernelExecutors
+from tests.support.parsl_messages import task_info
 from tests.support.platter import Platter, payloads_of
 from tests.support.programs import until
 
@@ -51,6 +53,23 @@ def test_torn_telemetry_of_a_try_hides_nothing(
         f"of the {len(torn) + len(frame(1, b'before'))} bytes that came with a result {len(torn)}"
         " are no telemetry and are dropped"
     ]
+
+
+@pytest.mark.parametrize(("max_mib", "spooled"), [(2048, 12), (1, 5)])
+def test_tasks_of_large_inputs_are_spooled_one_after_another(
+    tmp_path: Path, max_mib: int, spooled: int
+) -> None:
+    """Whoever reads the spool has little of it in memory, and one that is full has what it can."""
+    watch = ExecutorWatch(KernelExecutors())
+    drain = Drain(tmp_path, scope="auto", watch=watch, max_bytes=max_mib << 20)
+    drain.begin(RUN_ID, ())
+    inputs = "x" * 200_000
+    for task_id in range(12):
+        drain.put((MessageType.TASK_INFO, task_info(task_id=task_id, task_inputs=inputs)))
+    drain.close()
+    payloads = [found for found in _payloads(tmp_path) if isinstance(found, bytes)]
+    assert max(map(len, payloads)) < 1 << 20
+    assert sum(found.count(inputs.encode()) for found in payloads) == spooled
 
 
 def test_whose_run_it_is_is_written_before_anything_is_spooled(tmp_path: Path) -> None:
