@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack
+from email.utils import formatdate
 from pathlib import Path
 from typing import Any
 
 import grpc
 import pytest
-from google.protobuf import duration_pb2
-from google.rpc import error_details_pb2
+from google.protobuf.duration_pb2 import Duration
+from google.rpc.error_details_pb2 import RetryInfo
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
 from otel_parsl_collector.component import ExporterContext, Outcome
 from otel_parsl_collector.exporters.otlp import MAX_REQUEST_BYTES
@@ -21,6 +23,7 @@ from otel_parsl_collector.signals import SIGNALS
 
 from otel_parsl.spool import Frame, Place
 from otel_parsl.wire import LOGS, METRICS, TRACES
+from tests.support.deciding_server import retry_trailer
 from tests.support.otlp_requests import logs_request, metrics_request, trace_request
 from tests.support.otlp_sink import HttpAnswer, Sink, grpc_sink, http_sink
 
@@ -35,6 +38,10 @@ RETRYABLE_GRPC = {
 RETRYABLE_HTTP = {429, 502, 503, 504}
 FRAME = Frame(TRACES, trace_request("a").SerializeToString(), Place(1, 9))
 PLACES = {"traces": Place(1, 9)}
+PYTHONS_TRAILER = (
+    "google.rpc.retryinfo-bin",
+    RetryInfo(retry_delay=Duration(seconds=8)).SerializeToString(),
+)
 
 
 def exporter(directory: Path, sink: Sink, protocol: str) -> ForwardExporter:
@@ -42,12 +49,9 @@ def exporter(directory: Path, sink: Sink, protocol: str) -> ForwardExporter:
     return ForwardExporter(OtlpSettings(endpoint=sink.url), context, protocol)
 
 
-def ending(code: grpc.StatusCode, *, retry_s: int | None = None) -> Any:
+def ending(code: grpc.StatusCode, *trailers: tuple[str, bytes]) -> Any:
     def answer(context: Any) -> bytes:
-        if retry_s is not None:
-            delay = duration_pb2.Duration(seconds=retry_s)
-            info = error_details_pb2.RetryInfo(retry_delay=delay).SerializeToString()
-            context.set_trailing_metadata((("google.rpc.retryinfo-bin", info),))
+        context.set_trailing_metadata(trailers)
         context.abort(code, "told so")
         raise AssertionError
 
@@ -103,11 +107,39 @@ def test_row_10_which_grpc_statuses_are_tried_again(tmp_path: Path, code: grpc.S
         assert len(sink.received) == 1
 
 
-def test_row_9_exhausted_is_tried_again_if_told_when(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("trailers", "delay_s"),
+    [
+        ([retry_trailer(7)], 7.0),
+        ([PYTHONS_TRAILER], 8.0),
+        ([("grpc-status-details-bin", b"\xff"), PYTHONS_TRAILER], 8.0),
+    ],
+    ids=["of the specification", "of the client for Python", "one is broken"],
+)
+def test_row_9_exhausted_is_tried_again_if_told_when(
+    tmp_path: Path, trailers: list[tuple[str, bytes]], delay_s: float
+) -> None:
     """RESOURCE_EXHAUSTED with a RetryInfo passes; without one it is final (row 10's test)."""
-    answer = ending(grpc.StatusCode.RESOURCE_EXHAUSTED, retry_s=1)
-    with grpc_sink(answer) as sink, pytest.raises(Unavailable, match="RESOURCE_EXHAUSTED"):
-        exporter(tmp_path, sink, "grpc").consume([FRAME], PLACES)
+    with grpc_sink(ending(grpc.StatusCode.RESOURCE_EXHAUSTED, *trailers)) as sink:
+        client = exporter(tmp_path, sink, "grpc")
+        with pytest.raises(Unavailable, match="RESOURCE_EXHAUSTED") as caught:
+            client.consume([FRAME], PLACES)
+    assert client.delay_s(caught.value) == delay_s
+
+
+@pytest.mark.parametrize(
+    ("in_s", "earliest_s", "latest_s"), [(3600, 3500, 3600), (-3600, 0.25, 0.75)]
+)
+def test_row_8_a_server_names_a_date(
+    tmp_path: Path, in_s: int, earliest_s: float, latest_s: float
+) -> None:
+    """A `Retry-After` may be a date: it is waited for, or as long as ever where it has passed."""
+    date = formatdate(time.time() + in_s, usegmt=True)
+    with http_sink(HttpAnswer(503, {"Retry-After": date})) as sink:
+        client = exporter(tmp_path, sink, "http/protobuf")
+        with pytest.raises(Unavailable) as caught:
+            client.consume([FRAME], PLACES)
+    assert earliest_s <= client.delay_s(caught.value) <= latest_s
 
 
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 408, 413, 429, 500, 501, 502, 503, 504])

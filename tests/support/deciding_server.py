@@ -20,6 +20,7 @@ from typing import Any, NamedTuple
 import grpc
 from google.protobuf.duration_pb2 import Duration
 from google.rpc.error_details_pb2 import RetryInfo
+from google.rpc.status_pb2 import Status
 
 from otel_parsl.wire import LOGS, METRICS, TRACES
 
@@ -46,6 +47,13 @@ class Received(NamedTuple):
     signal: int
     payload: bytes
     headers: dict[str, str]
+
+
+def retry_trailer(seconds: int) -> tuple[str, bytes]:
+    """Return the trailer by which a gRPC server says when to come again, as OTLP has it."""
+    status = Status()
+    status.details.add().Pack(RetryInfo(retry_delay=Duration(seconds=seconds)))
+    return "grpc-status-details-bin", status.SerializeToString()
 
 
 @dataclass
@@ -91,9 +99,7 @@ def start_grpc(port: int = 0) -> DecidingServer:
                 headers = dict(context.invocation_metadata())
                 answer = deciding.decide(Received(signal, payload, headers))
                 if answer.retry_after_s is not None:
-                    delay = Duration(seconds=answer.retry_after_s)
-                    info = RetryInfo(retry_delay=delay).SerializeToString()
-                    context.set_trailing_metadata((("google.rpc.retryinfo-bin", info),))
+                    context.set_trailing_metadata((retry_trailer(answer.retry_after_s),))
                 if answer.status is not None:
                     context.abort(answer.status, "as told")
                 return b""

@@ -127,7 +127,7 @@ class OtlpExporter:
     def delay_s(self, error: Exception) -> float:
         """Return how long to wait before the next try: exponential, with jitter, or as told."""
         self._delay_s = min(max(self._delay_s * 2, self._first_delay_s), self._max_delay_s)
-        if isinstance(error, Unavailable) and error.retry_after_s is not None:
+        if isinstance(error, Unavailable) and error.retry_after_s:
             return error.retry_after_s
         return self._delay_s * random.uniform(0.5, 1.5)
 

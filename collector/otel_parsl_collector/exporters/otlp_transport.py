@@ -9,8 +9,11 @@ from __future__ import annotations
 import gzip
 import http.client
 import threading
+import time
 import zlib
 from collections.abc import Callable, Iterable, Mapping
+from datetime import timezone
+from email.utils import parsedate_to_datetime
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
@@ -47,7 +50,13 @@ class Unsupported(Exception):
 
 
 class Unavailable(Exception):
-    """The destination cannot take it now; ``retry_after_s`` is its own wish, if it has one."""
+    """
+    The destination cannot take it now.
+
+    Args:
+        reason: In its words.
+        retry_after_s: Its own wish, if it has one; 0 leaves it to us.
+    """
 
     def __init__(self, reason: str, retry_after_s: float | None = None) -> None:
         super().__init__(reason)
@@ -147,25 +156,52 @@ class _Grpc:
         reason = self._destination.tls().explained(f"{code.name}: {error.details()}")
         if code == self._grpc.StatusCode.UNIMPLEMENTED:
             return Unsupported(reason)
-        after_s = _retry_after_s(error.trailing_metadata() or ())
+        after_s = _delay_of_trailers(error.trailing_metadata() or ())
         exhausted = code == self._grpc.StatusCode.RESOURCE_EXHAUSTED and after_s is not None
         if code in self._retryable or exhausted:
             return Unavailable(reason, after_s)
         return Refused(reason, is_about_content=code in self._about_content)
 
 
-def _retry_after_s(metadata: Iterable[tuple[str, bytes]]) -> float | None:
-    """Return the delay of google.rpc.RetryInfo, where OpenTelemetry's own clients look for it."""
-    from google.rpc.error_details_pb2 import RetryInfo
+def _delay_of_trailers(trailers: Iterable[tuple[str, bytes]]) -> float | None:
+    """
+    Return the delay of google.rpc.RetryInfo, in s.
 
-    for name, value in metadata:
-        if name == "google.rpc.retryinfo-bin":
-            try:
-                delay: float = RetryInfo.FromString(value).retry_delay.ToTimedelta().total_seconds()
-            except DecodeError:
-                return 0.0
-            return delay
+    Servers put it among the details of google.rpc.Status, which gRPC sends as
+    ``grpc-status-details-bin``; OpenTelemetry's client for Python looks for it on its own.
+    """
+    from google.rpc.error_details_pb2 import RetryInfo
+    from google.rpc.status_pb2 import Status
+
+    info = RetryInfo()
+    for name, value in trailers:
+        try:
+            if name == "google.rpc.retryinfo-bin":
+                info.ParseFromString(value)
+                return _seconds(info)
+            if name == "grpc-status-details-bin":
+                for detail in Status.FromString(value).details:
+                    if detail.Unpack(info):
+                        return _seconds(info)
+        except DecodeError:
+            continue  # the other one may be whole
     return None
+
+
+def _seconds(info: Any) -> float:
+    return max(0.0, float(info.retry_delay.seconds + info.retry_delay.nanos / 1e9))
+
+
+def _delay_of_header(text: str) -> float | None:
+    """Return the delay, in s, that a ``Retry-After`` asks for: by a number or by a date."""
+    if text.isdecimal():
+        return float(text)
+    try:
+        then = parsedate_to_datetime(text)
+    except ValueError:
+        return None
+    in_utc = then if then.tzinfo else then.replace(tzinfo=timezone.utc)  # which HTTP's dates are
+    return max(0.0, in_utc.timestamp() - time.time())
 
 
 class _Http:
@@ -204,8 +240,7 @@ class _Http:
         if status == 404:
             raise Unsupported(reason)
         if status in self._RETRYABLE:
-            after = response.getheader("Retry-After", "")
-            raise Unavailable(reason, float(after) if after.isdecimal() else None)
+            raise Unavailable(reason, _delay_of_header(response.getheader("Retry-After", "")))
         raise Refused(reason, is_about_content=status in self._ABOUT_CONTENT)
 
     def _post(self, path: str, payload: bytes, headers: dict[str, str]) -> http.client.HTTPResponse:
