@@ -18,6 +18,7 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
     ExportMetricsServiceRequest,
 )
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from otel_parsl_collector.exporters import otlp_transport
 from otel_parsl_collector.exporters.otlp import MAX_REQUEST_BYTES, OtlpExporter
 from otel_parsl_collector.exporters.otlp_transport import Unavailable
 from otel_parsl_collector.pump import Pump
@@ -314,6 +315,33 @@ def test_server_that_is_not_there_yet_gets_everything_later(protocol: str, tmp_p
     server.stop()
     assert _accepted(server) == ["one"]
     assert exporter.last_error is None
+
+
+def test_server_is_seen_soon_however_long_it_was_away(
+    protocol: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Attempts to connect do not grow rarer with an outage: gRPC's own would, up to 120 s."""
+    monkeypatch.setattr(otlp_transport, "_RECONNECT_AFTER_MS", 200)
+    (port,) = free_ports(1)
+    exporter = OtlpExporter(
+        Destination(f"http://127.0.0.1:{port}", protocol), refused_path=tmp_path / "refused"
+    )
+    frames = _frames(_request(TRACES, "one"))
+
+    def is_sent() -> bool | None:
+        try:
+            exporter.consume(frames, {})
+        except Unavailable:
+            return None
+        return True
+
+    with pytest.raises(TimeoutError):  # gRPC's attempts would be at 0, 1, 2.6 and 5.2 s
+        wait_for(is_sent, what="nobody", timeout_s=3.2)
+    server = START[protocol](port)
+    try:
+        wait_for(is_sent, what="the server to be seen", timeout_s=1)
+    finally:
+        server.stop()
 
 
 def test_server_that_comes_back_gets_everything(protocol: str, tmp_path: Path) -> None:

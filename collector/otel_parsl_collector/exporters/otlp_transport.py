@@ -22,6 +22,16 @@ from google.protobuf.message import DecodeError
 from otel_parsl.destination import Destination
 from otel_parsl_collector.signals import SIGNALS
 
+_RECONNECT_AFTER_MS = 5_000
+"""
+How long gRPC waits at most before it connects again.
+
+Until then it fails every call by itself, and by default that grows to 120 s: a server that is back
+would not be seen by those who ask for it every few seconds.
+"""
+_CONNECT_WITHIN_MS = 10_000
+"""How long it waits for a host that does not answer; 20 s by default."""
+
 
 class Answer(NamedTuple):
     """What a destination says of a request that it has taken."""
@@ -146,7 +156,11 @@ class _Grpc:
     def _channel(self) -> Any:
         parts = urlsplit(self._destination.endpoint)
         target = parts.netloc or self._destination.endpoint
-        options = [("grpc.max_send_message_length", -1)]
+        options = [
+            ("grpc.max_send_message_length", -1),
+            ("grpc.max_reconnect_backoff_ms", _RECONNECT_AFTER_MS),
+            ("grpc.min_reconnect_backoff_ms", _CONNECT_WITHIN_MS),
+        ]
         if parts.scheme != "https":
             return self._grpc.insecure_channel(target, options)
         return self._grpc.secure_channel(target, self._destination.tls().credentials(), options)
