@@ -28,7 +28,7 @@ from sqlalchemy import (
     Text,
 )
 
-SCHEMA_VERSION = 5
+SCHEMA_VERSION = 6
 """
 Of our tables; Parsl's have no version.
 
@@ -277,9 +277,11 @@ otel_failure = Table(
     _ns("time_ns", nullable=False),
     Column("is_final", Boolean, nullable=False),
     _text("caused_by"),
+    _integer("certainty", nullable=True, info={"since": 6}),
     PrimaryKeyConstraint("run_id", "task_id", "try_id"),
     Index("otel_failure_by_group", "run_id", "fingerprint"),
-    comment="Why a try failed.",
+    comment="Why a try failed, in the words of who knew most of it: certainty 4 is its worker,"
+    " 0 Parsl's history.",
 )
 
 otel_edge = Table(

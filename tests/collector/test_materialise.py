@@ -27,7 +27,7 @@ from tests.support.delivery import deliver, in_order
 from tests.support.otlp_text import SCALARS
 from tests.support.parsl_database import write_with_parsl
 from tests.support.parsl_messages import at, run_started
-from tests.support.recorded_cases import PARSLS, UNICODE
+from tests.support.recorded_cases import CASES, PARSLS, UNICODE
 from tests.support.recorded_stream import Recording
 from tests.support.store_rows import PARSL, Rows, only_parsls, read_rows
 
@@ -143,6 +143,31 @@ def test_what_stands_beside_parsls_tables(tmp_path: Path) -> None:
         (0, n, "app_exception", "RuntimeError", f"flaky {n}", "double", _ns(runs[n][1]), 0)
         for n in range(2)
     ]
+
+
+def test_who_knows_most_of_a_failure_says_why(tmp_path: Path) -> None:
+    """Its worker, and of two the latest; what came back; that it was lost; then Parsl's words."""
+    requests = CASES["failures_told_twice"]().requests
+    stored = deliver(tmp_path / "ours.db", requests, in_order(len(requests)))
+
+    killed = "InterchangeLost", "killed by SIGKILL"
+    on_worker = "ValueError", "on the worker"
+    assert _columns(stored, "otel_failure", "task_id exception_type message is_final") == [
+        (0, "ValueError", "execution 1", 1),
+        (1, *on_worker, 1),
+        (2, "ValueError", "execution 1", 1),
+        (3, *killed, 1),
+        (4, "ValueError", "came back", 1),
+        (5, *on_worker, 0),
+        (6, "ValueError", "came back", 1),
+        (7, *on_worker, 1),
+        (8, *killed, 0),
+    ]
+    assert [
+        task_id
+        for task_id, stacktrace in _columns(stored, "otel_failure", "task_id stacktrace")
+        if stacktrace is None
+    ] == [3, 8]
 
 
 def test_peak_is_the_most_that_was_seen_of_a_try(tmp_path: Path) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from parsl.executors.errors import BadStateException
+
 from otel_parsl import semconv
 from otel_parsl.failures.submit_failure import told_failure
 from otel_parsl.messages import to_ns
@@ -399,6 +401,44 @@ def interchange_lost() -> Recording:
     return run.recording()
 
 
+def failures_told_twice() -> Recording:
+    """Tries whose failure is told by several, who know more or less of it."""
+    run = RecordedRun("told_twice.py")
+    run.start()
+    failed: dict[str, Any] = {"task_fail_count": 1, "task_fail_cost": 1.0}
+    tasks = [RecordedTask(run, task_id, 1 + task_id) for task_id in range(9)]
+    for task in tasks:
+        task.becomes("pending")
+        task.launch()
+    rerun, seen, rerun_and_lost, given_up, returned, retried, twice, late, went_on = tasks
+
+    def is_lost(task: RecordedTask) -> None:
+        which, told = task.which, "InterchangeLost('killed by SIGKILL')"
+        lost = (which.task_id, which.try_id, which.app, "htex", told, to_ns(at(30)))
+        run.log(run.events.try_lost(*lost))
+
+    for task in (rerun, rerun_and_lost):
+        for number in range(2):
+            task.execute(raised(ValueError(f"execution {number}")))
+    for task in (seen, retried, late):
+        task.execute(raised(ValueError("on the worker")))
+    for task in (seen, rerun_and_lost, given_up, returned, retried, late, went_on):
+        is_lost(task)
+    rerun.becomes("failed", task_fail_history="ValueError('execution 1')", **failed)
+    bad = told_failure(raised(BadStateException("htex", "gave up")), is_told=False)
+    given_up.becomes("failed", bad, task_fail_history="BadStateException('x')", **failed)
+    raises = told_failure(raised(ValueError("came back")), is_told=False)
+    returned.becomes("failed", raises, task_fail_history="ValueError('came back')", **failed)
+    retried.retry("ValueError('on the worker')")
+    went_on.retry("BadStateException('x')")
+    for extra in (raises, ()):
+        twice.becomes("failed", extra, task_fail_history="ValueError('came back')", **failed)
+    late.seconds = 40
+    late.becomes("failed", task_fail_history="ValueError('on the worker')", **failed)
+    run.lost(60)
+    return run.recording()
+
+
 def text_that_utf8_has_no_letter_for() -> Recording:
     """Lone surrogates and NUL, which Parsl's own hub chokes on."""
     run = RecordedRun("surrogates.py")
@@ -419,6 +459,7 @@ CASES = {
             users_radio,
             rerun_by_executor,
             interchange_lost,
+            failures_told_twice,
             text_that_utf8_has_no_letter_for,
         )
     },

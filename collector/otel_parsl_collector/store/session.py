@@ -54,6 +54,7 @@ class Session:
         update: str = "",
         add: str = "",
         fill: str = "",
+        unless_below: str = "",
     ) -> int:
         """
         Insert rows, or update those that are there; return how many were inserted or updated.
@@ -65,10 +66,13 @@ class Session:
             update: Columns that an existing row takes over.
             add: Columns whose value is added to that of an existing row.
             fill: Columns that an existing row takes over where it has none.
+            unless_below: Columns that decide whether a new row ranks below the existing one, which
+                is left as it is then.
         """
         if not rows:
             return 0
-        return _upsert(self._dialect, table.name, columns, update, add, fill)(self.connection, rows)
+        changed = (update, add, fill, unless_below)
+        return _upsert(self._dialect, table.name, columns, *changed)(self.connection, rows)
 
     def insert_once(
         self,
@@ -123,6 +127,6 @@ def _query(dialect: str, table: str, columns: tuple[str, ...]) -> str:
 
 
 @cache
-def _upsert(dialect: str, table: str, columns: str, update: str, add: str, fill: str) -> Upsert:
-    changed = (update.split(), add.split(), fill.split())
-    return Upsert(dialect, metadata.tables[table], columns.split(), *changed)
+def _upsert(dialect: str, table: str, columns: str, *changed: str) -> Upsert:
+    names = (text.split() for text in changed)
+    return Upsert(dialect, metadata.tables[table], columns.split(), *names)

@@ -14,7 +14,7 @@ from itertools import chain
 from operator import itemgetter
 from typing import Any
 
-from sqlalchemy import Connection, Table, func, or_
+from sqlalchemy import Connection, Table, func, literal_column, or_, tuple_
 from sqlalchemy.dialects import postgresql, sqlite
 
 _DIALECTS: dict[str, tuple[Any, Any]] = {
@@ -34,6 +34,9 @@ def driver_dialect(name: str) -> Any:
 _VALUES_AT_ONCE = 999
 """What SQLite takes in one statement; from 3.32 on it takes more, but that is no faster."""
 
+_LOWEST: Any = literal_column("-1")
+"""Below all that rows are ranked by."""
+
 Row = tuple[Any, ...]
 
 
@@ -49,6 +52,8 @@ class Upsert:
         add: The columns whose new value is added to that of an existing row.
         fill: The columns that an existing row takes over where it has NULL; a row that gains
             nothing is left as it is.
+        unless_below: The columns that a row is ranked by, the first before the others: an existing
+            row is updated unless it ranks above the new one. NULL ranks lowest.
     """
 
     def __init__(
@@ -59,17 +64,24 @@ class Upsert:
         update: Sequence[str] = (),
         add: Sequence[str] = (),
         fill: Sequence[str] = (),
+        unless_below: Sequence[str] = (),
     ) -> None:
         insert, compiler = _DIALECTS[dialect]
         statement = insert(table).values(dict.fromkeys(columns))
         changed = {name: statement.excluded[name] for name in update}
         changed |= {name: table.c[name] + statement.excluded[name] for name in add}
         changed |= {name: func.coalesce(table.c[name], statement.excluded[name]) for name in fill}
-        gains = (table.c[name].is_(None) & statement.excluded[name].is_not(None) for name in fill)
+        where = [table.c[name].is_(None) & statement.excluded[name].is_not(None) for name in fill]
+        if unless_below:
+            old, new = (
+                tuple_(*(func.coalesce(of[name], _LOWEST) for name in unless_below))
+                for of in (table.c, statement.excluded)
+            )
+            where.append(new >= old)
         if changed:
             key = [column.name for column in table.primary_key.columns]
             statement = statement.on_conflict_do_update(
-                index_elements=key, set_=changed, where=or_(*gains) if fill else None
+                index_elements=key, set_=changed, where=or_(*where) if where else None
             )
         else:
             statement = statement.on_conflict_do_nothing()
