@@ -90,7 +90,7 @@ _SEVERITY = {"failed": 17, "dep_fail": 17, "fail_retryable": 13}
 
 
 def to_ns(time: datetime.datetime) -> int:
-    """Return a naive local time as UTC nanoseconds, exact to the microsecond."""
+    """Return a time, local where it is naive, as UTC nanoseconds, exact to the microsecond."""
     return round(time.timestamp() * 1_000_000) * 1000
 
 
@@ -352,7 +352,10 @@ def manager_attributes(message: Message) -> list[bytes]:
 
 
 def manager_metrics(
-    reports: Iterable[Message], *, heartbeat_threshold_s: float = 120.0
+    reports: Iterable[Message],
+    *,
+    heartbeat_threshold_s: float = 120.0,
+    zone: datetime.tzinfo | None = None,
 ) -> list[bytes]:
     """
     Return the metrics of the NODE_INFOs of one manager, a point a report.
@@ -361,9 +364,10 @@ def manager_metrics(
         reports: The NODE_INFOs.
         heartbeat_threshold_s: How long the interchange waits for a heartbeat; by default HTEX's own
             default.
+        zone: Of the interchange's host, whose local times they have; by default this process's.
     """
     reports = list(reports)
-    times = [to_ns(report["timestamp"]) for report in reports]
+    times = [to_ns(report["timestamp"].replace(tzinfo=zone)) for report in reports]
     metrics = [
         metric.of(
             metric.point(b"", 0, time_ns, report[column])
@@ -372,7 +376,7 @@ def manager_metrics(
         )
         for column, metric in _MANAGER_METRICS
     ]
-    heartbeats = (to_ns(report["last_heartbeat"]) for report in reports)
+    heartbeats = (to_ns(report["last_heartbeat"].replace(tzinfo=zone)) for report in reports)
     metrics.append(
         _HEARTBEAT.of(
             _HEARTBEAT.point(b"", 0, t, beat) for t, beat in zip(times, heartbeats, strict=True)

@@ -5,8 +5,10 @@ from __future__ import annotations
 import errno
 import json
 import pickle
-from collections.abc import Iterable
+import time
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import pytest
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
@@ -19,8 +21,10 @@ from otel_parsl_collector.receivers.htex import HtexMessages
 
 from otel_parsl import rendezvous, semconv
 from otel_parsl.interchange_messages import Heard, frame
+from otel_parsl.messages import to_ns
 from otel_parsl.rendezvous import AGENT, INTERCHANGES
 from otel_parsl.spool import Frame, SpoolReader, SpoolWriter, segments
+from otel_parsl.wire import Key
 from tests.support.parsl_messages import node_info
 
 
@@ -71,6 +75,47 @@ def test_next_agent_goes_on_where_the_last_one_was(tmp_path: Path) -> None:
     writer.append([_report("four")])
     _take_all(_agent(tmp_path))
     assert _managers(tmp_path) == ["one", "two", "three", "four"]
+
+
+@pytest.fixture
+def live_in(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], None]]:
+    """Give what sets this process's time zone."""
+
+    def live_in(zone: str) -> None:
+        monkeypatch.setenv("TZ", zone)
+        time.tzset()
+
+    yield live_in
+    monkeypatch.undo()
+    time.tzset()
+
+
+def test_next_agent_may_have_another_time_zone(
+    tmp_path: Path, live_in: Callable[[str], None]
+) -> None:
+    """What a job in one time zone left is the same where a login node in another one reads it."""
+    attributes = [Key(semconv.TIME_ZONE).text("America/New_York").hex()]
+    run = {"run_id": "a run", "resource": attributes}
+    made = []
+    for zone in ("America/New_York", "Asia/Tokyo"):
+        live_in(zone)
+        directory = tmp_path / zone
+        directory.mkdir(parents=True)
+        rendezvous.write(directory, rendezvous.RUN, run)
+        SpoolWriter(directory, INTERCHANGES).append([_report("one")])
+        _take_all(_agent(directory))
+        made += [
+            ExportMetricsServiceRequest.FromString(item.payload)
+            for item in SpoolReader(directory, AGENT).read()
+            if isinstance(item, Frame)
+        ]
+    first, second = made
+    began = node_info()["timestamp"].replace(tzinfo=ZoneInfo("America/New_York"))
+    (scope,) = first.resource_metrics[0].scope_metrics
+    assert {
+        point.time_unix_nano for metric in scope.metrics for point in metric.gauge.data_points
+    } == {to_ns(began)}
+    assert first == second
 
 
 def test_agent_killed_between_the_streams_leaves_some_for_the_next(tmp_path: Path) -> None:

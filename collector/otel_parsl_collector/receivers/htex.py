@@ -13,7 +13,10 @@ import logging
 import pickle
 from collections import defaultdict
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import Any
+
+from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 
 from otel_parsl import __version__, semconv, wire
 from otel_parsl.interchange_messages import Heard
@@ -21,6 +24,7 @@ from otel_parsl.messages import manager_attributes, manager_metrics
 from otel_parsl.rendezvous import MESSAGE_TAG
 from otel_parsl.seldom import Seldom
 from otel_parsl.spool import frame
+from otel_parsl.time_zone import zone_named
 from otel_parsl.wire import METRICS, Key
 from otel_parsl_collector.receivers.relay import Relay
 
@@ -83,15 +87,17 @@ class HtexMessages:
             request = wire.request(
                 wire.resource((*run, *attributes, executor)),
                 self._scope,
-                self._metrics(of_manager, heard.heartbeat_threshold_s),
+                self._metrics(of_manager, heard.heartbeat_threshold_s, _zone(run)),
                 schema_url=semconv.SCHEMA_URL,
             )
             yield frame(METRICS, request)
 
-    def _metrics(self, reports: list[Any], heartbeat_threshold_s: float) -> list[bytes]:
+    def _metrics(
+        self, reports: list[Any], heartbeat_threshold_s: float, zone: datetime.tzinfo | None
+    ) -> list[bytes]:
         """Return the metrics of a manager's reports but those that hold what no report does."""
         try:
-            return manager_metrics(reports, heartbeat_threshold_s=heartbeat_threshold_s)
+            return manager_metrics(reports, heartbeat_threshold_s=heartbeat_threshold_s, zone=zone)
         except Exception as error:  # noqa: BLE001 - a border: a report may hold anything
             if len(reports) == 1:
                 self._refuse(type(error).__name__)
@@ -99,12 +105,21 @@ class HtexMessages:
         return [
             metric
             for report in reports
-            for metric in self._metrics([report], heartbeat_threshold_s)
+            for metric in self._metrics([report], heartbeat_threshold_s, zone)
         ]
 
     def _refuse(self, reason: str) -> None:
         self.malformed += 1
         self._refused.say("a message that is none of HTEX's was dropped: %s", reason)
+
+
+@lru_cache(maxsize=1)
+def _zone(run: tuple[bytes, ...]) -> datetime.tzinfo | None:
+    """Return the zone of a run's submit host; what it left may be read in another one."""
+    for pair in Resource.FromString(b"".join(b"\n" + attribute for attribute in run)).attributes:
+        if pair.key == semconv.TIME_ZONE:
+            return zone_named(pair.value.string_value)
+    return None
 
 
 class _Unpickler(pickle.Unpickler):
