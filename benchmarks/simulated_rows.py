@@ -40,6 +40,7 @@ _REPORTS_S = 0.5
 _CORES, _MEMORY = 64, 256 << 30
 _AT_ONCE = 20_000
 _STATE = {MEMOISED: "memo_done", DONE: "exec_done", FAILED: "failed", DEP_FAILED: "dep_fail"}
+_CERTAIN = 4
 _FRAME = "analysis.py:42 in simulate"
 _APP_NAMES = np.array(APPS, dtype=object)
 
@@ -480,6 +481,7 @@ class Store:
                     at,
                     int(k == 1),
                     None,
+                    _CERTAIN,
                 )
         name = fingerprint(
             fate="dependency", exception_type="DependencyError", frame=None, message=None
@@ -502,6 +504,7 @@ class Store:
                 self._ns(self._run.returned[i]),
                 1,
                 str(cause),
+                _CERTAIN,
             )
 
     def _why_not(self, task_id: int) -> str | None:
