@@ -59,8 +59,8 @@ class Executors(Protocol):
     def job_id(self, label: str, block_id: str) -> str | None:
         """Return the provider's id of a block's job; None where it has none."""
 
-    def submit_error(self, label: str, block_id: str) -> BaseException | None:
-        """Return what the provider raised when a block was submitted."""
+    def submit_error(self, label: str, block_id: str) -> str | None:
+        """Return the words with which a block was refused; None if it was not."""
 
     def failure(self, label: str) -> BaseException | None:
         """Return why Parsl has given an executor up; None while it has not."""
@@ -84,6 +84,8 @@ class ExecutorWatch:
         self._executors = executors
         self._said: dict[tuple[str, str], tuple[str, tuple[bytes, ...]]] = {}
         self._known: dict[tuple[str, str], dict[str, bytes]] = defaultdict(dict)
+        self._seen: dict[tuple[str, str], tuple[object, ...]] = {}
+        """Of each block what was found at the last look: most have ended, and stay as they are."""
         self._states: dict[str, str] = {}
         self._dead_before: set[str] = set()
 
@@ -91,6 +93,7 @@ class ExecutorWatch:
         """Return what the provider says of a block, for Parsl's own message of this status."""
         words = self._words(label, block_id)
         self._said[label, block_id] = status, words
+        self._seen.pop((label, block_id), None)
         return words
 
     def news(self, events: RunEvents) -> Iterator[bytes]:
@@ -102,6 +105,10 @@ class ExecutorWatch:
 
     def _block_news(self, label: str, events: RunEvents, now_ns: int) -> Iterator[bytes]:
         for block_id, status in list(self._executors.block_statuses(label).items()):
+            seen = status, status.state, status.message  # HTEX changes these two in place
+            if self._seen.get((label, block_id)) == seen:
+                continue
+            self._seen[label, block_id] = seen
             # HTEX calls a block missing that its scheduler has refused: it was never there.
             is_refused = self._executors.submit_error(label, block_id) is not None
             name = "FAILED" if is_refused else status.status_name
@@ -124,7 +131,7 @@ class ExecutorWatch:
             known["exit_code"] = _EXIT_CODE.integer(exit_code)
         error = self._executors.submit_error(label, block_id)
         if error is not None:
-            known["submit_error"] = _SUBMIT_ERROR.text(submit_words(error))
+            known["submit_error"] = _SUBMIT_ERROR.text(error)
         return tuple(known[name] for name in sorted(known))
 
     def _state_news(self, label: str, events: RunEvents, now_ns: int) -> Iterator[bytes]:

@@ -17,7 +17,7 @@ from parsl.executors.status_handling import BlockProviderExecutor
 from parsl.jobs.states import JobStatus
 
 from otel_parsl.errors import ParslMismatch
-from otel_parsl.submit.executor_watch import Interchange, OpenTry
+from otel_parsl.submit.executor_watch import Interchange, OpenTry, submit_words
 
 _OPEN_TRY = "otel_parsl_try"
 _OF_CLASS = object()
@@ -33,7 +33,7 @@ class KernelExecutors:
 
     def __init__(self) -> None:
         self._executors: dict[str, BlockProviderExecutor] = {}
-        self._submit_errors: dict[tuple[str, str], BaseException] = {}
+        self._submit_errors: dict[tuple[str, str], str] = {}
         self._replaced: list[tuple[ParslExecutor, str, Any]] = []
 
     def replace(self, executor: ParslExecutor, name: str, value: Any) -> None:
@@ -73,7 +73,8 @@ class KernelExecutors:
             try:
                 return launch(block_id)
             except Exception as error:
-                self._submit_errors[label, block_id] = error
+                # Its traceback would keep alive what the submission had at hand.
+                self._submit_errors[label, block_id] = submit_words(error)
                 raise
 
         self.replace(executor, "_launch_block", launch_block)
@@ -92,8 +93,8 @@ class KernelExecutors:
         job_id = self._executors[label].blocks_to_job_id.get(block_id)
         return None if job_id is None else str(job_id)
 
-    def submit_error(self, label: str, block_id: str) -> BaseException | None:
-        """Return what the provider raised when a block was submitted."""
+    def submit_error(self, label: str, block_id: str) -> str | None:
+        """Return the words with which a block was refused; None if it was not."""
         return self._submit_errors.get((label, block_id))
 
     def failure(self, label: str) -> BaseException | None:
