@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import tracemalloc
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from functools import cache
@@ -70,7 +71,7 @@ class Agent:
         self._path = Path(directory) / "lifecycle.db"
         self._run_id = run_id
         self._frames: list[bytes] = []
-        self._dies = False
+        self._dies_in = 0
         self._lifecycle = self._start()
 
     def restart(self) -> None:
@@ -83,17 +84,17 @@ class Agent:
         self._lifecycle.consume(frames, {"submit": frames[-1].end})
         assert self._lifecycle.places == {"submit": frames[-1].end}
 
-    def die_in(self, frames: Sequence[Frame]) -> None:
-        """Be killed when a batch's first spans are spooled, its place is not, and start again."""
+    def die_in(self, frames: Sequence[Frame], emission: int = 1) -> None:
+        """Be killed when some of a batch's spans are spooled, its place is not, and start again."""
         before = self._lifecycle.places
-        self._dies = True
+        self._dies_in = emission
         try:
             self._lifecycle.consume(frames, {"submit": frames[-1].end})
         except Killed:
             self.restart()
             assert self._lifecycle.places == before
             self._lifecycle.consume(frames, {"submit": frames[-1].end})
-        self._dies = False
+        self._dies_in = 0
 
     def spans(self) -> list[bytes]:
         """Return every span that was spooled, in order, as bytes."""
@@ -108,8 +109,8 @@ class Agent:
 
     def _emit(self, frames: Iterable[bytes]) -> None:
         self._frames.extend(frames)
-        if self._dies:
-            self._dies = False
+        self._dies_in -= 1
+        if self._dies_in == 0:
             raise Killed
 
 
@@ -591,6 +592,53 @@ def test_lost_execution_leaves_the_rows_that_its_news_leave(tmp_path: Path) -> N
     ended = [row for row in rows["logs"]["status"] if "running_ended" in row]
     began = [row for row in rows["logs"]["status"] if "running" in row]
     assert (len(ended), len(began)) == (1, 3)
+
+
+@cache
+def _with_open_tasks(count: int) -> Run:
+    """Return a run that is lost while many of its tasks wait, or run."""
+    run = RecordedRun("many open")
+    run.start()
+    for task_id in range(count):
+        task = RecordedTask(run, task_id, 1)
+        task.becomes("pending")
+        task.launch()
+        if task_id % 5 == 0:
+            run.live_running(task.which, at(2))
+    run.lost(40)
+    ((_, frames),) = _runs_of(run.recording())
+    return run.run_id, frames
+
+
+def test_end_of_a_run_takes_no_more_memory_where_more_is_open(tmp_path: Path) -> None:
+    """The spans of open tasks are spooled as they are made: a million of them are a gigabyte."""
+    run_id, (*before, end) = _with_open_tasks(3000)
+    sizes: list[int] = []
+
+    def emit(frames: Iterable[bytes]) -> None:
+        sizes.extend(map(len, frames))
+
+    lifecycle = Lifecycle(tmp_path / "l.db", run_id, scope="auto", emit=emit)
+    lifecycle.consume(before, {})
+    sizes.clear()
+    tracemalloc.start()
+    lifecycle.consume([end], {"submit": end.end})
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    lifecycle.close()
+    assert peak < sum(sizes) / 2
+
+
+@pytest.mark.parametrize("emission", [2, 3, 4])
+def test_kill_in_the_middle_of_a_runs_end_costs_no_span(tmp_path: Path, emission: int) -> None:
+    """Whichever part of the open tasks' spans was out, the next agent makes all, byte for byte."""
+    run = _with_open_tasks(1000)
+    run_id, (*before, end) = run
+    agent = Agent(str(tmp_path), run_id)
+    agent.consume(before)
+    agent.die_in([end], emission)
+    agent.close()
+    assert set(agent.spans()) == set(_derive(run))
 
 
 @pytest.mark.parametrize("scope", ["the user's", semconv.SCOPE])

@@ -16,7 +16,9 @@ import sqlite3
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import groupby, islice
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -148,12 +150,11 @@ class Lifecycle:
         try:
             self._database.execute("BEGIN")
             was_over = self._over()
-            spans = self._tell_late(events) if was_over else self._finish(events)
+            self._emit_spans(self._tell_late(events) if was_over else self._finish(events))
             over = self._over()
             are_managers_due = over and self._managers_ended and _MANAGERS_DONE not in self._said
             if are_managers_due:
-                spans += self._manager_spans(over)
-            self._emit_spans(spans)
+                self._emit_spans(self._manager_spans(over))
             is_last_word = over and (not was_over or are_managers_due)
             if is_last_word or (not over and self._is_measuring_due()):
                 self._emit_metrics()
@@ -173,9 +174,11 @@ class Lifecycle:
     def _is_measuring_due(self) -> bool:
         return bool(self._resource) and time.monotonic() - self._measured_at >= METRICS_EVERY_S
 
-    def _emit_spans(self, spans: list[bytes]) -> None:
-        for start in range(0, len(spans), _SPANS_AT_ONCE):
-            self._emit([self._frame(TRACES, spans[start : start + _SPANS_AT_ONCE])])
+    def _emit_spans(self, spans: Iterable[bytes]) -> None:
+        """Spool spans as they are made: a run that ends may have a million open tasks."""
+        made = iter(spans)
+        while some := list(islice(made, _SPANS_AT_ONCE)):
+            self._emit([self._frame(TRACES, some)])
 
     def _emit_metrics(self) -> None:
         self._measured_at = time.monotonic()
@@ -252,9 +255,9 @@ class Lifecycle:
                 self._clocks.executed(*which, host.string_value, *times_ns)
             self._executed.append((*which, span.start_time_unix_nano))
 
-    def _finish(self, events: dict[Key, list[tuple[Event, bytes]]]) -> list[bytes]:
+    def _finish(self, events: dict[Key, list[tuple[Event, bytes]]]) -> Iterator[bytes]:
         """
-        Return the spans that have ended; what goes on is kept.
+        Yield the spans that have ended; what goes on is kept.
 
         What the hub says after the end of its run changes no span: all of them are out by then.
         """
@@ -265,7 +268,7 @@ class Lifecycle:
             events = _where(events, lambda event: event.sequence <= end.sequence)
         running = {key: new for key, new in events.items() if key[0] == "running"}
         events = {key: new for key, new in events.items() if key not in running}
-        spans = self._hear_running(running)
+        yield from self._hear_running(running)
         tasks = sum(_is_new_task(new) for new in events.values())
         if tasks:
             self._count_tasks(tasks)
@@ -279,15 +282,15 @@ class Lifecycle:
                 found = latest.attributes
                 if semconv.TASK_STATE in found:
                     self._metrics.task_is(found[semconv.TASK_ID], found[semconv.TASK_STATE])
-                spans += self._task(key, before.get(key, []), new)
+                yield from self._task(key, before.get(key, []), new)
             else:
                 found = latest.attributes
                 label, block_id = found[semconv.EXECUTOR_LABEL], found[semconv.BLOCK_ID]
                 self._metrics.block_is(label, block_id, found[semconv.BLOCK_STATUS])
                 self._keep(key, new)  # a block may leave any status again: its run's end is its own
         if end is not None:
-            spans += self._close_run(end)
-        return spans + self._tell_late(late)
+            yield from self._close_run(end)
+        yield from self._tell_late(late)
 
     def _hear_running(self, running: Mapping[Key, list[tuple[Event, bytes]]]) -> list[bytes]:
         """
@@ -395,22 +398,22 @@ class Lifecycle:
         outcome = OUTCOMES[found[semconv.TASK_STATE]]
         self._metrics.task_ended(found[semconv.APP_NAME], outcome, ended - began)
 
-    def _close_run(self, end: Event) -> list[bytes]:
-        """Return the spans of all that is still open when the run ends, the run's own last."""
-        spans = []
+    def _close_run(self, end: Event) -> Iterator[bytes]:
+        """Yield the spans of all that is still open when the run ends, the run's own last."""
         how_run_ended = end.attributes.get(semconv.OUTCOME)
         outcome = "lost" if how_run_ended == "lost" else "unfinished"
         if how_run_ended == outcome:
             self._said[_LEFT_OPEN] = outcome
         left_open = self._said.get(_LEFT_OPEN)
-        for kind, key in self._database.execute(
-            "SELECT DISTINCT kind, key FROM event WHERE kind != 'run'"
-        ).fetchall():
-            kept = self._kept([(kind, key)])[kind, key]
+        rows = self._database.execute(
+            "SELECT kind, key, record FROM event WHERE kind != 'run' ORDER BY kind, key, sequence"
+        )
+        for (kind, _), records in groupby(rows, key=itemgetter(0, 1)):
+            kept = [Event(LogRecord.FromString(record)) for _, _, record in records]
             last = kept[-1]
             if kind == "block":
                 end_ns, how = (last.time_ns, None) if _ends(last) else (end.time_ns, left_open)
-                spans.append(self._spans.of_block(kept, end_ns=end_ns, outcome=how))
+                yield self._spans.of_block(kept, end_ns=end_ns, outcome=how)
                 continue
             try_id = last.attributes[semconv.TRY_ID]
             of_try = [event for event in kept if event.attributes[semconv.TRY_ID] == try_id]
@@ -420,17 +423,16 @@ class Lifecycle:
                 "outcome": outcome,
             }
             if not _ends(last):  # else the span of that try is out already
-                spans.append(self._spans.of_try(of_try, **cut))
+                yield self._spans.of_try(of_try, **cut)
                 how = "lost" if is_lost else outcome
-                spans += self._lose(LostTry(last, cut["cut_ns"], how))
-            spans.append(self._spans.of_task(kept, **cut))
-        spans += map(self._spans.of_event, self._untold.take_all())
+                yield from self._lose(LostTry(last, cut["cut_ns"], how))
+            yield self._spans.of_task(kept, **cut)
+        yield from map(self._spans.of_event, self._untold.take_all())
         of_run = self._kept([("run", "")])[("run", "")]
         (tasks,) = self._database.execute("SELECT coalesce(sum(tasks), 0) FROM run").fetchone()
-        spans.append(self._spans.of_run(of_run, name=self._name, tasks=tasks))
+        yield self._spans.of_run(of_run, name=self._name, tasks=tasks)
         self._database.execute("DELETE FROM event WHERE kind != 'block'")  # managers ask for them
         self._database.execute("INSERT INTO over VALUES (?, ?)", (end.sequence, end.time_ns))
-        return spans
 
     def _kept(self, keys: list[Key]) -> dict[Key, list[Event]]:
         found: dict[Key, list[Event]] = defaultdict(list)

@@ -11,7 +11,7 @@ tries ended is kept too.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord
@@ -91,10 +91,10 @@ class Untold:
                 )
         return taken
 
-    def take_all(self) -> list[Event]:
-        """Return what is left of all tasks: the run has ended."""
-        tasks = self._database.execute("SELECT DISTINCT task_id FROM untold").fetchall()
-        return [event for (task_id,) in tasks for event in self.take(task_id)]
+    def take_all(self) -> Iterator[Event]:
+        """Yield what is left of all tasks, and keep it no more: the run has ended."""
+        while row := self._database.execute("SELECT task_id FROM untold LIMIT 1").fetchone():
+            yield from self.take(*row)
 
     def lose(self, task_id: int, try_id: int, lost: LostTry) -> None:
         """Keep how a try was lost, for news of it that comes later."""
