@@ -98,8 +98,8 @@ VARIABLES = (
     *(
         Variable(
             f"OTEL_{signal.upper()}_EXPORTER",
-            f"`none` sends no {signal} to what `endpoint` or a variable names; a mapping of"
-            " `forward_to` has `signals` for that",
+            f"`none` sends no {signal} to any destination but those of `forward_to` whose mapping"
+            " has `signals` of its own",
             "none",
         )
         for signal in SIGNALS

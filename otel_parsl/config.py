@@ -42,7 +42,8 @@ def destinations(
 
     Args:
         endpoint: The hub's argument; the variables name a destination where it is None.
-        forward_to: Further ones, each a URL or a mapping of a Destination's fields.
+        forward_to: Further ones, each a URL or a mapping of a Destination's fields, whose
+            ``signals`` win over the variables.
         protocol: Of ``endpoint``.
         headers: Of ``endpoint``.
         certificate: Of ``endpoint``.
@@ -53,10 +54,14 @@ def destinations(
     """
     if is_disabled(environment):
         return []
-    found = _from_environment(endpoint, protocol, headers, certificate, environment)
+    signals = _wanted_signals(environment)
+    found = _from_environment(endpoint, protocol, headers, certificate, environment, signals)
     for further in forward_to:
-        found.append(given_destination("forward_to", further))
-    return found
+        destination = given_destination("forward_to", further)
+        if isinstance(further, str) or "signals" not in further:
+            destination = replace(destination, signals=signals)
+        found.append(destination)
+    return [destination for destination in found if destination.signals]
 
 
 def site_collector(
@@ -147,12 +152,22 @@ def exception_signals(environment: Mapping[str, str] = os.environ) -> list[str]:
     return ["logs"] if "logs" in named else ["traces"]
 
 
+def _wanted_signals(environment: Mapping[str, str]) -> tuple[str, ...]:
+    """Return the signals but those that ``OTEL_TRACES_EXPORTER`` and its kin take off."""
+    return tuple(
+        signal
+        for signal in SIGNALS
+        if environment.get(f"OTEL_{signal.upper()}_EXPORTER", "").strip().lower() != "none"
+    )
+
+
 def _from_environment(
     endpoint: str | None,
     protocol: str | None,
     headers: Mapping[str, str] | None,
     certificate: str | None,
     environment: Mapping[str, str],
+    wanted: Sequence[str],
 ) -> list[Destination]:
     """
     Return the destination of each signal; signals that share all settings share one.
@@ -161,9 +176,7 @@ def _from_environment(
     path it is a base as any other.
     """
     by_settings: dict[Destination, list[str]] = {}
-    for signal in SIGNALS:
-        if environment.get(f"OTEL_{signal.upper()}_EXPORTER", "").strip().lower() == "none":
-            continue
+    for signal in wanted:
 
         def variable(name: str, signal: str = signal) -> str | None:
             own = environment.get(f"OTEL_EXPORTER_OTLP_{signal.upper()}_{name}")

@@ -185,15 +185,37 @@ def test_forward_to_takes_the_form_that_variables_have() -> None:
 @pytest.mark.parametrize("signal", ["traces", "metrics", "logs"])
 def test_exporter_none_leaves_a_signal_out(signal: str, none: str) -> None:
     """A signal whose exporter is none is sent neither to the variable's endpoint nor to the
-    argument's; one of another name of exporter is, and so are all to forward_to."""
+    arguments'; one of another name of exporter is."""
     names = {name: f"OTEL_{name.upper()}_EXPORTER" for name in SIGNALS}
     switched = {**dict.fromkeys(names.values(), "otlp"), names[signal]: none}
     rest = Destination(URL, signals=tuple(name for name in SIGNALS if name != signal))
     assert _destinations({**switched, "OTEL_EXPORTER_OTLP_ENDPOINT": URL}) == [rest]
     assert _destinations(switched, endpoint=URL, forward_to=[HTTP_URL]) == [
         rest,
-        Destination(HTTP_URL, "http/protobuf"),
+        Destination(HTTP_URL, "http/protobuf", signals=rest.signals),
     ]
+
+
+def test_exporter_none_holds_for_every_destination_that_names_no_signals() -> None:
+    """What `forward_to` says of signals wins over a variable, which holds for all the rest."""
+    forward_to = [
+        "http://127.0.0.1:1",
+        {"endpoint": "http://127.0.0.1:2"},
+        {"endpoint": "http://127.0.0.1:3", "signals": ["metrics"]},
+        {"endpoint": "http://127.0.0.1:4", "signals": ["traces", "metrics"]},
+    ]
+    off = {"OTEL_METRICS_EXPORTER": "none"}
+    found = _destinations(off, endpoint="http://127.0.0.1:5", forward_to=forward_to)
+    assert [(each.endpoint[-1], each.signals) for each in found] == [
+        ("5", ("traces", "logs")),
+        ("1", ("traces", "logs")),
+        ("2", ("traces", "logs")),
+        ("3", ("metrics",)),
+        ("4", ("traces", "metrics")),
+    ]
+    off |= {"OTEL_TRACES_EXPORTER": "none", "OTEL_LOGS_EXPORTER": "none"}
+    found = _destinations(off, endpoint="http://127.0.0.1:5", forward_to=forward_to)
+    assert [each.endpoint[-1] for each in found] == ["3", "4"]
 
 
 def test_empty_variable_is_as_good_as_none() -> None:
