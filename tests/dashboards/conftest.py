@@ -17,7 +17,7 @@ from tests.support.recorded_databases import (
     parsl_database,
     recorded_database,
 )
-from tests.support.simulated_database import simulated_database
+from tests.support.simulated_database import simulated_database, simulated_parsl_database
 
 __all__ = [
     "browser",
@@ -34,4 +34,5 @@ __all__ = [
     "servers_have_no_faults",
     "shown",
     "simulated_database",
+    "simulated_parsl_database",
 ]

@@ -3,7 +3,7 @@ Everything that Parsl's own pages show is on ours: each field of its templates, 
 
 Each template has an entry in ``TICKS``, with an expression of JavaScript for each field of it: what
 that gives on our page has to be what SQL gives for Parsl's field, for the demo and for ten thousand
-tasks.
+tasks, with our tables and without.
 """
 
 from __future__ import annotations
@@ -213,9 +213,12 @@ _OTHERS = {"layout.html", "error.html"}
 """These have tests of their own, below."""
 
 
-@pytest.fixture(scope="module", params=["demo_database", "simulated_database"])
+_DATABASES = ["demo_database", "simulated_database", "simulated_parsl_database"]
+
+
+@pytest.fixture(scope="module", params=_DATABASES)
 def database(request: pytest.FixtureRequest) -> Path:
-    """The database of a run: the demo, and ten thousand tasks."""
+    """The database of a run."""
     found: Path = request.getfixturevalue(request.param)
     return found
 

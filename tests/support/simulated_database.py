@@ -18,13 +18,22 @@ TASKS, WORKERS = 10_000, 64
 @pytest.fixture(scope="session")
 def simulated_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run that has ended, on two nodes, in Parsl's tables and ours."""
-    path = tmp_path_factory.mktemp("simulated") / "monitoring.db"
+    return _written(tmp_path_factory.mktemp("simulated") / "monitoring.db", is_ours=True)
+
+
+@pytest.fixture(scope="session")
+def simulated_parsl_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same run in Parsl's tables alone."""
+    return _written(tmp_path_factory.mktemp("simulated-parsl") / "monitoring.db", is_ours=False)
+
+
+def _written(path: Path, *, is_ours: bool) -> Path:
     run = simulate(TASKS, workers=WORKERS, nodes=2)
-    store = Store(path, run, began=np.datetime64("2026-01-15T12:00:00"), is_ours=True)
+    store = Store(path, run, began=np.datetime64("2026-01-15T12:00:00"), is_ours=is_ours)
     store.write(0, run.tasks)
     store.report(0.0, run.ended)
     store.end()
     return path
 
 
-__all__ = ["simulated_database"]
+__all__ = ["simulated_database", "simulated_parsl_database"]
