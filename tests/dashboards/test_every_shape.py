@@ -1,4 +1,8 @@
-"""Every page is whole for every shape of a run: empty, one task, no tries, killed, odd names."""
+"""
+Every page is whole for every shape of a run: empty, one task, no tries, killed, odd names.
+
+With our tables, and as Parsl's own hub leaves them.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +15,7 @@ from otel_parsl_dashboards.pages import RUN_PAGES
 from tests.support.browser_fixtures import Serve
 from tests.support.chromium import Tab
 from tests.support.dashboard import Dashboard
+from tests.support.recorded_databases import leave_parsls_tables
 from tests.support.stored_run import StoredRun
 
 NAME = "Größe / a b.c?d#e%f"
@@ -54,8 +59,10 @@ _SHAPES: dict[str, Callable[[StoredRun], None]] = {
 }
 
 
-@pytest.fixture(scope="module")
-def shapes(serve: Serve, tmp_path_factory: pytest.TempPathFactory) -> Dashboard:
+@pytest.fixture(scope="module", params=["ours", "Parsl's"])
+def shapes(
+    request: pytest.FixtureRequest, serve: Serve, tmp_path_factory: pytest.TempPathFactory
+) -> Dashboard:
     """A server on a run of each shape, without a row of resources or of managers."""
     path = tmp_path_factory.mktemp("shapes") / "monitoring.db"
     for number, (shape, say) in enumerate(_SHAPES.items()):
@@ -63,6 +70,8 @@ def shapes(serve: Serve, tmp_path_factory: pytest.TempPathFactory) -> Dashboard:
         rundir = f"/home/me/{name}/runinfo/{number:03}"
         with StoredRun(f"sqlite:///{path}", run_id=shape, name=name, rundir=rundir) as run:
             say(run)
+    if request.param != "ours":
+        leave_parsls_tables(path)
     return serve(path)
 
 

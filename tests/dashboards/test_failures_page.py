@@ -6,9 +6,7 @@ import csv
 import io
 import os
 import shutil
-import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import closing
 from pathlib import Path
 
 import holoviews as hv
@@ -23,7 +21,7 @@ from playwright.sync_api import Browser
 from tests.support.chromium import Tab, tab
 from tests.support.dashboard import Dashboard
 from tests.support.markup import RAN, SCRIPT
-from tests.support.recorded_databases import rows, value
+from tests.support.recorded_databases import leave_parsls_tables, rows, value
 from tests.support.stored_run import RUN_ID, StoredRun
 
 
@@ -321,7 +319,7 @@ def test_stretch_of_time_lists_the_causes_that_were_seen_in_it(
             _fail(run, number, said, at_s=at_s)
         run.ended(at_s=101)
     if hub == "Parsl's":
-        _leave_parsls_tables(path)
+        leave_parsls_tables(path)
     server = serve(path)
     shown.open(server.address)
     causes = []
@@ -334,25 +332,13 @@ def test_stretch_of_time_lists_the_causes_that_were_seen_in_it(
     assert causes == [[2], ["once", 1]]
 
 
-def _leave_parsls_tables(path: Path) -> None:
-    """Make of a database of ours what Parsl's own hub would have written."""
-    with closing(sqlite3.connect(path)) as connection:
-        names = connection.execute(
-            "SELECT name FROM sqlite_master WHERE type = 'table' AND name LIKE 'otel!_%' ESCAPE '!'"
-        ).fetchall()
-        assert names
-        for (name,) in names:
-            connection.execute(f"DROP TABLE {name}")
-        connection.commit()
-
-
 def test_database_of_parsls_hub_tells_by_fail_history(
     shown: Tab, serve: Callable[..., Dashboard], demo_database: Path, tmp_path: Path
 ) -> None:
     """Without our tables the same causes are told from Parsl's column, and a note says so."""
     path = tmp_path / "monitoring.db"
     shutil.copy(demo_database, path)
-    _leave_parsls_tables(path)
+    leave_parsls_tables(path)
     server = serve(path)
     run_id = value(path, "SELECT run_id FROM workflow")
     shown.open(server.address)
@@ -452,7 +438,7 @@ def test_every_task_of_a_cause_can_be_listed(
             )
         run.ended(at_s=300)
     if hub == "Parsl's":
-        _leave_parsls_tables(path)
+        leave_parsls_tables(path)
     server = serve(path)
     odd = [*map(str, range(1, 240, 2)), "241"]
 

@@ -51,6 +51,18 @@ def copy_rows(database: Path, url: str) -> None:
     there.dispose()
 
 
+def leave_parsls_tables(path: Path) -> None:
+    """Make of a database of ours what Parsl's own hub would have written."""
+    with closing(sqlite3.connect(path)) as connection:
+        names = connection.execute(
+            "SELECT name FROM sqlite_master WHERE type = 'table' AND name LIKE 'otel!_%' ESCAPE '!'"
+        ).fetchall()
+        assert names
+        for (name,) in names:
+            connection.execute(f"DROP TABLE {name}")
+        connection.commit()
+
+
 def rows(database: Path, sql: str, *parameters: Any) -> list[tuple[Any, ...]]:
     """Return what SQL written by hand gives."""
     with closing(sqlite3.connect(f"file:{database}?mode=ro&immutable=1", uri=True)) as connection:
