@@ -8,9 +8,10 @@ worker. Within a try the order of states decides, never clocks of two hosts.
 from __future__ import annotations
 
 import enum
+from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Select, Subquery, case, exists, func, literal, or_, select
+from sqlalchemy import Select, Subquery, and_, case, exists, func, literal, or_, select
 
 from otel_parsl.query.runs import Run
 from otel_parsl.schema import otel_failure, otel_task, otel_try, status, task
@@ -151,15 +152,24 @@ def _of_ours(run: Run) -> Select[Any]:
     )
 
 
-def _of_parsls(run: Run) -> Select[Any]:
+def recorded_states(run_ids: Sequence[str]) -> Select[Any]:
+    """
+    Return a query of all tasks of runs: ``run_id``, ``task_id``, ``app`` and ``state``.
+
+    The states are those that Parsl's own tables have; what a run left open is open in them.
+    """
     rank = case(
         *((status.c.task_status_name == name, rank) for rank, name in enumerate(_RANKED)),
         else_=len(_RANKED),
     )
     furthest = (
-        select(status.c.task_id, func.max(status.c.try_id * _RANKS + rank).label("place"))
-        .where(status.c.run_id == run.run_id)
-        .group_by(status.c.task_id)
+        select(
+            status.c.task_id,
+            status.c.run_id,
+            func.max(status.c.try_id * _RANKS + rank).label("place"),
+        )
+        .where(status.c.run_id.in_(run_ids))
+        .group_by(status.c.task_id, status.c.run_id)
         .subquery("furthest")
     )
     place = furthest.c.place
@@ -171,7 +181,20 @@ def _of_parsls(run: Run) -> Select[Any]:
         else_=TaskState.UNKNOWN.value,
     )
     return (
-        select(task.c.task_id, task.c.task_func_name.label("app"), state.label("state"))
-        .outerjoin(furthest, furthest.c.task_id == task.c.task_id)
-        .where(task.c.run_id == run.run_id)
+        select(
+            task.c.run_id,
+            task.c.task_id,
+            task.c.task_func_name.label("app"),
+            state.label("state"),
+        )
+        .outerjoin(
+            furthest,
+            and_(furthest.c.task_id == task.c.task_id, furthest.c.run_id == task.c.run_id),
+        )
+        .where(task.c.run_id.in_(run_ids))
     )
+
+
+def _of_parsls(run: Run) -> Select[Any]:
+    recorded = recorded_states([run.run_id]).subquery("recorded").c
+    return select(recorded.task_id, recorded.app, recorded.state)

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import sqlite3
 import sys
+from contextlib import closing
 from pathlib import Path
+
+import pytest
 
 from tests.support.chromium import Tab
 from tests.support.dashboard import Dashboard
+from tests.support.parsl_generations import GENERATIONS
 from tests.support.recorded_databases import value
 
 _WITH_A_LARGE_RUN = """
@@ -43,6 +48,23 @@ def read_slowly(reader, marks):
     return statuses(reader, marks)
 
 loading._StageReader.statuses = read_slowly
+main.main(["visualize", sys.argv[1]])
+"""
+
+_COUNTED_SLOWLY = """
+import sys, time
+from pathlib import Path
+from otel_parsl.cli import main
+from otel_parsl_dashboards.data import counting
+
+select = counting.select_recorded_counts
+
+def select_slowly(connection, run_ids):
+    while not Path(sys.argv[2]).exists():
+        time.sleep(0.01)
+    return select(connection, run_ids)
+
+counting.select_recorded_counts = select_slowly
 main.main(["visualize", sys.argv[1]])
 """
 
@@ -105,5 +127,27 @@ def test_how_much_is_read_goes_on_under_the_readers_eyes(
         shown.page.wait_for_function("document.querySelector('#f-notices').innerText === ''")
         shown.wait_drawn()
         assert "being read" not in shown.text("main")
+        shown.page.goto("about:blank")
+    assert shown.errors == []
+
+
+@pytest.mark.parametrize("parsl_generation", GENERATIONS[-1:], indirect=True)
+def test_list_of_workflows_is_there_before_tasks_are_counted(
+    parsl_generation: Path, tmp_path: Path, shown: Tab
+) -> None:
+    """A run that Parsl's hub recorded is listed at once; its numbers come by themselves."""
+    with closing(sqlite3.connect(parsl_generation)) as connection, connection:
+        connection.execute("UPDATE workflow SET time_completed = NULL, tasks_completed_count = 0")
+    until = tmp_path / "counted"
+    with _Held(_COUNTED_SLOWLY, parsl_generation, tmp_path / "log.txt", until) as dashboard:
+        shown.open(dashboard.address)
+        assert shown.open(f"{dashboard.root}/") == 200
+        (row,) = shown.cells("table.runs")
+        assert (row[3], row[7:]) == ("lost", ["being counted"])
+
+        until.touch()
+        shown.page.wait_for_function(
+            "document.querySelector('table.runs td:nth-child(8)').innerText.startsWith('5')"
+        )
         shown.page.goto("about:blank")
     assert shown.errors == []

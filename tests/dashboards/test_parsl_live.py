@@ -224,3 +224,37 @@ def test_failures_and_graph_follow_what_parsls_hub_writes(hub: _Hub, open_page: 
     for page in (failures, graph):
         assert page.page.evaluate("window.isThisPage")
         assert (page.errors, page.failed) == ([], [])
+
+
+_ENDS_OPEN = "UPDATE workflow SET time_completed = time_began"
+
+
+@of_newest
+@pytest.mark.parametrize(
+    ("left", "state"), [(None, "running"), ("SELECT 0", "lost"), (_ENDS_OPEN, "unfinished")]
+)
+def test_list_of_workflows_counts_as_the_page_of_a_run_of_parsls_hub(
+    left: str | None, state: str, parsl_generation: Path, database: Path, serve: Serve, shown: Tab
+) -> None:
+    """Its state and tasks are those of its own page, though Parsl has counted none of them yet."""
+    if left is not None:
+        database = parsl_generation  # what it was made of: of years ago, and with the same rows
+        with closing(sqlite3.connect(database)) as connection, connection:
+            connection.execute(left)
+    dashboard = serve(database)
+    shown.open(dashboard.address)
+    shown.open(f"{dashboard.root}/")
+    until(lambda: "memoised" in shown.text("table.runs"))
+    (row,) = shown.cells("table.runs")
+
+    assert row[3] == state
+    assert row[7].split() == ["3", "and", "1", "memoised"]
+    assert row[8].split() == ["1", "and", "1", "whose", "dependencies", "failed"]
+    shown.open(f"{dashboard.root}/workflow/{value(database, 'SELECT run_id FROM workflow')}/")
+    until(lambda: "memoised" in shown.text("#f-header"))
+    assert shown.text("#f-header .pill") == state
+    of_page = [
+        shown.text(f"#f-header div:has(> dt:text('{name} tasks')) dd").split()
+        for name in ("Completed", "Failed")
+    ]
+    assert of_page == [row[7].split(), row[8].split()]

@@ -12,6 +12,7 @@ from collections.abc import Callable
 
 from otel_parsl.query.errors import QueryError
 from otel_parsl.query.runs import select_runs
+from otel_parsl_dashboards.data.counting import Counting
 from otel_parsl_dashboards.data.resident import JUDGED_S, Resident, Told
 from otel_parsl_dashboards.data.snapshot import Snapshot
 from otel_parsl_dashboards.data.source import Signature, Source
@@ -43,6 +44,7 @@ class Library:
         self._residents: dict[str, Resident] = {}
         self._lock = threading.Lock()
         self._told: list[Callable[[], None]] = []
+        self._counting = Counting(source)
         self._runs: tuple[Signature, list[Standing]] | None = None
         self._trouble = ""
         self._is_watched = threading.Event()
@@ -59,16 +61,20 @@ class Library:
         """
         signature = self.source.signature()
         known = self._runs
-        if known is not None and known[0] == signature and not _goes_on(known[1]):
+        as_of = (*signature, self._counting.version)
+        if known is not None and known[0] == as_of and not _goes_on(known[1]):
             return known[1]
-        now = datetime.datetime.now(datetime.timezone.utc)
         database, _ = self.source.open()
         with database.read() as connection:
+            runs = select_runs(connection, has_otel=database.has_otel)
+        version, recorded = self._counting.counts(runs, signature)
+        now = datetime.datetime.now(datetime.timezone.utc)
+        with database.read() as connection:
             found = [
-                read_standing(connection, run, None, now=now)
-                for run in select_runs(connection, has_otel=database.has_otel)
+                read_standing(connection, run, None, recorded=recorded.get(run.run_id), now=now)
+                for run in runs
             ]
-        self._runs = (signature, found)
+        self._runs = ((*signature, version), found)
         return found
 
     def resident(self, run_id: str) -> Resident:
@@ -129,12 +135,14 @@ class Library:
         """End the threads."""
         self._ended.set()
         self._is_watched.set()
+        self._counting.close()
         with self._lock:
             for resident in self._residents.values():
                 resident.close()
 
     def _watch(self) -> None:
         before: Signature | None = ()
+        counted_before = 0
         judged_at = time.monotonic()
         while not self._ended.is_set():
             self._is_watched.wait()
@@ -151,7 +159,8 @@ class Library:
                     resident.refresh()
             # A run that dies says nothing, and one that goes on takes longer.
             is_due = time.monotonic() - judged_at >= JUDGED_S and _goes_on(self._known_runs())
-            if now != before or is_due:
+            counted = self._counting.version
+            if now != before or counted != counted_before or is_due:
                 judged_at = time.monotonic()
                 for tell in told:
                     try:
@@ -159,7 +168,7 @@ class Library:
                     except Exception:  # noqa: BLE001 - whatever it is, it is said
                         # One page that cannot be shown must not keep the others from it.
                         _log.exception("the list of runs cannot be updated")
-            before = now
+            before, counted_before = now, counted
             self._ended.wait(POLL_S)
 
     def _known_runs(self) -> list[Standing]:

@@ -99,7 +99,7 @@ def read_stages(source: Source, run: Run, progress: Progress) -> Iterator[tuple[
     with source.read() as connection:
         known = assemble(connection, run, tasks, tries, statuses)
     known["statuses"] = statuses
-    if not run.is_ours and not _is_long_over(run):
+    if not run.is_ours and not is_long_over(run):
         task_ids = np.unique(statuses["task_id"].to_numpy())
         marks = marks._replace(unsettled=_unsettled(marks.unsettled, task_ids, known))
     yield dict(known), marks
@@ -271,7 +271,8 @@ def read_changes(
     return result, until
 
 
-def _is_long_over(run: Run) -> bool:
+def is_long_over(run: Run) -> bool:
+    """Tell whether a run ended so long ago that nothing comes of it any more."""
     now = datetime.datetime.now(datetime.timezone.utc)
     return run.completed_at is not None and now - run.completed_at > datetime.timedelta(hours=1)
 

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from sqlalchemy import Connection, select
 
-from otel_parsl.query.counts import AppStates, select_counts
+from otel_parsl.query.counts import AppStates, select_counts, with_left_open
 from otel_parsl.query.liveness import Liveness, RunState, select_liveness, with_outcome
 from otel_parsl.query.runs import Run
 from otel_parsl.query.task_states import LEFT_OPEN, OPEN, TaskState
@@ -59,6 +59,11 @@ class Standing(NamedTuple):
         return total
 
     @property
+    def is_counted(self) -> bool:
+        """Whether it is known how many tasks succeeded and failed; Parsl says so at a run's end."""
+        return self.counts is not None or self.run.completed_at is not None
+
+    @property
     def executed(self) -> int:
         """How many tasks ran and succeeded, as Parsl counted where their states are not known."""
         return self.completed_count if self.counts is None else self.states[TaskState.EXECUTED]
@@ -83,7 +88,12 @@ class Standing(NamedTuple):
 
 
 def read_standing(
-    connection: Connection, run: Run, known: Frames | None, *, now: datetime.datetime
+    connection: Connection,
+    run: Run,
+    known: Frames | None,
+    *,
+    recorded: AppStates | None = None,
+    now: datetime.datetime,
 ) -> Standing:
     """
     Return how a run stands.
@@ -92,6 +102,7 @@ def read_standing(
         connection: Of ``Source.read``.
         run: The run.
         known: Its frames, as far as they have been read, with what it left open marked.
+        recorded: Its tasks by app and state as Parsl's own hub recorded them, if they were counted.
         now: The time it is.
     """
     as_ended = with_outcome(connection, run, now=now)
@@ -100,6 +111,8 @@ def read_standing(
         counts = count(known)
     elif run.is_ours:
         counts = select_counts(connection, as_ended)
+    elif recorded is not None:
+        counts = with_left_open(recorded, as_ended)
     row = connection.execute(
         select(workflow.c.tasks_completed_count, workflow.c.tasks_failed_count).where(
             workflow.c.run_id == run.run_id

@@ -84,6 +84,7 @@ def _row(each: Standing) -> Facts:
         "owner": run.user,
         "host": run.host,
         "duration_s": each.elapsed_s,
+        "is_counted": each.is_counted,
         "completed": each.executed,
         "memoised": each.states[TaskState.MEMOISED],
         "failed": each.failed,
