@@ -139,6 +139,18 @@ def seconds(later: pd.Series, earlier: pd.Series) -> np.ndarray[tuple[int], np.d
     return result
 
 
+def run_times_s(tries: pd.DataFrame) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+    """
+    Return how long each try ran on its worker; NaN where that is not known.
+
+    The end of one whose worker did not say it is the return, by the submit host's clock: where that
+    is before the worker began, by its own, the two tell nothing.
+    """
+    took = seconds(tries["ended"], tries["running"])
+    took[took < 0] = np.nan
+    return took
+
+
 def ends(tries: pd.DataFrame, until: np.ndarray | np.datetime64) -> np.ndarray:
     """
     Return when each try ended, or until when it is known to have run; never before it began.

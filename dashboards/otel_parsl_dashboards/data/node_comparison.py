@@ -36,9 +36,7 @@ def compare(tries: pd.DataFrame) -> pd.DataFrame:
         }
     )
     result = result.set_axis(result.index.astype(str)).sort_index()
-    took = tries[["host", "app"]][is_here].assign(
-        run_s=frames.seconds(tries["ended"], tries["running"])[is_here]
-    )
+    took = tries[["host", "app"]][is_here].assign(run_s=frames.run_times_s(tries)[is_here])
     took = took[(took["run_s"] > 0).to_numpy() & ~here["is_failed"].to_numpy()]
     of_all = took.groupby("app", observed=True)["run_s"].median()
     each = took.groupby(["host", "app"], observed=True)["run_s"].agg(["median", "count"])

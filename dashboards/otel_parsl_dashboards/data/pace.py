@@ -73,7 +73,7 @@ def _pace(
     snapshot: Snapshot, tries: pd.DataFrame, until: np.datetime64
 ) -> tuple[Pace, dict[str, float]]:
     ended = tries["ended"].to_numpy()
-    took = frames.seconds(tries["ended"], tries["running"])
+    took = frames.run_times_s(tries)
     whole_s = float((until - snapshot.began).astype("timedelta64[us]").astype("int64")) / 1e6
     recent_s = min(RECENT_S, whole_s) if snapshot.standing.is_running else whole_s
     since = until - np.timedelta64(round(recent_s * 1e6), "us")

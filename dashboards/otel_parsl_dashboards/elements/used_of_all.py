@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from otel_parsl.cli import words
+from otel_parsl_dashboards.data import frames
 from otel_parsl_dashboards.elements import capacity, usage
 from otel_parsl_dashboards.elements.axes import TIME_TOOLS, count_axis
 from otel_parsl_dashboards.elements.levels import (
@@ -197,12 +198,8 @@ def _against(
 
 def busy(tries: pd.DataFrame, nodes: pd.DataFrame, until: np.datetime64) -> Amounts:
     """Return the tries that ran; where there are managers, those in their blocks."""
-    start = tries["running"].to_numpy()
-    is_counted = is_on_workers(tries, nodes)
-    ended = tries["ended"].to_numpy()
-    end: np.ndarray = ended.copy()
-    end[np.isnat(ended)] = until
-    return Amounts(start, end, np.ones(len(tries))).of(is_counted)
+    start, end = tries["running"].to_numpy(), frames.ends(tries, until)
+    return Amounts(start, end, np.ones(len(tries))).of(is_on_workers(tries, nodes))
 
 
 def is_on_workers(tries: pd.DataFrame, nodes: pd.DataFrame) -> np.ndarray:

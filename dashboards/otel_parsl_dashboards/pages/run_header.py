@@ -91,9 +91,25 @@ def notices(snapshot: Snapshot, reading: str | None) -> list[str]:
             "The Parsl that recorded this run did not record everything that newer ones do:"
             f" {', '.join(missing)}. Figures made from these are left out."
         )
+    if _has_two_clocks(snapshot):
+        said.append(
+            "Nothing says when workers were done with their tries, as newer Parsls record. Run"
+            " times go on until the submit host had the result, from a beginning by the worker's"
+            " clock: they are too long, and wrong by what the clocks differ. Where a try would"
+            " have ended before it began, its run time is left out."
+        )
     for change in snapshot.standing.clock.changes(snapshot.standing.last_at):
         said.append(
             f"The clocks of {run.zone} were set at {words.local(change.at, run.zone)}, in this run."
             " Plots, lists and times to filter by go on by the clock of its start."
         )
     return said
+
+
+def _has_two_clocks(snapshot: Snapshot) -> bool:
+    """Tell whether all run times of what Parsl's hub recorded end by another clock."""
+    if snapshot.run.is_ours or not snapshot.has("statuses"):
+        return False
+    tries, states = snapshot.tries, snapshot.statuses["state"]
+    has_run = bool((tries["running"].notna() & tries["ended"].notna()).any())
+    return has_run and not (states == "running_ended").any()

@@ -269,7 +269,7 @@ def _sort_key(view: View, sort: str) -> np.ndarray:
 
 def _run_times_s(view: View) -> np.ndarray:
     tries, size = view.snapshot.tries, len(view.snapshot.tasks)
-    took = frames.seconds(tries["ended"], tries["running"])
+    took = frames.run_times_s(tries)
     has_run = ~np.isnan(took)
     places = _places_of_tries(view)[has_run]
     # Of nothing, bincount has whole numbers.

@@ -68,7 +68,7 @@ def _apps(view: View) -> list[Facts]:
         of_tries[place[is_there]] = True
         app, state = app[of_tries], state[of_tries]
     is_failed = state.isin([state.value for state in FAILED])
-    took = frames.seconds(tries["ended"], tries["running"])
+    took = frames.run_times_s(tries)
     is_over = ~np.isnan(took)
     took, of_app = took[is_over], tries["app"].array[is_over]
     whole = float(took.sum())
