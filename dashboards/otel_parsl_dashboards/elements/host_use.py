@@ -34,11 +34,13 @@ def host_use(
     result["workers"] = [
         float(steps(there.of(places[name]), span).values.max()) for name in result.index
     ]
-    ran = used_of_all.busy(tries, nodes, until)
+    ran = used_of_all.busy_of_each(tries, nodes, until)
     is_counted = used_of_all.is_on_workers(tries, nodes)
     hosts = tries["host"].cat
     codes = hosts.codes.to_numpy()[is_counted]
-    busy_s = np.bincount(codes, _lasted_s(ran, span), minlength=len(hosts.categories))
+    busy_s = np.bincount(
+        codes, _lasted_s(ran.of(is_counted), span), minlength=len(hosts.categories)
+    )
     by_name = pd.Series(busy_s, hosts.categories.astype(str))
     result["busy_s"] = by_name.reindex(result.index).fillna(0.0)
     return result

@@ -29,6 +29,7 @@ CORES: Final = "#e3923c"
 MEMORY: Final = "#5f9e8f"
 ALL: Final = "#8d96a0"
 _GB = 1e9
+_NEVER = np.datetime64("NaT", "us")
 
 
 def busy_workers(
@@ -116,9 +117,11 @@ def summarise_workers(
         f"At most {words.counted(round(at_most), 'worker')} busy of {most(connected, span):.0f}"
         f" connected; on average {against(ran, connected, span)}."
     )
-    others = int((tries["running"].notna() & (tries["block"] == "")).sum())
+    others = int((tries["running"].notna().to_numpy() & ~is_on_workers(tries, nodes)).sum())
     if others:
-        text += f" {words.counted(others, 'try')} outside any block, as of threads, not counted."
+        text += (
+            f" {words.counted(others, 'try')} elsewhere, as of threads or Work Queue, not counted."
+        )
     return text + drawn
 
 
@@ -197,17 +200,64 @@ def _against(
 
 
 def busy(tries: pd.DataFrame, nodes: pd.DataFrame, until: np.datetime64) -> Amounts:
-    """Return the tries that ran; where there are managers, those in their blocks."""
-    start, end = tries["running"].to_numpy(), frames.ends(tries, until)
-    return Amounts(start, end, np.ones(len(tries))).of(is_on_workers(tries, nodes))
+    """Return the tries that ran; where there are managers, on their workers and as they stayed."""
+    return busy_of_each(tries, nodes, until).of(is_on_workers(tries, nodes))
+
+
+def busy_of_each(tries: pd.DataFrame, nodes: pd.DataFrame, until: np.datetime64) -> Amounts:
+    """Return from when to when each try kept a worker busy, a row a try."""
+    start = tries["running"].to_numpy().astype(frames.TIME)
+    end = frames.ends(tries, until).astype(frames.TIME)
+    if len(nodes):
+        stays = _stays(nodes, until)
+        place = _places(tries, stays)
+        # A try goes on in the tables after its manager was lost, until the submit side is told.
+        came, left = (np.append(stays[name].to_numpy(), _NEVER)[place] for name in ("came", "left"))
+        start = np.maximum(start, came)
+        end = np.maximum(np.minimum(end, left), start)
+    return Amounts(start, end, np.ones(len(tries)))
 
 
 def is_on_workers(tries: pd.DataFrame, nodes: pd.DataFrame) -> np.ndarray:
-    """Tell which tries ran; where there are managers, which did in their blocks."""
+    """
+    Tell which tries ran; where there are managers, which did on a node and in a block of theirs.
+
+    Other executors have blocks too, as WorkQueueExecutor, and no managers.
+    """
     is_counted: np.ndarray = ~np.isnat(tries["running"].to_numpy())
     if len(nodes):
         is_counted &= (tries["block"] != "").to_numpy()
+        is_counted &= _places(tries, _stays(nodes, _NEVER)) >= 0
     return is_counted
+
+
+def _stays(nodes: pd.DataFrame, until: np.datetime64) -> pd.DataFrame:
+    """Return from when to when managers took tasks, by host and block; an early Parsl's by host."""
+    held = capacity.held(nodes, until)
+    found = held[["host", "start", "end"]].assign(block=held["block"].astype(str))
+    return (
+        found.astype({"host": str})
+        .groupby(["host", "block"], as_index=False)
+        .agg(came=("start", "min"), left=("end", "max"))
+    )
+
+
+def _places(tries: pd.DataFrame, stays: pd.DataFrame) -> np.ndarray:
+    """Return the row of stays that is of each try's host and block, -1 for none."""
+    names = ["host", "block"] if (stays["block"] != "").any() else ["host"]
+    code = np.zeros(len(tries), dtype="int64")
+    known = np.zeros(len(stays), dtype="int64")
+    is_there = np.ones(len(tries), dtype=bool)
+    for name in names:
+        of_stay, values = pd.factorize(stays[name])
+        of_try = pd.Index(values).get_indexer(tries[name].cat.categories.astype(str))
+        of_try = np.append(of_try, -1)[tries[name].cat.codes.to_numpy()]
+        is_there &= of_try >= 0
+        code = code * (len(values) + 1) + of_try
+        known = known * (len(values) + 1) + of_stay
+    place: np.ndarray = pd.Index(known).get_indexer(code)
+    place[~is_there] = -1
+    return place
 
 
 def _in_gb(amounts: Amounts) -> Amounts:

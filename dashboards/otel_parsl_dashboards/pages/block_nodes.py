@@ -101,7 +101,8 @@ def _nodes(view: View) -> pd.DataFrame:
         hosts = {*compared.index, *nodes["host"].astype(str).unique()} - {""}
         found = compared.reindex(sorted(hosts, key=natural))
         used = use_of_hosts(view).reindex(found.index)
-        found["workers"], found["busy"] = used["workers"], used["busy_s"] / used["connected_s"]
+        connected_s = used["connected_s"].where(used["connected_s"] > 0)
+        found["workers"], found["busy"] = used["workers"], used["busy_s"] / connected_s
         for name in ("tasks", "tries", "failed", "compared"):
             found[name] = found[name].fillna(0).astype("int64")
         found["rate"] = found["failed"] / found["tries"].where(found["tries"] > 0)

@@ -31,9 +31,9 @@ def busy_card(view: View) -> Card:
 BUSY_WORKERS = Plot(
     key="workers",
     title="Busy and connected workers",
-    help="Tries between running and running_ended, against the workers of the managers that"
-    " took tasks, by each manager's latest report. Where no manager reports, all tries that"
-    " ran.",
+    help="Tries between running and running_ended, while their node had managers in their block,"
+    " against the workers of the managers that took tasks, by each manager's latest report."
+    " Where no manager reports, all tries that ran.",
     draw=lambda view: used_of_all.busy_workers(
         view.snapshot.tries, view.snapshot.nodes, span=view.span, until=view.snapshot.until
     ),

@@ -112,7 +112,9 @@ def _cards(found: Spent, view: View) -> list[Card]:
             more = "no manager has reported"
         elif phase == IDLE:
             share = verdict.idle_share(found, view.span)
-            more = f"{share_words(share, 1.0)} of workers' time"
+            more = "no worker was connected"
+            if not np.isnan(share):
+                more = f"{share_words(share, 1.0)} of workers' time"
         else:
             more = share_words(seconds, whole)
         cards.append(
