@@ -218,12 +218,15 @@ def test_each_node_is_compared_with_the_others(page: Tab, database: Path) -> Non
         "SELECT hostname, task_func_name, (ended_ns - running_ns) / 1e9, task_fail_history <> ''"
         " FROM try JOIN task USING (run_id, task_id) JOIN otel_try USING (run_id, task_id, try_id)",
     )
-    of_all = {app: median(s for _, a, s, bad in ran if a == app and not bad) for app in _APPS}
     expected = []
     for number in range(4):
         here = [each for each in ran if each[0] == f"node{number * 4}"]
         good = {app: [s for _, a, s, bad in here if a == app and not bad] for app in _APPS}
-        slowdown = sum(len(good[app]) * median(good[app]) / of_all[app] for app in _APPS) / sum(
+        others = {
+            app: median(s for host, a, s, bad in ran if a == app and not bad and host != here[0][0])
+            for app in _APPS
+        }
+        slowdown = sum(len(good[app]) * median(good[app]) / others[app] for app in _APPS) / sum(
             map(len, good.values())
         )
         failed = sum(bad for *_, bad in here)
@@ -498,13 +501,10 @@ def test_stages_of_a_block_cover_its_life_once(of_blocks: list[list[tuple[str, i
         assert (mine["status"].to_numpy()[:-1] != mine["status"].to_numpy()[1:]).all()
 
 
-def test_few_tries_say_nothing_of_a_node() -> None:
-    """No node is called slow for two tries, nor for an app that it alone ran, nor for failures."""
-    ran = [("a", "double", 1.0, False)] * 6 + [("b", "double", 9.0, False)] * 2
-    ran += [("b", "alone", 5.0, False)] * 9 + [("c", "double", 2.0, False)] * 3
-    ran += [("c", "double", 0.01, True)] * 5
+def _tries(ran: list[tuple[str, str, float, bool]]) -> pd.DataFrame:
+    """Return tries by host, app, run time and whether they failed."""
     hosts, apps, took, failed = zip(*ran, strict=True)
-    tries = pd.DataFrame(
+    return pd.DataFrame(
         {
             "task_id": np.arange(len(ran)),
             "host": pd.Categorical(hosts),
@@ -515,11 +515,45 @@ def test_few_tries_say_nothing_of_a_node() -> None:
         }
     )
 
-    found = compare(tries)
 
-    of_all = median([1.0] * 6 + [9.0] * 2 + [2.0] * 3)
+def test_few_tries_say_nothing_of_a_node() -> None:
+    """No node is called slow for two tries, nor for an app that it alone ran, nor for failures."""
+    ran = [("a", "double", 1.0, False)] * 6 + [("b", "double", 9.0, False)] * 2
+    ran += [("b", "alone", 5.0, False)] * 9 + [("c", "double", 2.0, False)] * 3
+    ran += [("c", "double", 0.01, True)] * 5
+
+    found = compare(_tries(ran))
+
     assert json.loads(found[["slowdown", "compared", "failed"]].to_json(orient="index")) == {
-        "a": {"slowdown": 1 / of_all, "compared": 6, "failed": 0},
+        "a": {"slowdown": 1 / 2, "compared": 6, "failed": 0},
         "b": {"slowdown": None, "compared": 0, "failed": 0},
-        "c": {"slowdown": 2 / of_all, "compared": 3, "failed": 5},
+        "c": {"slowdown": 2 / 1, "compared": 3, "failed": 5},
     }
+
+
+@pytest.mark.parametrize(("of_slow", "of_quick"), [(50, 50), (50, 10), (10, 50), (3, 4)])
+def test_node_that_takes_twice_as_long_has_a_slowdown_of_two(of_slow: int, of_quick: int) -> None:
+    """However many tries each of two nodes has: neither is compared with itself."""
+    ran = [("slow", "double", 2.0, False)] * of_slow + [("quick", "double", 1.0, False)] * of_quick
+
+    assert compare(_tries(ran))["slowdown"].to_dict() == {"slow": 2.0, "quick": 0.5}
+
+
+def test_node_is_compared_with_the_median_of_all_others() -> None:
+    """As worked out one by one, where run times of nodes lie among one another."""
+    random = np.random.default_rng(5)
+    ran = [
+        (f"node{random.integers(5)}", app, float(took), False)
+        for app in ("double", "triple")
+        for took in random.integers(1, 30, 61)
+    ]
+
+    found = compare(_tries(ran))
+
+    for host in found.index:
+        ratios = []
+        for app in ("double", "triple"):
+            here = [took for node, name, took, _ in ran if name == app and node == host]
+            there = [took for node, name, took, _ in ran if name == app and node != host]
+            ratios += [median(here) / median(there)] * len(here)
+        assert found["slowdown"][host] == pytest.approx(sum(ratios) / len(ratios))

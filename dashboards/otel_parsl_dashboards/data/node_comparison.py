@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Final
 
 import numpy as np
@@ -17,10 +18,11 @@ def compare(tries: pd.DataFrame) -> pd.DataFrame:
     """
     Return a row a node, named by its index: tasks, tries, failed, slowdown and compared.
 
-    The slowdown of a node is, for each app, the median run time of its tries there over the median
-    on all nodes, and of these the mean, each weighted by the tries that it comes from. Tries that
-    succeeded count; an app that only one node ran says nothing, nor do fewer than three tries of it
-    on a node. It is NaN where nothing can be compared; ``compared`` is how many tries it rests on.
+    The slowdown of a node is, for each app, the median run time of its tries there over that of its
+    tries on all other nodes, and of these the mean, each weighted by the tries on the node. Tries
+    that succeeded count; an app that only one node ran says nothing, nor do fewer than three tries
+    of it on a node. It is NaN where nothing can be compared; ``compared`` is how many tries of the
+    node it rests on.
 
     Args:
         tries: A frame of tries; those that no node is known of are left out.
@@ -38,17 +40,33 @@ def compare(tries: pd.DataFrame) -> pd.DataFrame:
     result = result.set_axis(result.index.astype(str)).sort_index()
     took = tries[["host", "app"]][is_here].assign(run_s=frames.run_times_s(tries)[is_here])
     took = took[(took["run_s"] > 0).to_numpy() & ~here["is_failed"].to_numpy()]
-    of_all = took.groupby("app", observed=True)["run_s"].median()
-    each = took.groupby(["host", "app"], observed=True)["run_s"].agg(["median", "count"])
-    each = each.reset_index().astype({"host": str, "app": str})
-    nodes = each.groupby("app")["host"].transform("size")
-    each = each[(nodes > 1).to_numpy() & (each["count"] >= FEWEST).to_numpy()]
-    of_app = of_all.set_axis(of_all.index.astype(str)).reindex(each["app"])
-    ratio = each["median"].to_numpy() / of_app.to_numpy()
     weighed = pd.DataFrame(
-        {"host": each["host"], "sum": ratio * each["count"], "compared": each["count"]}
+        [
+            (host, ratio * len(ranks), len(ranks))
+            for _, of_app in took.groupby("app", observed=True)
+            for host, ranks, ratio in _ratios(of_app.sort_values("run_s"))
+        ],
+        columns=["host", "sum", "compared"],
     )
     summed = weighed.groupby("host")[["sum", "compared"]].sum().reindex(result.index)
     result["slowdown"] = (summed["sum"] / summed["compared"]).astype(np.float64)
     result["compared"] = summed["compared"].fillna(0).astype("int64")
     return result
+
+
+def _ratios(took: pd.DataFrame) -> Iterator[tuple[str, np.ndarray, float]]:
+    """
+    Yield each node with the rows that are its, and their median over that of all others.
+
+    Args:
+        took: The tries of one app, by ascending ``run_s``.
+    """
+    run_s = took["run_s"].to_numpy()
+    hosts = took["host"].astype(str).to_numpy(object)
+    for host, ranks in pd.Series(hosts).groupby(hosts).indices.items():
+        left = len(run_s) - len(ranks)
+        if left and len(ranks) >= FEWEST:
+            middle = np.array([(left - 1) // 2, left // 2])
+            # Where those stand once the node's own are put back among them.
+            middle += np.searchsorted(ranks - np.arange(len(ranks)), middle, side="right")
+            yield str(host), ranks, float(np.median(run_s[ranks]) / run_s[middle].mean())

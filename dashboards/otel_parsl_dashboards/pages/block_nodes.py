@@ -81,8 +81,8 @@ def slowest(view: View) -> Card:
         name="Slowest node",
         value=value,
         more=more,
-        help="Its slowdown: how long apps take there, against all nodes. 1 is as fast as"
-        " the others.",
+        help="Its slowdown: how long apps take there, against the other nodes. 1 is as fast as"
+        " these.",
     )
 
 
