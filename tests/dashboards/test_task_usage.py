@@ -6,7 +6,12 @@ import holoviews as hv
 import numpy as np
 import pandas as pd
 import pytest
-from otel_parsl_dashboards.elements.task_usage import cpu_time, memory, summarise_memory
+from otel_parsl_dashboards.elements.task_usage import (
+    cpu_time,
+    memory,
+    summarise_cpu,
+    summarise_memory,
+)
 from otel_parsl_dashboards.figures.canvas import Canvas
 
 from otel_parsl.cli import words
@@ -94,3 +99,26 @@ def test_memory_is_in_the_unit_of_all_pages() -> None:
     assert list(curve.dimension_values(1)) == [287.0]
     assert summarise_memory(samples).endswith(f"at most {words.size(287_000_000)}.")
     assert words.size(287_000_000) == "287 MB"
+
+
+def test_cpu_time_of_the_worker_before_a_try_is_none_of_it() -> None:
+    """Parsl's own hub samples the worker's process, whose counters go on from try to try."""
+    samples = pd.DataFrame(
+        {
+            "try_id": [0, 0, 1],
+            "time": BEGAN + np.array([0, 2, 5], "timedelta64[s]"),
+            "cpu_user_s": [40.0, 41.5, 60.0],
+            "cpu_system_s": [2.0, 2.5, 3.0],
+        }
+    )
+    tries = pd.DataFrame({"try_id": [0, 1], "running": BEGAN + np.array([0, 5], "timedelta64[s]")})
+
+    first, _, second, _ = cpu_time(samples, tries, counts_from_try=False)
+
+    assert str(first.dimensions()[1]) == "since the first sample (s)"
+    assert list(first.dimension_values(1)) == [0.0, 2.0]
+    assert list(second.dimension_values(1)) == [0.0]
+    assert summarise_cpu(samples, counts_from_try=False) == (
+        "3 samples. try 0: 2 s since its first sample; try 1: not known, of one sample."
+    )
+    assert summarise_cpu(samples).startswith("3 samples. try 0: 44 s; ")

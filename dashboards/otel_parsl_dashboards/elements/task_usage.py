@@ -24,16 +24,22 @@ class _Line(NamedTuple):
     value: np.ndarray
 
 
-def cpu_time(samples: pd.DataFrame, tries: pd.DataFrame) -> hv.Overlay:
+def cpu_time(
+    samples: pd.DataFrame, tries: pd.DataFrame, *, counts_from_try: bool = True
+) -> hv.Overlay:
     """
     Return the CPU time that each try had used at each sample, user and system together.
 
     Args:
         samples: The frame of samples, those of one task.
         tries: The frame of tries, those of the same task.
+        counts_from_try: Whether samples count CPU time from the try's beginning. Parsl's own hub
+            counts from the start of the worker's process, so that the first sample has what tries
+            before took: what was used since then is drawn.
     """
-    lines = _lines_of(samples, tries, _cpu_s)
-    return _lines(lines, "CPU time", *time_unit(_most(lines)))
+    lines = _lines_of(samples, tries, lambda of_try: _cpu_s(of_try, counts_from_try))
+    label = "CPU time" if counts_from_try else "since the first sample"
+    return _lines(lines, label, *time_unit(_most(lines)))
 
 
 def memory(samples: pd.DataFrame, tries: pd.DataFrame) -> hv.Overlay:
@@ -54,9 +60,16 @@ def legend(samples: pd.DataFrame) -> list[tuple[str, str]]:
     return [(f"try {try_id}", _colour(try_id)) for try_id, _ in _by_try(samples)]
 
 
-def summarise_cpu(samples: pd.DataFrame) -> str:
-    """Return the CPU time in words."""
-    return _in_words(samples, lambda of_try: words.duration(float(_cpu_s(of_try).max())))
+def summarise_cpu(samples: pd.DataFrame, *, counts_from_try: bool = True) -> str:
+    """Return the CPU time in words; arguments as of ``cpu_time``."""
+
+    def said(of_try: pd.DataFrame) -> str:
+        if not counts_from_try and len(of_try) < 2:
+            return "not known, of one sample"
+        used = words.duration(float(_cpu_s(of_try, counts_from_try).max()))
+        return used if counts_from_try else f"{used} since its first sample"
+
+    return _in_words(samples, said)
 
 
 def summarise_memory(samples: pd.DataFrame) -> str:
@@ -106,8 +119,9 @@ def _lines_of(
     return found
 
 
-def _cpu_s(of_try: pd.DataFrame) -> pd.Series:
-    return of_try["cpu_user_s"].fillna(0.0) + of_try["cpu_system_s"].fillna(0.0)
+def _cpu_s(of_try: pd.DataFrame, counts_from_try: bool) -> pd.Series:
+    used = of_try["cpu_user_s"].fillna(0.0) + of_try["cpu_system_s"].fillna(0.0)
+    return used if counts_from_try or not len(used) else used - used.iloc[0]
 
 
 def _by_try(samples: pd.DataFrame) -> Iterator[tuple[int, pd.DataFrame]]:

@@ -284,9 +284,14 @@ PAGE = RunPage(
             title="CPU time",
             help="User and system time of the try's process and its children since the try began,"
             " as Parsl's resource monitor sampled it on the worker. A try shorter than the"
-            " interval of sampling may have no sample.",
-            draw=lambda view: task_usage.cpu_time(_samples(view), _of_task(view)),
-            summarise=lambda view: task_usage.summarise_cpu(_samples(view)),
+            " interval of sampling may have no sample. Parsl's own hub counts from the start of the"
+            " worker, which runs many tries: of its runs, the time since the first sample.",
+            draw=lambda view: task_usage.cpu_time(
+                _samples(view), _of_task(view), counts_from_try=view.snapshot.run.is_ours
+            ),
+            summarise=lambda view: task_usage.summarise_cpu(
+                _samples(view), counts_from_try=view.snapshot.run.is_ours
+            ),
             legend=lambda view: task_usage.legend(_samples(view)),
             needs=("tries", "samples"),
             height=200,
