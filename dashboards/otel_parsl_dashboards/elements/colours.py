@@ -21,7 +21,7 @@ APPS: Final = (
     "#d67fa8",
     "#8a9a3b",
     "#c08a5a",
-    "#6d8196",
+    "#7c5c7c",
 )
 OTHER: Final = "#bcc2c9"
 OTHERS: Final = "other apps"
@@ -31,7 +31,7 @@ PLAIN: Final = "#929292"
 
 OF_STATE: Final = {
     "waiting": "#a8a8a8",
-    "queued": "#64c8d8",
+    "queued": "#2b8f7d",
     "retrying": "#d9a441",
     "running": "#7b6fd0",
     "joining": "#a79be0",
@@ -48,7 +48,7 @@ OF_STATE: Final = {
 OF_PARSL_STATE: Final = {
     "unsched": "#c4c4c4",
     "pending": "#a8a8a8",
-    "launched": "#64c8d8",
+    "launched": "#2b8f7d",
     "running": "#7b6fd0",
     "running_ended": "#9488dd",
     "joining": "#a79be0",
