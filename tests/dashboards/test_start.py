@@ -378,6 +378,61 @@ def test_page_of_a_locked_database_holds_up_nobody(demo_database: Path, tmp_path
         assert asked(dashboard, "/", **known)[0] == 200
 
 
+def test_page_of_a_run_says_that_its_database_is_locked(
+    demo_database: Path, tmp_path: Path
+) -> None:
+    """Also once the run has been read: what a page has to ask for still is waited for aside."""
+    path = tmp_path / "served.db"
+    shutil.copy(demo_database, path)
+    with closing(sqlite3.connect(path)) as writer:
+        writer.execute("PRAGMA journal_mode=DELETE")
+    ((run_id, app),) = rows(demo_database, "SELECT run_id, task_func_name FROM task LIMIT 1")
+    paths = ("task/", "task/1", "failures", "blocks", "health", f"app/{app}")
+    with Dashboard(path, tmp_path / "log.txt") as dashboard, ThreadPoolExecutor() as pool:
+        known = {"Authorization": f"token {dashboard.token}"}
+        run = f"/workflow/{run_id}/"
+        while "being read" in asked(dashboard, f"{run}resource_usage", **known)[2]:
+            pass
+        others = 0
+        with closing(sqlite3.connect(path, isolation_level=None)) as writer:
+            writer.execute("BEGIN EXCLUSIVE")
+            waiting = [pool.submit(asked, dashboard, run + page, **known) for page in paths]
+            while not all(answer.done() for answer in waiting):
+                assert asked(dashboard, "/nothing", **known)[0] == 404
+                others += 1
+        for page, answer in zip(paths, waiting, strict=True):
+            status, _, text = answer.result()
+            assert (page, status, "is locked by another program" in text) == (page, 503, True)
+        assert others > 3, "they waited for the lock too"
+        assert {asked(dashboard, run + page, **known)[0] for page in paths} == {200}
+
+
+class _Faulty(Dashboard):
+    """A server that cannot make one of its pages."""
+
+    def look_for_faults(self) -> None:
+        """Find the traceback of that one, and no other."""
+        assert self.printed.count("Traceback (most recent call last)") == 1
+        assert "ValueError: Invalid isoformat string: 'no time'" in self.printed
+
+
+def test_page_that_fails_says_of_what(demo_database: Path, tmp_path: Path) -> None:
+    """A time that is none spoils the page of its task, which says so; the log says where."""
+    path = tmp_path / "served.db"
+    shutil.copy(demo_database, path)
+    with closing(sqlite3.connect(path)) as writer, writer:
+        writer.execute("UPDATE status SET timestamp = 'no time' WHERE task_id = 1")
+    ((run_id,),) = rows(demo_database, "SELECT run_id FROM workflow")
+    with _Faulty(path, tmp_path / "log.txt") as dashboard:
+        known = {"Authorization": f"token {dashboard.token}"}
+        status, _, text = asked(dashboard, f"/workflow/{run_id}/task/1", **known)
+        assert (status, "This page could not be made: ValueError: Invalid iso" in text) == (
+            500,
+            True,
+        )
+        assert asked(dashboard, f"/workflow/{run_id}/task/2", **known)[0] == 200
+
+
 def test_database_written_over_is_not_taken_for_the_one_before(
     demo_database: Path, tmp_path: Path
 ) -> None:

@@ -14,18 +14,16 @@ from urllib.parse import unquote
 
 import panel as pn
 
-from otel_parsl.query.engine import of_one_moment
-from otel_parsl.query.errors import NoSuchRun
 from otel_parsl_dashboards.data.freed import give_back
 from otel_parsl_dashboards.data.library import Library
 from otel_parsl_dashboards.pages import RUN_PAGES
-from otel_parsl_dashboards.pages.page import RunPage, View, window_of
+from otel_parsl_dashboards.pages.page import RunPage, View, rows_of, window_of
 from otel_parsl_dashboards.pages.page_facts import outer_facts
-from otel_parsl_dashboards.pages.run_session import RunSession
-from otel_parsl_dashboards.pages.runs_session import RunsSession
+from otel_parsl_dashboards.pages.run_session import RunSession, first_facts
+from otel_parsl_dashboards.pages.runs_session import RunsSession, runs_facts
 from otel_parsl_dashboards.shell.environment import relative_root, waiting_page
 
-LARGE = 100_000
+LARGE = 20_000
 """So many tasks, or more, and numbers may take longer than a reader would wait for anything."""
 _RUN = "/workflow/{run_id}"
 _PLACE = re.compile(r"\{(\w+)(:int)?\}")
@@ -39,18 +37,44 @@ class Found(NamedTuple):
     params: Mapping[str, str]
 
 
-def routes(library: Library) -> dict[str, Callable[[], None]]:
+def routes() -> dict[str, Callable[[], None]]:
     """Return what Panel is to serve: a function a route, which fills the session's document."""
-    made: dict[str, Callable[[], None]] = {"/": _named(partial(_open_runs, library))}
-    for page in RUN_PAGES:
-        path = _route(page)
-        made[path.rstrip("/")] = _named(partial(_open_run, library))
-    return made
+    paths = ["/", *(_route(page).rstrip("/") for page in RUN_PAGES)]
+    return dict.fromkeys(paths, _fill)
+
+
+def _fill() -> None:
+    document = pn.state.curdoc
+    document.session_context.request.filling.fill(document)
+
+
+class Filling:
+    """
+    Fills a document with what was worked out aside.
+
+    It keeps what goes wrong for whoever answers the browser: Panel would print it, and send an
+    empty page.
+
+    Args:
+        filled: Makes the session, and fills its document.
+    """
+
+    def __init__(self, filled: Callable[[Any], None]) -> None:
+        self._filled = filled
+        self.error: Exception | None = None
+
+    def fill(self, document: Any) -> None:
+        """Fill a document."""
+        try:
+            self._filled(document)
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is raised again
+            self.error = error
 
 
 class Slow(NamedTuple):
     """A page whose numbers take a while."""
 
+    opened: partial[Filling]
     page: RunPage
     view: View
 
@@ -66,10 +90,10 @@ class Slow(NamedTuple):
         is_known = (self.page.path, self.view.asked) in snapshot.worked_out
         return not (snapshot.standing.is_running or is_known)
 
-    def work_out(self) -> None:
-        """Have its numbers kept with the snapshot."""
+    def work_out(self) -> Filling:
+        """Return the page with its numbers, which are kept with the snapshot."""
         try:
-            of_one_moment(lambda: self.page.facts(self.view))
+            return self.opened()
         finally:
             self.view.snapshot.worked_out.add((self.page.path, self.view.asked))
             give_back()
@@ -80,9 +104,11 @@ class Slow(NamedTuple):
         return waiting_page(facts, len(self.view.snapshot.tasks))
 
 
-def look(library: Library, path: str, query: Mapping[str, str]) -> Slow | None:
+def look(library: Library, path: str, query: Mapping[str, str]) -> Filling | Slow:
     """
-    Look whether there is anything to show, and return the page if its numbers take a while.
+    Look what there is to show, and work it out unless that takes a while.
+
+    It reads, and may wait for a writer: call it where nothing else waits.
 
     Raises:
         NoSuchRun: There is no such run, task or app.
@@ -90,14 +116,35 @@ def look(library: Library, path: str, query: Mapping[str, str]) -> Slow | None:
     """
     found = find_page(path)
     if found is None:
-        library.source.open()
-        library.runs()
-        return None
-    snapshot = library.snapshot(found.run_id, found.page.needs)
-    view = View(snapshot, found.params, query, window_of(query), library.source, library.trace_url)
-    found.page.find(view)
-    is_slow = len(snapshot.tasks) >= LARGE and found.page.is_slow(view)
-    return Slow(found.page, view) if is_slow else None
+        runs = runs_facts(library, query)
+        return Filling(lambda document: RunsSession(library, document, query).open(runs))
+    page = found.page
+    snapshot = library.snapshot(found.run_id, page.needs)
+    rows = None
+    if any(plot.follows_rows for plot in page.plots):
+        rows = rows_of(query, len(snapshot.lanes))
+    view = View(
+        snapshot,
+        found.params,
+        query,
+        window_of(query),
+        library.source,
+        library.trace_url,
+        rows,
+    )
+    page.find(view)
+    opened = partial(_opened, library, page, view, path)
+    is_slow = len(snapshot.tasks) >= LARGE and page.is_slow(view)
+    return Slow(opened, page, view) if is_slow else opened()
+
+
+def _opened(library: Library, page: RunPage, view: View, path: str) -> Filling:
+    facts = first_facts(page, view, path)
+
+    def fill(document: Any) -> None:
+        RunSession(library, document, page, view, path).open(view.snapshot, facts)
+
+    return Filling(fill)
 
 
 def find_page(path: str) -> Found | None:
@@ -108,32 +155,6 @@ def find_page(path: str) -> Found | None:
             params = {name: unquote(value) for name, value in match.groupdict().items()}
             return Found(page, params.pop("run_id"), params)
     return None
-
-
-def _open_runs(library: Library) -> None:
-    document = pn.state.curdoc
-    RunsSession(library, document, _query(document)).open()
-
-
-def _open_run(library: Library) -> None:
-    document = pn.state.curdoc
-    path = document.session_context.request.path.removesuffix("/ws")
-    found = find_page(path)
-    if found is None:
-        raise NoSuchRun(f"there is no page {path}")
-    RunSession(
-        library,
-        document,
-        found.page,
-        run_id=found.run_id,
-        params=found.params,
-        path=path,
-        query=_query(document),
-    ).open()
-
-
-def _query(document: Any) -> dict[str, str]:
-    return asked_by(document.session_context.request.arguments or {})
 
 
 def asked_by(arguments: Mapping[str, Sequence[bytes]]) -> dict[str, str]:
@@ -153,12 +174,3 @@ def _pattern(page: RunPage) -> re.Pattern[str]:
         parts.append(f"(?P<{match[1]}>{'[0-9]+' if match[2] else '[^/]+'})")
         at = match.end()
     return re.compile("".join(parts) + re.escape(path[at:]) + "/?")
-
-
-def _named(function: partial[None]) -> Callable[[], None]:
-    """Return a plain function: Panel calls nothing else."""
-
-    def open_page() -> None:
-        function()
-
-    return open_page

@@ -27,7 +27,7 @@ from otel_parsl_dashboards.data.resident import Resident
 from otel_parsl_dashboards.data.snapshot import Snapshot
 from otel_parsl_dashboards.figures.canvas import Canvas, Rendered
 from otel_parsl_dashboards.figures.drawn import Drawn, put
-from otel_parsl_dashboards.pages.page import Facts, Plot, RunPage, View, Window, rows_of, window_of
+from otel_parsl_dashboards.pages.page import Facts, Plot, RunPage, View, Window
 from otel_parsl_dashboards.pages.page_facts import CANNOT_BE_DRAWN, page_facts, summary
 from otel_parsl_dashboards.pages.run_header import notices
 from otel_parsl_dashboards.pages.session import Session
@@ -44,6 +44,15 @@ _AT_REST_S = 0.5
 """A range that stood still for so long may be brushed; one that moves again is being dragged."""
 
 
+def first_facts(page: RunPage, view: View, path: str) -> Facts:
+    """Return what a page says at first: what is said of its plots comes with each of them."""
+    return of_one_moment(
+        lambda: page_facts(
+            page, view, relative_root(path), summarise=lambda _plot: "This is being drawn."
+        )
+    )
+
+
 class RunSession(Session):
     """
     One browser that shows a page of a run.
@@ -52,32 +61,22 @@ class RunSession(Session):
         library: The runs.
         document: Bokeh's document of the session.
         page: The page.
-        run_id: The run.
-        params: What the path says beside it.
-        path: The path.
-        query: The page's filters, from the address.
+        view: What it is opened with.
+        path: Its path.
     """
 
     def __init__(
-        self,
-        library: Library,
-        document: Any,
-        page: RunPage,
-        *,
-        run_id: str,
-        params: Mapping[str, str],
-        path: str,
-        query: Mapping[str, str],
+        self, library: Library, document: Any, page: RunPage, view: View, path: str
     ) -> None:
         super().__init__(document, page.template, ("header", "notices", "stretch", *page.fragments))
         self._library = library
         self._page = page
-        self._run_id = run_id
-        self._params = params
+        self._run_id = view.snapshot.run.run_id
+        self._params = view.params
         self._root = relative_root(path)
-        self._query = query
-        self._window = window_of(query)
-        self._rows: range | None = None
+        self._query = view.query
+        self._window = view.window
+        self._rows = view.rows
         self._slots = {
             plot.key: Column(
                 name=f"plot-{plot.key}",
@@ -98,14 +97,14 @@ class RunSession(Session):
         self._version_of_words = 0
         self._version_of_plots = 0
 
-    def open(self) -> None:
-        """Fill the document, and have the plots follow."""
-        snapshot = self._library.snapshot(self._run_id, self._page.needs)
-        if any(plot.follows_rows for plot in self._page.plots):
-            self._rows = rows_of(self._query, len(snapshot.lanes))
-        view = self._view(snapshot)
-        # The numbers do not wait for what is said of the plots, which comes with each.
-        facts = self._facts(view, summarise=lambda _plot: "This is being drawn.")
+    def open(self, snapshot: Snapshot, facts: Facts) -> None:
+        """
+        Fill the document, and have the plots follow.
+
+        Args:
+            snapshot: The run.
+            facts: What ``first_facts`` says of it.
+        """
         self.open_with({**facts, "plots": {plot.key: plot for plot in self._page.plots}})
         for slot in self._slots.values():
             self.document.add_root(slot)
@@ -149,10 +148,14 @@ class RunSession(Session):
     def _watch(self, resident: Resident, snapshot: Snapshot) -> None:
         self._time.on_change("start", self._on_range)
         self._time.on_change("end", self._on_range)
-        # What the HTML says may be older than what was drawn just now.
-        self._show_words(snapshot)
         self._prepare(snapshot)
+        self.aside(partial(self._catch_up, resident, snapshot))
+
+    def _catch_up(self, resident: Resident, snapshot: Snapshot) -> None:
+        """Show what is newer than what the HTML says, and than what was drawn just now."""
         if resident.snapshot is snapshot and resident.error is None:
+            self._shared_fragments(self._view(snapshot))
+            self.later(partial(self._show_words, snapshot))
             return
         longer = self._tell(resident)
         if longer is not None:
@@ -292,7 +295,7 @@ class RunSession(Session):
         key = ("fragments", self._page.path, self._root, view.asked)
 
         def make() -> dict[str, str]:
-            facts = self._facts(view)
+            facts = of_one_moment(lambda: page_facts(self._page, view, self._root))
             shown = self.fragments(facts)
             shown |= {f"tab-{tab.path}": tab.said for tab in facts["tabs"]}
             for plot in self._page.plots:
@@ -302,9 +305,6 @@ class RunSession(Session):
             return shown
 
         return view.snapshot.once(key, make)
-
-    def _facts(self, view: View, summarise: Callable[[Plot], str] | None = None) -> Facts:
-        return of_one_moment(lambda: page_facts(self._page, view, self._root, summarise=summarise))
 
     def _view(self, snapshot: Snapshot) -> View:
         library = self._library
@@ -373,11 +373,20 @@ class RunSession(Session):
             return  # the reader has chosen something else meanwhile
         view = self._view(self._library.resident(self._run_id).snapshot)
         if not plots:
-            self.send(self._shared_fragments(view))
+            self.aside(partial(self._follow_in_words, chosen, view))
             return
         self.later(partial(self._follow, chosen, plots[1:]))
         with self._said_where_it_fails(plots[0]):
             self._update(plots[0], view)
+
+    def _follow_in_words(self, chosen: tuple[Window | None, range | None], view: View) -> None:
+        shown = self._shared_fragments(view)
+
+        def send() -> None:
+            if chosen == (self._window, self._rows):
+                self.send(shown)
+
+        self.later(send)
 
 
 def _rows_of(axis: Range1d, drawn: Drawn) -> range | None:

@@ -10,7 +10,18 @@ import panel as pn
 from otel_parsl.query.errors import QueryError
 from otel_parsl_dashboards.data.library import Library
 from otel_parsl_dashboards.pages import workflows
+from otel_parsl_dashboards.pages.page import Facts
 from otel_parsl_dashboards.pages.session import Session
+
+
+def runs_facts(library: Library, query: Mapping[str, str]) -> Facts:
+    """
+    Return what the list shows.
+
+    Raises:
+        DatabaseUnusable: The database cannot be read.
+    """
+    return {**workflows.facts(library.runs(), query), "root": "./", "is_home": True}
 
 
 class RunsSession(Session):
@@ -28,23 +39,19 @@ class RunsSession(Session):
         self._library = library
         self._query = query
 
-    def open(self) -> None:
-        """Fill the document, and keep it current once its session is there."""
-        self.open_with(self._facts())
+    def open(self, facts: Facts) -> None:
+        """Fill the document with what it shows, and keep it current once its session is there."""
+        self.open_with(facts)
         pn.state.onload(self._follow)
 
     def _follow(self) -> None:
         unsubscribe = self._library.subscribe(self._tell)
         self.document.on_session_destroyed(lambda _context: unsubscribe())
-        self._tell()  # of what has changed since it was filled
-
-    def _facts(self) -> dict[str, Any]:
-        found = workflows.facts(self._library.runs(), self._query)
-        return {**found, "root": "./", "is_home": True}
+        self.aside(self._tell)  # of what has changed since it was filled
 
     def _tell(self) -> None:
         try:
-            fragments = self.fragments(self._facts())
+            fragments = self.fragments(runs_facts(self._library, self._query))
         except QueryError as error:
             # The next reload says so at length.
             fragments = {"runs": str(error)}

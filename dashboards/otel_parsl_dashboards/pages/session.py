@@ -10,6 +10,7 @@ import panel as pn
 from bokeh.models import CustomJS, Spacer
 from tornado.ioloop import IOLoop
 
+from otel_parsl.query.errors import QueryError
 from otel_parsl_dashboards.pages.page import Facts
 from otel_parsl_dashboards.shell.environment import render_block, templates
 
@@ -60,6 +61,18 @@ class Session:
     def _at_next_tick(self, callback: Callable[[], None]) -> None:
         if not self._context.destroyed:
             self.document.add_next_tick_callback(callback)
+
+    def aside(self, work: Callable[[], None]) -> None:
+        """Have a function called in another thread: what it reads may be locked for seconds."""
+        self._loop.run_in_executor(None, self._logged, work)
+
+    def _logged(self, work: Callable[[], None]) -> None:
+        try:
+            work()
+        except QueryError as error:
+            _log.warning("%s", error)
+        except Exception:  # noqa: BLE001 - whatever it is, it is said
+            _log.exception("a page cannot be updated")
 
     def fragments(self, facts: Facts, only: tuple[str, ...] = ()) -> dict[str, str]:
         """Return the blocks that may change, as HTML; all of them by default."""

@@ -24,7 +24,7 @@ from tornado.web import RequestHandler
 
 from otel_parsl.query.engine import of_one_moment
 from otel_parsl.query.errors import DatabaseUnusable, NoSuchRun
-from otel_parsl_dashboards.pages.opening import asked_by, look
+from otel_parsl_dashboards.pages.opening import Slow, asked_by, look
 from otel_parsl_dashboards.server.tokens import TokenAuthProvider
 from otel_parsl_dashboards.shell.environment import message_page, relative_root
 
@@ -35,6 +35,8 @@ _PATIENCE_S = 0.1
 """How long a page of a large run waits for its numbers before it is shown without them."""
 _SHOWN_PATIENCE_S = 10.0
 """How long one that is shown without them waits before it asks again."""
+_MOST_SAID = 500
+"""Characters of what went wrong: a message may quote a whole query."""
 _WAIT = "X-Otel-Parsl-Wait"
 """What such a page says: it wants to know when its numbers are there (``waiting.js``)."""
 
@@ -90,13 +92,16 @@ class Guard(RequestHandler):  # type: ignore[misc]  # Tornado's, untyped
         self.set_header("Cache-Control", "no-store")
         self.finish(page)
 
-    def write_error(self, status_code: int, **_more: Any) -> None:
-        """Say that this program has failed; the traceback is in its log."""
+    def write_error(self, status_code: int, **more: Any) -> None:
+        """Say that this program has failed, and of what; the traceback is in its log."""
         status = HTTPStatus(status_code)
+        error = more.get("exc_info", (None, None))[1]
+        why = "" if error is None else f": {type(error).__name__}: {error}"[:_MOST_SAID]
         self.answer(
             status,
             status.phrase,
-            "This page could not be made. The terminal that otel-parsl visualize runs in says why.",
+            f"This page could not be made{why}. The terminal that otel-parsl visualize runs in has"
+            " more of it; where a run serves its pages, dashboard.log in its run directory has.",
         )
 
     def _bare_url(self) -> str:
@@ -120,20 +125,20 @@ class PageHandler(Guard, DocHandler):  # type: ignore[misc]  # Panel's, untyped
         aside = IOLoop.current().run_in_executor
         try:
             # In another thread: a database that is locked is waited for, and others' pages go on.
-            slow = await aside(None, of_one_moment, partial(look, library, path, query))
-            if slow is not None:
-                working = asyncio.ensure_future(aside(_WORKER, slow.work_out))
+            opening = await aside(None, of_one_moment, partial(look, library, path, query))
+            if isinstance(opening, Slow):
+                working = asyncio.ensure_future(aside(_WORKER, opening.work_out))
                 is_shown = _WAIT in self.request.headers
-                patience_s = _PATIENCE_S if slow.may_be_shown_before else None
+                patience_s = _PATIENCE_S if opening.may_be_shown_before else None
                 await asyncio.wait([working], timeout=_SHOWN_PATIENCE_S if is_shown else patience_s)
                 if is_shown:
                     self.set_status(HTTPStatus.NO_CONTENT)
                     self.finish()
                     return
                 if not working.done():
-                    self.show(HTTPStatus.OK, slow.page_before(path))
+                    self.show(HTTPStatus.OK, opening.page_before(path))
                     return
-                await working
+                opening = await working
         except NoSuchRun as error:
             self.answer(HTTPStatus.NOT_FOUND, "Not found", str(error))
             return
@@ -145,7 +150,19 @@ class PageHandler(Guard, DocHandler):  # type: ignore[misc]  # Panel's, untyped
                 again_s=3,
             )
             return
-        await super().get(*args, **kwargs)
+        self.request.filling = opening
+        try:
+            await super().get(*args, **kwargs)
+        finally:
+            # The session keeps its request, which is not to keep a snapshot that grows old.
+            del self.request.filling
+
+    async def get_session(self) -> Any:
+        """Return the session of the page, or raise what its document could not be filled for."""
+        session = await super().get_session()
+        if self.request.filling.error is not None:
+            raise self.request.filling.error
+        return session
 
 
 class SocketHandler(WSHandler):  # type: ignore[misc]  # Panel's, untyped

@@ -76,7 +76,7 @@ def serve(
     loop = IOLoop.current()
     make = partial(
         get_server,
-        routes(library),
+        routes(),
         address=address,
         loop=loop,
         show=False,
