@@ -212,6 +212,35 @@ def test_keyboard_chooses_a_stretch_of_time_and_never_enters_a_plot(page: Tab) -
     assert page.cells("#apps") == whole
 
 
+@pytest.mark.parametrize("path", ["", "blocks"])
+def test_stretch_of_time_far_from_the_run_spoils_no_page(
+    path: str, demo: Dashboard, demo_database: Path, shown: Tab
+) -> None:
+    """One that is mistyped is said to be none; a very wide one is cut to a year around the run."""
+    ((run_id, began),) = rows(demo_database, "SELECT run_id, time_began FROM workflow")
+    page = f"{demo.root}/workflow/{run_id}/{path}"
+    no_stretch = shown.page.locator("#f-notices", has_text="name no stretch of time")
+    chosen = shown.page.locator("#f-window .notice")
+    shown.open(demo.address)
+
+    for mistyped in ("from=20261-01-15T12:00&until=20262-01-15T12:00", "from=now&until=later"):
+        assert shown.open(f"{page}?{mistyped}") == 200
+        shown.wait_drawn()
+        assert (no_stretch.count(), chosen.count()) == (1, 0)
+        assert "cannot be drawn" not in shown.text("main")
+    assert shown.open(f"{page}?from=0001-01-01&until=9999-01-01") == 200
+    shown.wait_drawn()
+    assert "cannot be drawn" not in shown.text("main")
+    assert (no_stretch.count(), chosen.count()) == (0, 1)
+    assert f"between {int(began[:4]) - 1}-" in chosen.inner_text()
+    shown.page.evaluate("otelParsl.range(6e13, 7e13)")
+    shown.page.wait_for_function("!location.search.includes('until=')")
+    shown.page.evaluate("otelParsl.range(-8e15, 8e15)")
+    shown.page.wait_for_function("location.search.includes('until=')")
+    assert "cannot be drawn" not in shown.text("main")
+    assert shown.errors == []
+
+
 def test_wheel_zooms_lanes_until_single_tries_are_seen(
     serve: Serve, simulated_database: Path, shown: Tab
 ) -> None:

@@ -13,7 +13,7 @@ from otel_parsl.cli import words
 from otel_parsl_dashboards.elements.axes import TIME_TOOLS, cut
 from otel_parsl_dashboards.elements.colours import OF_BLOCK_STATUS
 from otel_parsl_dashboards.elements.raster import Coverage, coloured
-from otel_parsl_dashboards.elements.span import Span
+from otel_parsl_dashboards.elements.span import PICTURE_RTOL, Span
 
 SINGLE: Final = 2000
 """So many blocks, or fewer, are drawn one by one and can be hovered."""
@@ -150,7 +150,9 @@ def _ends(final: pd.DataFrame) -> hv.Points:
 def _picture(stages: pd.DataFrame, span: Span, count: int) -> hv.RGB:
     bounds, kdims = (span.start, 0, span.end, count), ["time", "above"]
     if not len(stages):
-        return hv.RGB(np.zeros((1, 1, 4), dtype="uint8"), bounds=bounds, kdims=kdims)
+        return hv.RGB(
+            np.zeros((1, 1, 4), dtype="uint8"), bounds=bounds, kdims=kdims, rtol=PICTURE_RTOL
+        )
     rows = min(count, _ROWS)
     status = pd.Categorical(stages["status"])
     coverage = Coverage(len(status.categories), rows, _COLUMNS)
@@ -163,7 +165,7 @@ def _picture(stages: pd.DataFrame, span: Span, count: int) -> hv.RGB:
     blocks_of_row = np.bincount(np.arange(count) * rows // count, minlength=rows)
     colours = [OF_BLOCK_STATUS.get(name, _OTHER) for name in status.categories]
     picture = coloured(coverage, colours, blocks_of_row[:, None])
-    return hv.RGB(picture[::-1], bounds=bounds, kdims=kdims)
+    return hv.RGB(picture[::-1], bounds=bounds, kdims=kdims, rtol=PICTURE_RTOL)
 
 
 def _ticks(stages: pd.DataFrame) -> list[tuple[float, str]]:

@@ -16,7 +16,7 @@ from otel_parsl_dashboards.data import frames
 from otel_parsl_dashboards.elements.axes import TIME_TOOLS, opens_task
 from otel_parsl_dashboards.elements.colours import OF_PARSL_STATE
 from otel_parsl_dashboards.elements.raster import Coverage, coloured
-from otel_parsl_dashboards.elements.span import Span
+from otel_parsl_dashboards.elements.span import PICTURE_RTOL, Span
 from otel_parsl_dashboards.elements.state_changes import (
     StateChanges,
     left_states,
@@ -252,7 +252,7 @@ def _rows(tasks: int) -> int:
 
 def _image(picture: np.ndarray, ids: np.ndarray, span: Span) -> hv.RGB:
     bounds = (span.start, 0, span.end, max(len(ids), 1))
-    return hv.RGB(picture, bounds=bounds, kdims=["time", "above"])
+    return hv.RGB(picture, bounds=bounds, kdims=["time", "above"], rtol=PICTURE_RTOL)
 
 
 LEGEND = [(name, OF_PARSL_STATE[name]) for name in OF_PARSL if name != "unsched"]

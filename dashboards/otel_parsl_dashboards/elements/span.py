@@ -8,6 +8,12 @@ import numpy as np
 
 from otel_parsl_dashboards.data import frames
 
+PICTURE_RTOL = 1.0
+"""
+For pictures of time. HoloViews compares the ends of one with the middles of its outermost pixels,
+as a share of the time since 1970: by default it takes no single pixel of more than 40 days.
+"""
+
 
 class Span(NamedTuple):
     """From when to when a plot of time goes."""

@@ -13,7 +13,7 @@ from otel_parsl_dashboards.data import frames
 from otel_parsl_dashboards.elements.axes import TIME_TOOLS, cut, opens_task, zooms_rows
 from otel_parsl_dashboards.elements.colours import OTHER
 from otel_parsl_dashboards.elements.raster import Coverage, coloured
-from otel_parsl_dashboards.elements.span import Span
+from otel_parsl_dashboards.elements.span import PICTURE_RTOL, Span
 
 SINGLE = 3000
 """So many tries in view, or fewer, are drawn one by one and can be hovered."""
@@ -176,7 +176,12 @@ def _bars(shown: pd.DataFrame, colours: Mapping[str, str]) -> hv.Rectangles:
 def _picture(shown: pd.DataFrame, colours: Mapping[str, str], span: Span, lanes: range) -> hv.RGB:
     bounds = (span.start, lanes.start, span.end, max(lanes.stop, 1))
     if not len(shown):
-        return hv.RGB(np.zeros((1, 1, 4), dtype="uint8"), bounds=bounds, kdims=[_TIME, "lane"])
+        return hv.RGB(
+            np.zeros((1, 1, 4), dtype="uint8"),
+            bounds=bounds,
+            kdims=[_TIME, "lane"],
+            rtol=PICTURE_RTOL,
+        )
     count = len(lanes)
     rows = min(count, _ROWS)
     names = list(shown["app"].cat.categories)
@@ -192,4 +197,4 @@ def _picture(shown: pd.DataFrame, colours: Mapping[str, str], span: Span, lanes:
     paint = [colours.get(name, OTHER) for name in names]
     picture = coloured(coverage, paint, lanes_of_row[:, None])
     # Images have their first row at the top, where the axis, turned round, has its end.
-    return hv.RGB(picture[::-1], bounds=bounds, kdims=[_TIME, "lane"])
+    return hv.RGB(picture[::-1], bounds=bounds, kdims=[_TIME, "lane"], rtol=PICTURE_RTOL)

@@ -127,7 +127,7 @@ def look(library: Library, path: str, query: Mapping[str, str]) -> Filling | Slo
         snapshot,
         found.params,
         query,
-        window_of(query),
+        window_of(query, snapshot),
         library.source,
         library.trace_url,
         rows,

@@ -24,6 +24,8 @@ from otel_parsl_dashboards.elements.span import Span
 
 Facts = dict[str, Any]
 """What a template is given."""
+_REACH = np.timedelta64(366, "D")
+"""How far beyond a run its pages look: some calendars end with the year 2262, others with 9999."""
 
 
 class Window(NamedTuple):
@@ -33,14 +35,24 @@ class Window(NamedTuple):
     end: np.datetime64
 
 
-def window_of(query: Mapping[str, str]) -> Window | None:
-    """Return the stretch of time that the query of an address names; None for the whole run."""
+def window_of(query: Mapping[str, str], snapshot: Snapshot) -> Window | None:
+    """
+    Return the stretch of time that the query of an address names, as far as ``cut`` lets it reach.
+
+    None for the whole run.
+    """
     try:
         window = Window(np.datetime64(query["from"], "us"), np.datetime64(query["until"], "us"))
     except (KeyError, ValueError):
         return None
-    is_known = not (np.isnat(window.start) or np.isnat(window.end))
-    return window if is_known and window.start < window.end else None
+    return cut(window, snapshot)
+
+
+def cut(window: Window, snapshot: Snapshot) -> Window | None:
+    """Return what of a stretch of time is within reach of a run; None for nothing of it."""
+    start = np.maximum(window.start, snapshot.began - _REACH)
+    end = np.minimum(window.end, snapshot.until + _REACH)
+    return Window(start, end) if start < end else None  # not so with NaT either
 
 
 def rows_of(query: Mapping[str, str], rows: int) -> range | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 
 from otel_parsl.query.errors import QueryError
@@ -14,6 +14,10 @@ from otel_parsl_dashboards.shell.environment import path_part
 
 _log = logging.getLogger(__name__)
 CANNOT_BE_DRAWN = "This plot cannot be drawn: the terminal that the pages come from says why."
+_NO_STRETCH = (
+    "In the address from and until name no stretch of time within a year of this run, such as"
+    " from=2026-01-31T08:00:00 and until=2026-01-31T09:00:00: the whole run is shown."
+)
 
 
 def page_facts(
@@ -40,6 +44,9 @@ def page_facts(
 
 def outer_facts(page: RunPage, view: View, root: str) -> Facts:
     """Return what every page of a run is given, whatever it shows."""
+    stretch, header = _stretch(page, view), header_facts(view.snapshot)
+    if stretch is not None and view.window is None and _names_stretch(view.query):
+        header["notices"].append(_NO_STRETCH)
     return {
         "title": view.snapshot.run.name or "run",
         "root": root,
@@ -48,10 +55,14 @@ def outer_facts(page: RunPage, view: View, root: str) -> Facts:
         "is_run_page": page.path == "",
         "is_report": False,
         "window": view.window,
-        "stretch": _stretch(page, view),
+        "stretch": stretch,
         "tabs": tabs(RUN_PAGES, page.within or page.path, view.snapshot),
-        **header_facts(view.snapshot),
+        **header,
     }
+
+
+def _names_stretch(query: Mapping[str, str]) -> bool:
+    return any(query.get(name) for name in ("from", "until"))
 
 
 def _stretch(page: RunPage, view: View) -> Facts | None:

@@ -27,7 +27,7 @@ from otel_parsl_dashboards.data.resident import Resident
 from otel_parsl_dashboards.data.snapshot import Snapshot
 from otel_parsl_dashboards.figures.canvas import Canvas, Rendered
 from otel_parsl_dashboards.figures.drawn import Drawn, put
-from otel_parsl_dashboards.pages.page import Facts, Plot, RunPage, View, Window
+from otel_parsl_dashboards.pages.page import Facts, Plot, RunPage, View, Window, cut
 from otel_parsl_dashboards.pages.page_facts import CANNOT_BE_DRAWN, page_facts, summary
 from otel_parsl_dashboards.pages.run_header import notices
 from otel_parsl_dashboards.pages.session import Session
@@ -350,12 +350,17 @@ class RunSession(Session):
         is_whole = (start, end) in (self._time_put, whole)
         if is_whole:
             self._time_put = (start, end)
-        window = None if is_whole else Window(moment(start), moment(end))
+        snapshot = self._library.resident(self._run_id).snapshot
+        window = None if is_whole else cut(Window(moment(start), moment(end)), snapshot)
         rows = self._rows_in_view()
         if (window, rows) == (self._window, self._rows):
             return
         self._window, self._rows = window, rows
-        address = self._view(self._library.resident(self._run_id).snapshot).address()
+        # What the address named at first has been chosen anew.
+        self._query = {
+            name: value for name, value in self._query.items() if name not in ("from", "until")
+        }
+        address = self._view(snapshot).address()
         self.send({}, address.removesuffix("?"))
         self._follow(
             (window, rows), tuple(plot for plot in self._page.plots if plot.follows_window)

@@ -11,6 +11,8 @@ from otel_parsl_dashboards.data.snapshot import Snapshot
 
 _PAD = 0.01
 _LEAST_PAD_MS = 50.0
+_MOST_US = 9.2e18
+"""``numpy.datetime64`` counts them in 64 bits."""
 
 
 def whole_run(snapshot: Snapshot) -> tuple[float, float]:
@@ -26,8 +28,8 @@ def milliseconds(time: np.datetime64) -> float:
 
 
 def moment(place: float) -> np.datetime64:
-    """Return the time at a place on the axis."""
-    return np.datetime64(round(place * 1000), "us")
+    """Return the time at a place on the axis, which may lie beyond all times that there are."""
+    return np.datetime64(round(min(max(place * 1000, -_MOST_US), _MOST_US)), "us")
 
 
 def place_of(value: Any) -> float:
