@@ -114,6 +114,8 @@ def test_pages_open_behind_a_proxy(
     with Dashboard(demo_database, tmp_path / "log.txt", "--root-path", prefix) as dashboard:
         token = urlsplit(dashboard.address).query
         assert urlsplit(dashboard.address).path == f"{prefix}/"
+        status, headers, _ = asked(dashboard, f"{prefix}?{token}")
+        assert (status, headers["Location"]) == (302, f"{prefix}/?{token}")
         with forwarded(dashboard.port, prefix if is_taken_away else "") as port:
             shown.open(f"http://127.0.0.1:{port}{prefix}/?{token}")
             shown.page.get_by_role("link", name="otel-parsl demo").click()
@@ -212,11 +214,14 @@ def test_another_site_cannot_open_the_live_connection(
         assert connection.getresponse().status == status
 
 
-def test_unknown_run_says_so(demo: Dashboard) -> None:
+def test_unknown_run_says_so(demo: Dashboard, demo_database: Path) -> None:
     """A run that is not there, and a path that is no page's, are answered 404 with a sentence."""
     cookie = cookie_of(demo)
     status, _, text = asked(demo, "/workflow/no-such-run/", Cookie=cookie)
     assert (status, "no run &#39;no-such-run&#39;" in text) == (404, True)
+    ((run_id,),) = rows(demo_database, "SELECT run_id FROM workflow")
+    for number in ("99999999999999999999", "9" * 4400):
+        assert asked(demo, f"/workflow/{run_id}/task/{number}", Cookie=cookie)[0] == 404
     status, _, text = asked(demo, "/nothing/here", Cookie=cookie)
     assert (status, "There is no page /nothing/here." in text) == (404, True)
 

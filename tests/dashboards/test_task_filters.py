@@ -12,6 +12,9 @@ from pathlib import Path
 from urllib.parse import urlencode
 
 import pytest
+from otel_parsl_dashboards.data.library import Library
+from otel_parsl_dashboards.data.source import Source
+from otel_parsl_dashboards.pages.task_csv import open_csv
 from playwright.sync_api import Browser
 
 from tests.support.browser_fixtures import Serve
@@ -208,3 +211,31 @@ def test_nothing_goes_wrong_in_the_browser(opened: Tab) -> None:
     """No script of a name has run, none of the page's has failed, no request was refused."""
     assert opened.page.evaluate("window.pwned") is None
     assert (opened.errors, opened.failed) == ([], [])
+
+
+def test_csv_holds_no_formulas(tmp_path: Path) -> None:
+    """What a spreadsheet would reckon has an apostrophe before it, and numbers stay numbers."""
+    formulas = ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "\n=1"]
+    with StoredRun(f"sqlite:///{tmp_path / 'monitoring.db'}") as run:
+        for task_id, formula in enumerate([*formulas, "one-1"]):
+            run.task(task_id, "pending", "launched", "failed", app=formula, fail_history="-e('')")
+            run.execution(
+                task_id,
+                at_s=2,
+                run_s=-1,
+                app=formula,
+                host=formula,
+                exception_type="-e",
+                message="",
+            )
+        run.ended()
+    library = Library(Source(str(tmp_path / "monitoring.db")))
+    text = "".join(open_csv(library, RUN_ID, {"sort": "task"}))
+    library.close()
+
+    read = list(csv.DictReader(io.StringIO(text, newline="")))
+    expected = [*(f"'{formula}" for formula in formulas), "one-1"]
+    assert [row["app"] for row in read] == expected
+    assert [row["node"] for row in read] == expected
+    assert {row["latest_failure"][:2] for row in read} == {"'-"}
+    assert {row["run_s"] for row in read} == {"-1.0"}

@@ -14,6 +14,7 @@ from urllib.parse import unquote
 
 import panel as pn
 
+from otel_parsl.query.errors import NoSuchRun
 from otel_parsl_dashboards.data.freed import give_back
 from otel_parsl_dashboards.data.library import Library
 from otel_parsl_dashboards.pages import RUN_PAGES
@@ -26,6 +27,8 @@ from otel_parsl_dashboards.shell.environment import relative_root, waiting_page
 LARGE = 20_000
 """So many tasks, or more, and numbers may take longer than a reader would wait for anything."""
 _RUN = "/workflow/{run_id}"
+_NUMBER = "[0-9]{1,19}"
+"""No number in a database is longer, and Python reads none of thousands of digits."""
 _PLACE = re.compile(r"\{(\w+)(:int)?\}")
 
 
@@ -115,6 +118,8 @@ def look(library: Library, path: str, query: Mapping[str, str]) -> Filling | Slo
         DatabaseUnusable: The database cannot be read.
     """
     found = find_page(path)
+    if found is None and path.strip("/"):
+        raise NoSuchRun(f"there is no page {path}")
     if found is None:
         runs = runs_facts(library, query)
         return Filling(lambda document: RunsSession(library, document, query).open(runs))
@@ -171,6 +176,6 @@ def _pattern(page: RunPage) -> re.Pattern[str]:
     parts, at = [], 0
     for match in _PLACE.finditer(path):
         parts.append(re.escape(path[at : match.start()]))
-        parts.append(f"(?P<{match[1]}>{'[0-9]+' if match[2] else '[^/]+'})")
+        parts.append(f"(?P<{match[1]}>{_NUMBER if match[2] else '[^/]+'})")
         at = match.end()
     return re.compile("".join(parts) + re.escape(path[at:]) + "/?")

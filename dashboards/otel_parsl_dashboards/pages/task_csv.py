@@ -40,6 +40,8 @@ COLUMNS: Final = (
 _NEEDS: Final = ("statuses", "edges")
 _PATIENCE_S: Final = 600.0
 """How long a file waits until all of its run has been read."""
+_FORMULA: Final = ("=", "+", "-", "@", "\t", "\r", "\n")
+"""What a formula may begin with, or what a spreadsheet leaves out before one."""
 _PIECE: Final = 2000
 """Tasks made into text at a time."""
 
@@ -84,21 +86,31 @@ def _rows(view: View, places: np.ndarray) -> Iterator[tuple[Any, ...]]:
         failures = select_latest_failures(connection, view.snapshot.run, ids[failed].tolist())
     columns = (
         ids.tolist(),
-        shown["app"],
+        map(_text_cell, shown["app"]),
         shown["state"],
         tries_of_tasks(view)[places].tolist(),
         shown["fail_count"].tolist(),
         _times(view, shown["invoked"].to_numpy()),
         _times(view, shown["returned"].to_numpy()),
         ["" if np.isnan(each) else round(float(each), 6) for each in took],
-        executors,
-        blocks,
-        hosts,
+        map(_text_cell, executors),
+        map(_text_cell, blocks),
+        map(_text_cell, hosts),
         depends,
     )
     for row in zip(*columns, strict=True):
         failure = failures.get(row[0])
-        yield (*row, failure.in_a_line if failure is not None else "")
+        yield (*row, _text_cell(failure.in_a_line) if failure is not None else "")
+
+
+def _text_cell(text: str) -> str:
+    """
+    Return a text as no spreadsheet takes it for a formula: with an apostrophe before it.
+
+    See https://owasp.org/www-community/attacks/CSV_Injection. Numbers and times are no texts, and
+    stay as they are.
+    """
+    return f"'{text}" if text.startswith(_FORMULA) else text
 
 
 def _times(view: View, times: np.ndarray) -> list[str]:

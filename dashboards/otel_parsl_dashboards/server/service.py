@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import gc
 import logging
+import re
 import signal
 from collections.abc import Callable
 from functools import partial
@@ -15,7 +16,8 @@ from bokeh.server import urls
 from bokeh.server.views.static_handler import StaticHandler
 from panel.io.server import get_server
 from tornado.ioloop import IOLoop
-from tornado.routing import Rule
+from tornado.routing import PathMatches, Rule
+from tornado.web import RedirectHandler
 
 from otel_parsl_dashboards.data.freed import keep_little
 from otel_parsl_dashboards.data.library import Library
@@ -101,7 +103,12 @@ def serve(
     )
     _close_other_routes(application)
     if root_path:
-        application.default_router.rules.insert(0, Rule(PrefixLeft(root_path), NotFoundHandler))
+        # Links are relative, and reach the pages from below the prefix alone.
+        below = {"url": root_path + "/", "permanent": False}
+        application.default_router.rules[:0] = [
+            Rule(PathMatches(re.escape(root_path)), RedirectHandler, below),
+            Rule(PrefixLeft(root_path), NotFoundHandler),
+        ]
     for number_of_signal in (signal.SIGINT, signal.SIGTERM):
         loop.asyncio_loop.add_signal_handler(number_of_signal, loop.stop)
     if not is_loopback(address):
