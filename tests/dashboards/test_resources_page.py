@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import numpy as np
 import pytest
@@ -404,3 +405,31 @@ def test_histograms_are_those_of_an_app_on_a_node(
     assert "No task asked for memory" in shown.text("#f-memory")
     assert not shown.page.locator("#plot-asked").is_visible()
     assert (shown.errors, shown.failed) == ([], [])
+
+
+def test_choice_of_an_app_keeps_the_stretch_of_time(
+    demo: Dashboard, demo_database: Path, shown: Tab
+) -> None:
+    """One that was chosen since the page was loaded goes with the form, and with its way back."""
+    ((run_id, ended),) = rows(demo_database, "SELECT run_id, time_completed FROM workflow")
+    shown.open(demo.address)
+    shown.open(f"{demo.root}/workflow/{run_id}/resource_usage")
+    shown.wait_drawn()
+
+    shown.page.locator("#stretch summary").click()
+    shown.page.get_by_label("From", exact=True).fill(ended.replace(" ", "T")[:19])
+    shown.page.locator("#stretch").get_by_role("button", name="Show").click()
+    shown.page.wait_for_selector("#f-window .notice")
+    stretch = shown.page.evaluate("location.search.slice(1)")
+    shown.page.get_by_label("Histograms of app").select_option("observe")
+    form = shown.page.get_by_role("form", name="Tasks of the histograms")
+    form.get_by_role("button", name="Show").click()
+    shown.page.wait_for_url("**app=observe*")
+    chosen = parse_qs(urlsplit(shown.page.url).query)
+    shown.wait_drawn()
+    form.get_by_role("link", name="All tasks").click()
+    shown.page.wait_for_url("**/resource_usage?from=*")
+
+    assert chosen == parse_qs(stretch) | {"app": ["observe"]}
+    assert urlsplit(shown.page.url).query == stretch
+    assert shown.page.locator("#f-window .notice").count() == 1

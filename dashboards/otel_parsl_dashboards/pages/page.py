@@ -100,6 +100,13 @@ class View(NamedTuple):
         """What sets it apart from other views of its snapshot by the same page."""
         return (*sorted(self.params.items()), *sorted(self.query.items()), self.window, self.rows)
 
+    @property
+    def stretch(self) -> dict[str, str]:
+        """What names the window in an address."""
+        if self.window is None:
+            return {}
+        return {"from": str(self.window.start)[:23], "until": str(self.window.end)[:23]}
+
     def address(self, **changes: object) -> str:
         """
         Return the query of this page's address, but for some changes.
@@ -111,9 +118,7 @@ class View(NamedTuple):
             for name, value in self.query.items()
             if name not in ("from", "until", "rows")
         }
-        if self.window is not None:
-            start, end = self.window
-            pairs |= {"from": str(start)[:23], "until": str(end)[:23]}
+        pairs |= self.stretch
         if self.rows is not None:
             pairs["rows"] = f"{self.rows.start}-{self.rows.stop - 1}"
         pairs |= changes

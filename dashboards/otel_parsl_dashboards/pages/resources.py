@@ -71,9 +71,7 @@ def _chosen(view: View) -> Facts:
         "apps": tuple(view.snapshot.apps),
         "nodes": tuple(node_names(view)),
         "whole": view.address(app="", node=""),
-        "kept": [
-            (name, view.query[name]) for name in ("from", "until") if view.query.get(name, "")
-        ],
+        "kept": view.stretch,
     }
 
 
@@ -290,7 +288,7 @@ PAGE = RunPage(
     is_reported=True,
     facts=facts,
     is_slow=lambda _view: True,
-    fragments=("cards", "apps", "hosts", "lacks", "window", "memory"),
+    fragments=("cards", "apps", "hosts", "lacks", "window", "kept", "memory"),
     needs=_NEEDS,
     plots=(
         BUSY_WORKERS._replace(
