@@ -12,9 +12,11 @@ import pytest
 from playwright.sync_api import Browser
 
 from otel_parsl.cli import words
+from tests.support.browser_fixtures import Serve
 from tests.support.chromium import Tab, tab
 from tests.support.dashboard import Dashboard
 from tests.support.recorded_databases import rows, value
+from tests.support.stored_run import RUN_ID, StoredRun
 
 BY_URGENCY = """
 SELECT task_id FROM status
@@ -239,6 +241,27 @@ def test_app_has_its_counts_and_its_tasks(opened: Tab, run_root: str, demo_datab
     assert {cells[0]: _ids(cells[2].replace(" ", "")) for cells in shown} == depends
     assert opened.cells("#slowest")[0][0] == slowest
     assert all(len(opened.colours(plot)) > 1 for plot in ("run-times", "waits"))
+
+
+def test_each_of_many_dependencies_is_linked(serve: Serve, tmp_path: Path, shown: Tab) -> None:
+    """Those beyond the first eight are folded away, and lead to their tasks like these."""
+    path = tmp_path / "monitoring.db"
+    with StoredRun(f"sqlite:///{path}") as run:
+        for task_id in range(40):
+            run.task(task_id, "pending", "launched", "exec_done")
+        depends = ",".join(map(str, range(40)))
+        run.task(40, "pending", "launched", "exec_done", app="total", depends=depends)
+        run.ended()
+    dashboard = serve(path)
+    shown.open(dashboard.address)
+    for page in ("task/?app=total", "app/total"):
+        shown.open(f"{dashboard.root}/workflow/{RUN_ID}/{page}")
+        links = shown.page.locator("#tasks td:has(details) a")
+        assert links.all_text_contents() == [str(task_id) for task_id in range(40)]
+        assert not links.last.is_visible()
+        shown.page.get_by_text("and 32 more").click()
+        links.last.click()
+        shown.page.wait_for_url("**/task/39")
 
 
 def test_blue_is_what_can_be_clicked_and_nothing_else(

@@ -40,7 +40,9 @@ _HELP: Final = {
     "run": "On workers, all tries of the task together.",
 }
 _ARROWS: Final = {"asc": " ▲", "desc": " ▼"}
-_LISTED_DEPENDS: Final = 8
+_SHOWN_DEPENDS: Final = 8
+_LISTED_DEPENDS: Final = 1000
+"""With those that are folded away; fifty rows of so many make two megabytes."""
 
 
 def task_list(view: View, *, app: str | None = None) -> Facts:
@@ -111,7 +113,8 @@ def _row(row: Any, facts: TaskFacts | None, tries: list[Try], view: View, run_s:
         "colour": OF_STATE[state.value],
         "is_bad": state in FAILED,
         "tries": len(tries),
-        "depends": depends[:_LISTED_DEPENDS],
+        "depends": depends[:_SHOWN_DEPENDS],
+        "depends_folded": depends[_SHOWN_DEPENDS:_LISTED_DEPENDS],
         "depends_more": len(depends[_LISTED_DEPENDS:]),
         "host": (tries[-1].hostname if tries else None) or words.UNKNOWN,
         "called": time_words(row.invoked),
