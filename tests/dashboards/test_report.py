@@ -294,6 +294,28 @@ def test_long_tables_and_too_large_plots_are_cut_and_said(
     assert shown.errors == []
 
 
+def test_tables_are_cut_and_nothing_else(
+    demo_database: Path, report: Report, shown: Tab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of the shortest form tables have three rows: states sum to the total, and cards are there."""
+    others = ".card, .legend li, th, #states [data-state]"
+    shown.open(report(demo_database).as_uri())
+    whole = shown.page.locator(others).all_text_contents()
+    monkeypatch.setattr(making, "_ROWS", (3,))
+    shown.open(report(demo_database).as_uri())
+    ((apps,),) = rows(demo_database, "SELECT count(DISTINCT task_func_name) FROM task")
+    states = {
+        state.get_attribute("data-state"): int(state.locator("b").inner_text().replace(",", ""))
+        for state in shown.page.locator("#states [data-state]").all()
+    }
+
+    assert shown.page.locator(others).all_text_contents() == whole
+    assert states.pop("total") == sum(states.values()) > 0
+    assert len(shown.cells("#apps")) == 3
+    assert f"Of {apps} apps the first 3 are listed" in shown.text("main")
+    assert "states the first" not in shown.text("main")
+
+
 def test_file_is_replaced_whole_or_not_at_all(
     demo_database: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -227,6 +227,7 @@ PAGE = RunPage(
     path="blocks",
     tab="Blocks and nodes",
     template="blocks.html",
+    tables={"nodes.rows": "nodes", "blocks.rows": "blocks"},
     is_reported=True,
     facts=facts,
     is_slow=lambda _view: True,

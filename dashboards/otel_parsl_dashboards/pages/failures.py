@@ -159,6 +159,7 @@ PAGE = RunPage(
     tab="Failures",
     tab_count=lambda snapshot: snapshot.standing.failed,
     template="failures.html",
+    tables={"groups": "causes", "trouble.executors": "executors", "trouble.blocks": "blocks"},
     is_reported=True,
     report_facts=_stacks,
     facts=facts,

@@ -130,6 +130,7 @@ def _page(path: str, *, is_by_apps: bool) -> RunPage:
         tab="Graph" if is_by_apps else "",
         within=BY_APPS,
         template="graph.html",
+        tables={"stages": "stages"},
         is_reported=is_by_apps,
         facts=lambda view: facts(view, path),
         is_slow=lambda _view: True,

@@ -361,6 +361,7 @@ PAGE = RunPage(
     path="health",
     tab="Data health",
     template="health.html",
+    tables={"destinations": "destinations", "clocks": "hosts", "signs": "sources"},
     is_reported=True,
     facts=facts,
     is_slow=lambda _view: True,

@@ -210,6 +210,11 @@ class RunPage(NamedTuple):
     """Raises NoSuchRun where the path names nothing that there is."""
     report_facts: Callable[[View], Facts] = lambda _view: {}
     """What a report says beside, which a page leads to instead."""
+    tables: Mapping[str, str] = {}
+    """
+    Where the rows of tables stand among its facts, as ``memory.apps``, and what these are: a report
+    has the first of them where it would be too large, and says so.
+    """
     is_reported: bool = False
     """Whether it is in ``otel-parsl report`` too; such a page has no parameters."""
 

@@ -67,9 +67,8 @@ def _chosen(view: View) -> Facts:
     return {
         "app": app,
         "node": node,
-        # Tuples, since these are choices and no list for a report to cut.
-        "apps": tuple(view.snapshot.apps),
-        "nodes": tuple(node_names(view)),
+        "apps": view.snapshot.apps,
+        "nodes": node_names(view),
         "whole": view.address(app="", node=""),
         "kept": view.stretch,
     }
@@ -285,6 +284,7 @@ PAGE = RunPage(
     path="resource_usage",
     tab="Resources",
     template="resources.html",
+    tables={"apps": "apps", "hosts": "nodes", "memory.apps": "apps", "memory.near": "tries"},
     is_reported=True,
     facts=facts,
     is_slow=lambda _view: True,

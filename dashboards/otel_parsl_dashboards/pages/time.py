@@ -163,6 +163,7 @@ PAGE = RunPage(
     path="time",
     tab="Time",
     template="time.html",
+    tables={"apps": "apps"},
     is_reported=True,
     facts=facts,
     is_slow=lambda _view: True,

@@ -188,6 +188,7 @@ PAGE = RunPage(
     path="",
     tab="Workflow",
     template="workflow.html",
+    tables={"apps": "apps"},
     is_reported=True,
     facts=facts,
     fragments=("states", "cards", "apps", "window"),

@@ -9,6 +9,7 @@ from __future__ import annotations
 import datetime
 import re
 import secrets
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from markupsafe import Markup
@@ -109,7 +110,7 @@ def _within(drawn: dict[tuple[str, str], Any], most: int) -> tuple[Packed, set[t
 def _part(
     page: RunPage, view: View, packed: Packed, left_out: set[tuple[str, str]], rows: int
 ) -> Part:
-    facts, cut = _cut(page_facts(page, view, ""), rows)
+    facts, cut = _cut(page_facts(page, view, ""), page.tables, rows)
     undrawn = {plot.key for plot in page.plots if (page.path, plot.key) not in packed.roots}
     html = templates.get_template(page.template).render(
         **facts | page.report_facts(view) | {"is_report": True, "hints": _hints(page)},
@@ -143,19 +144,22 @@ def _hints(page: RunPage) -> dict[str, str]:
     return {plot.key: _PLOT_HINT if plot.is_timed else "" for plot in page.plots}
 
 
-def _cut(facts: Facts, rows: int) -> tuple[Facts, list[str]]:
+def _cut(
+    facts: Facts, tables: Mapping[str, str], rows: int, within: str = ""
+) -> tuple[Facts, list[str]]:
     """Return facts with their tables cut, and what is said of those that were."""
     said: list[str] = []
     shown: Facts = {}
     for name, value in facts.items():
+        place = within + name
         shown[name] = value
         if isinstance(value, dict):
-            shown[name], said_within = _cut(value, rows)
+            shown[name], said_within = _cut(value, tables, rows, f"{place}.")
             said += said_within
-        elif isinstance(value, list) and len(value) > rows:
+        elif place in tables and len(value) > rows:
             shown[name] = value[:rows]
             said.append(
-                f"Of {words.number(len(value))} {name} the first {rows} are listed: otel-parsl"
-                " visualize has them all."
+                f"Of {words.number(len(value))} {tables[place]} the first {rows} are listed:"
+                " otel-parsl visualize has them all."
             )
     return shown, said
