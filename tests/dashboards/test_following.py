@@ -228,6 +228,27 @@ def test_plots_take_less_of_cores_that_have_no_time_to_spare() -> None:
     assert share.due_in_s() == pytest.approx(0.3 / SHARE_OF_BUSY - 2.0)
 
 
+def test_how_long_plots_are_held_back_is_known_until_they_no_longer_are() -> None:
+    """What a page says of it stays from one drawing to the next, and goes once one had no wait."""
+    now_s, used_s = 100.0, 5.0
+    share = DrawingShare(lambda: now_s, lambda: used_s, lambda: 0.0)
+    share.begin()
+    used_s += 0.15
+    now_s += 1.0
+    share.due_in_s()
+    while_held = share.held_s
+    now_s += MOST_S
+    assert share.due_in_s() == 0
+    share.begin()
+    after_one = share.held_s
+    now_s += MOST_S
+    assert share.due_in_s() == 0
+    share.begin()
+
+    assert while_held == after_one == pytest.approx(0.15 / SHARE_OF_BUSY)
+    assert share.held_s == 0
+
+
 def test_plots_take_their_share_of_a_core_and_no_more() -> None:
     """After a drawing the next waits until all that was used is a share of the time since."""
     now_s, used_s = 100.0, 5.0

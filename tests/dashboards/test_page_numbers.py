@@ -146,6 +146,21 @@ def test_plots_that_lag_behind_a_large_run_say_so(
     assert len([each for each in notices if "up to 30 s older than the numbers" in each]) == said
 
 
+@pytest.mark.parametrize(("held_s", "said"), [(2.5, 1), (1.5, 0)])
+def test_plots_that_are_held_back_say_so(held_s: float, said: int, tmp_path: Path) -> None:
+    """Of a run of any size, where its drawing has had to wait beyond what is taken for now."""
+    path = tmp_path / "monitoring.db"
+    with StoredRun(f"sqlite:///{path}", began=datetime.datetime.now(datetime.timezone.utc)) as run:
+        run.task(0, "pending")
+        run.heartbeat(at_s=1)
+    snapshot = _view(path).snapshot
+
+    snapshot.held_s = held_s
+
+    notices = header_facts(snapshot)["notices"]
+    assert len([each for each in notices if "up to 30 s older than the numbers" in each]) == said
+
+
 def _seconds(said: str) -> float:
     minutes, _, rest = said.rpartition(" min")
     number = float((rest or said).split()[0]) if (rest or said).strip() else 0.0

@@ -45,6 +45,7 @@ class DrawingShare:
         self._drawn_at_s = float("-inf")
         self._used_before_s = 0.0
         self._idle_before_s = 0.0
+        self._held_s = self._held_before_s = 0.0
 
     def due_in_s(self) -> float:
         """Return in how many seconds plots may be drawn; 0 for now."""
@@ -52,10 +53,19 @@ class DrawingShare:
         has_spare = self._idle_s() - self._idle_before_s >= SPARE * elapsed_s
         share = SHARE if has_spare else SHARE_OF_BUSY
         wait_s = min((self._used_s() - self._used_before_s) / share, MOST_S)
-        return max(0.0, wait_s - elapsed_s)
+        due_in_s = max(0.0, wait_s - elapsed_s)
+        if due_in_s:
+            self._held_s = max(self._held_s, wait_s)
+        return due_in_s
+
+    @property
+    def held_s(self) -> float:
+        """How far apart drawings are that were asked for sooner: the coming one or the last."""
+        return max(self._held_s, self._held_before_s)
 
     def begin(self) -> None:
         """Note that they are drawn now."""
+        self._held_before_s, self._held_s = self._held_s, 0.0
         self._drawn_at_s = self._now_s()
         self._used_before_s = self._used_s()
         self._idle_before_s = self._idle_s()

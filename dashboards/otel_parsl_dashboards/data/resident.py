@@ -246,7 +246,13 @@ class Resident:
             reading = None
         is_drawn = not self._is_whole or self._drawing.due_in_s() == 0
         return Snapshot(
-            standing, known, gaps, version=self._version, reading=reading, is_drawn=is_drawn
+            standing,
+            known,
+            gaps,
+            version=self._version,
+            reading=reading,
+            is_drawn=is_drawn,
+            held_s=self._drawing.held_s,
         )
 
     def _publish(self, snapshot: Snapshot, signature: Signature | None = None) -> None:

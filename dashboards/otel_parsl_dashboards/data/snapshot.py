@@ -60,6 +60,7 @@ class Snapshot:
         version: Grows with every snapshot of the run.
         reading: What is being read still, in words; None once everything is there.
         is_drawn: Whether plots are drawn anew for it, beside the numbers.
+        held_s: How long plots are, or were just now, held back after the numbers.
     """
 
     def __init__(
@@ -71,8 +72,10 @@ class Snapshot:
         version: int,
         reading: str | None = None,
         is_drawn: bool = True,
+        held_s: float = 0.0,
     ) -> None:
         self.is_drawn = is_drawn
+        self.held_s = held_s
         self.standing = standing
         self.run = standing.run
         self.gaps = gaps

@@ -14,6 +14,8 @@ from otel_parsl_dashboards.pages.page import Facts, RunPage
 
 _MANY = 5_000
 """Tasks from which on drawing takes long enough to be put off."""
+_CURRENT_S = 2.0
+"""A page is taken to be of now that is no older than this."""
 
 
 class Tab(NamedTuple):
@@ -81,10 +83,12 @@ def notices(snapshot: Snapshot, reading: str | None) -> list[str]:
     run, said = snapshot.run, []
     if reading is not None:
         said.append(f"Not everything is here yet: {reading}.")
-    if snapshot.standing.is_running and len(snapshot.tasks) >= _MANY:
-        said.append(
-            f"In a run of this size plots may be up to {MOST_S:.0f} s older than the numbers."
-        )
+    if snapshot.standing.is_running:
+        older = f"plots may be up to {MOST_S:.0f} s older than the numbers."
+        if len(snapshot.tasks) >= _MANY:
+            said.append(f"In a run of this size {older}")
+        elif snapshot.held_s > _CURRENT_S:
+            said.append(f"So that drawing does not slow the run, {older}")
     missing = missing_words(snapshot.gaps)
     if missing:
         said.append(
