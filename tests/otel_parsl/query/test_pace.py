@@ -19,7 +19,7 @@ from otel_parsl.query.pace import (
 )
 from otel_parsl.query.running import Running, select_running
 from otel_parsl.query.runs import find_run
-from tests.support.recorded_databases import first_run_id, rows
+from tests.support.recorded_databases import first_run_id, leave_parsls_tables, rows
 from tests.support.stored_run import BEGAN, StoredRun
 
 
@@ -148,3 +148,20 @@ def test_pace_of_a_recorded_run_is_that_of_its_tries(recorded_database: Path) ->
         rows(recorded_database, ends, run_id)
     )
     assert 1.4 < (pace.apps["work"].mean_run_s or 0) < 5.0
+
+
+def test_tries_that_two_clocks_contradict_say_nothing(tmp_path: Path) -> None:
+    """By Parsl's tables alone a try may have returned before it began; others set the pace."""
+    path = tmp_path / "monitoring.db"
+    with StoredRun(f"sqlite:///{path}") as run:
+        for task_id, began_s in enumerate((2, 40)):
+            run.task(task_id, "pending", "launched", at_s=1)
+            run.execution(task_id, at_s=began_s, run_s=3)
+            run.task(task_id, "exec_done", at_s=6, returned_ns=run.ns(6), try_returned_ns=run.ns(6))
+    leave_parsls_tables(path)
+    database = open_database(str(path))
+    with database.read() as connection:
+        found = find_run(connection, has_otel=database.has_otel)
+        pace = select_pace(connection, found, until=BEGAN + datetime.timedelta(seconds=60))
+
+    assert pace.apps == {"double": AppPace(ended=1, run_s=pytest.approx(4.0, abs=0.01), recent=1)}
