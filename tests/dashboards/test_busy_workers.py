@@ -16,7 +16,8 @@ from tests.support.stored_run import RUN_ID, StoredRun
 
 def _view(path: Path, query: dict[str, str] | None = None) -> View:
     source, query = Source(str(path)), query or {}
-    return View(read_whole(source, RUN_ID), {}, query, window_of(query), source)
+    snapshot = read_whole(source, RUN_ID)
+    return View(snapshot, {}, query, window_of(query, snapshot), source)
 
 
 def _nodes(view: View) -> dict[str, Any]:
