@@ -14,15 +14,18 @@ from collections.abc import Callable
 from typing import Any
 
 import zmq
+from zmq.utils.monitor import recv_monitor_message
 
 from otel_parsl.url_host import url_host
 
 _PAUSE_S = 0.1
 """How often to look: waking for each message would take a busy workflow's time."""
-_LAST_PAUSE_MS = 50
-_SILENCE_S = 0.1
+_LAST_PAUSE_MS = 20
+_SILENCE_S = 0.5
+"""How long to listen at the end to one that is still there and says nothing."""
 _LAST_S = 2.0
 """How long to listen at the end to one that is never silent."""
+_NEVER_CAME_S = 0.1
 _MESSAGES_AT_ONCE = 2000
 
 
@@ -51,6 +54,9 @@ class InterchangeChannel:
         self._take = take
         self._socket = context.socket(zmq.DEALER)
         self._socket.set_hwm(0)
+        self._comings = self._socket.get_monitor_socket(zmq.EVENT_ACCEPTED | zmq.EVENT_DISCONNECTED)
+        self._connected = 0
+        self._silence_s = _NEVER_CAME_S
         first, behind = port_range
         try:
             self.port: int = self._socket.bind_to_random_port(
@@ -64,30 +70,46 @@ class InterchangeChannel:
         self._thread.start()
 
     def close(self) -> None:
-        """Take what has arrived, until there is silence, and stop; safe to call twice."""
+        """
+        Take all that was sent by an interchange that has ended, and stop; safe to call twice.
+
+        One that has not is listened to until it is silent.
+        """
         self._is_closing.set()
         self._thread.join()
 
     def _run(self) -> None:
-        closing_at = None
-        heard_at = time.monotonic()
+        while not self._is_closing.is_set():
+            if self._hear() < _MESSAGES_AT_ONCE:
+                self._is_closing.wait(_PAUSE_S)
+        closing_at = heard_at = time.monotonic()
         while True:
-            messages = self._receive()
-            now = time.monotonic()
-            if messages:
+            # Before its messages: who is gone by then has left all of them.
+            is_gone = self._is_gone()
+            count, now = self._hear(), time.monotonic()
+            if count:
                 heard_at = now
-                self._take(messages)
-            if self._is_closing.is_set():
-                if closing_at is None:
-                    closing_at = heard_at = now  # what was sent just before may be on its way
-                if now - heard_at > _SILENCE_S or now - closing_at > _LAST_S:
-                    break
-            if len(messages) < _MESSAGES_AT_ONCE:
-                if closing_at is None:
-                    self._is_closing.wait(_PAUSE_S)
-                else:
-                    self._socket.poll(_LAST_PAUSE_MS)
+            elif is_gone or now - heard_at > self._silence_s:
+                break
+            if now - closing_at > _LAST_S:
+                break
+            if not count:
+                self._socket.poll(_LAST_PAUSE_MS)
         self._let_go()
+
+    def _hear(self) -> int:
+        messages = self._receive()
+        if messages:
+            self._take(messages)
+        return len(messages)
+
+    def _is_gone(self) -> bool:
+        """Tell whether an interchange has come, and gone: it ends with its last message sent."""
+        while self._comings.poll(0):
+            event = recv_monitor_message(self._comings)["event"]
+            self._connected += 1 if event == zmq.EVENT_ACCEPTED else -1
+            self._silence_s = _SILENCE_S
+        return not self._connected and self._silence_s == _SILENCE_S
 
     def _receive(self) -> list[bytes]:
         messages: list[bytes] = []
@@ -99,5 +121,7 @@ class InterchangeChannel:
         return messages
 
     def _let_go(self) -> None:
+        self._socket.disable_monitor()
+        self._comings.close(linger=0)
         self._socket.close(linger=0)
         self._context.term()

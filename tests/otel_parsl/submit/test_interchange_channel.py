@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -20,10 +21,10 @@ PORTS = (52000, 56000)
 
 
 @contextmanager
-def _sender(channel: InterchangeChannel, cert_dir: Path | None) -> Iterator[zmq.Socket[bytes]]:
+def _sender(port: int, cert_dir: Path | None) -> Iterator[zmq.Socket[bytes]]:
     context = curvezmq.ClientContext(cert_dir)
     sender = context.socket(zmq.DEALER)
-    sender.connect(f"tcp://127.0.0.1:{channel.port}")
+    sender.connect(f"tcp://127.0.0.1:{port}")
     try:
         yield sender
     finally:
@@ -38,7 +39,7 @@ def test_all_that_was_sent_before_the_end_is_taken(tmp_path: Path, is_encrypted:
     taken: list[bytes] = []
     channel = InterchangeChannel(curvezmq.ServerContext(cert_dir), "127.0.0.1", PORTS, taken.extend)
     sent = [b"%d" % number for number in range(5000)]
-    with _sender(channel, cert_dir) as sender:
+    with _sender(channel.port, cert_dir) as sender:
         for message in sent:
             sender.send(message)
         until(lambda: taken)
@@ -47,12 +48,55 @@ def test_all_that_was_sent_before_the_end_is_taken(tmp_path: Path, is_encrypted:
     assert taken == sent
 
 
+def test_what_is_on_its_way_at_the_end_is_waited_for() -> None:
+    """A busy machine may take its time with what an interchange sent before it ended."""
+    taken: list[bytes] = []
+    channel = InterchangeChannel(curvezmq.ServerContext(None), "127.0.0.1", PORTS, taken.extend)
+    may_go_on = threading.Event()
+    may_go_on.set()
+    with _slow_road(channel.port, may_go_on) as port:
+        with _sender(port, None) as sender:
+            sender.send(b"first")
+            until(lambda: taken)
+            may_go_on.clear()
+            sender.send(b"last")
+        threading.Timer(0.3, may_go_on.set).start()
+        channel.close()
+    assert taken == [b"first", b"last"]
+
+
+@contextmanager
+def _slow_road(port: int, may_go_on: threading.Event) -> Iterator[int]:
+    """Give a port whose bytes go to another one, while they may."""
+
+    def carry(here: socket.socket, there: socket.socket) -> None:
+        with suppress(OSError):
+            while data := here.recv(1 << 16):
+                may_go_on.wait()
+                there.sendall(data)
+        may_go_on.wait()
+        there.close()
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def serve() -> None:
+            here, _ = server.accept()
+            there = socket.create_connection(("127.0.0.1", port))
+            threading.Thread(target=carry, args=(there, here), daemon=True).start()
+            carry(here, there)
+
+        serving = threading.Thread(target=serve)
+        serving.start()
+        yield server.getsockname()[1]
+        serving.join()
+
+
 def test_one_that_is_never_silent_is_left_in_the_end() -> None:
     """A program that ends without a cleanup is not kept by an interchange that goes on."""
     taken: list[bytes] = []
     channel = InterchangeChannel(curvezmq.ServerContext(None), "127.0.0.1", PORTS, taken.extend)
     is_over = threading.Event()
-    with _sender(channel, None) as sender:
+    with _sender(channel.port, None) as sender:
 
         def talk() -> None:
             while not is_over.wait(0.05):
