@@ -13,9 +13,10 @@ demo: $(VENV)/.installed  ## Run a small monitored workflow and show what was re
 	$(BIN)/otel-parsl demo
 
 .PHONY: test
-# What is made waits for the network now and then; with Jaeger there, the tests have all cores.
+# What is built takes what the others leave, and Parsl's own tests want a machine that is not busy.
 test: $(VENV)/.installed-dev  ## Provision what the tests need, and run everything
-	$(MAKE) --jobs 3 backends lint types docs $(LOWEST)/.installed
+	$(MAKE) --keep-going --jobs 3 backends lint types docs parsl-tests-untimed \
+	  parsl-tests-without-logs-untimed $(LOWEST)/.installed
 	CI=true $(MAKE) demo
 	$(MAKE) --keep-going parsl-tests-timed parsl-tests-without-logs-timed side-by-side
 	$(MAKE) missing
@@ -25,7 +26,7 @@ test: $(VENV)/.installed-dev  ## Provision what the tests need, and run everythi
 .PHONY: side-by-side
 side-by-side:
 	$(MAKE) --keep-going --jobs 3 pytest-pages pytest-e2e-1 pytest-e2e-2 pytest-parts-1 \
-	  pytest-parts-2 lowest parsl-tests-untimed parsl-tests-without-logs-untimed
+	  pytest-parts-2 lowest
 
 .PHONY: backends
 backends: $(VENV)/.installed-dev  ## Build or install the real backends (Jaeger, OpenTelemetry Collector, PostgreSQL, Chromium, btrfs, bindfs)

@@ -13,6 +13,7 @@ The ``_wq`` and ``_tv`` cases need packages that are not on PyPI and are left ou
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import os
 import subprocess
@@ -36,12 +37,15 @@ def environment() -> Path:
     needs = (ROOT / "pyproject.toml").read_bytes() + str((ROOT, REQUIREMENTS, sys.version)).encode()
     folder = cache / f"parsl-tests-{hashlib.sha256(needs).hexdigest()[:12]}"
     python = folder / "bin" / "python"
-    if not (folder / "installed").exists():
-        print(f"making an environment for Parsl's own tests in {folder}", flush=True)
-        venv.create(folder, with_pip=True, clear=True)
-        pip = [str(python), "-m", "pip", "install", "--quiet"]
-        subprocess.run([*pip, *REQUIREMENTS, "--editable", str(ROOT)], check=True)
-        (folder / "installed").touch()
+    cache.mkdir(parents=True, exist_ok=True)
+    with open(cache / "parsl-tests.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # both kinds of run may begin at once
+        if not (folder / "installed").exists():
+            print(f"making an environment for Parsl's own tests in {folder}", flush=True)
+            venv.create(folder, with_pip=True, clear=True)
+            pip = [str(python), "-m", "pip", "install", "--quiet"]
+            subprocess.run([*pip, *REQUIREMENTS, "--editable", str(ROOT)], check=True)
+            (folder / "installed").touch()
     return python
 
 
