@@ -406,11 +406,11 @@ def failures_told_twice() -> Recording:
     run = RecordedRun("told_twice.py")
     run.start()
     failed: dict[str, Any] = {"task_fail_count": 1, "task_fail_cost": 1.0}
-    tasks = [RecordedTask(run, task_id, 1 + task_id) for task_id in range(9)]
+    tasks = [RecordedTask(run, task_id, 1 + task_id) for task_id in range(8)]
     for task in tasks:
         task.becomes("pending")
         task.launch()
-    rerun, seen, rerun_and_lost, given_up, returned, retried, twice, late, went_on = tasks
+    rerun, seen, rerun_and_lost, given_up, returned, retried, late, went_on = tasks
 
     def is_lost(task: RecordedTask) -> None:
         which, told = task.which, "InterchangeLost('killed by SIGKILL')"
@@ -431,8 +431,6 @@ def failures_told_twice() -> Recording:
     returned.becomes("failed", raises, task_fail_history="ValueError('came back')", **failed)
     retried.retry("ValueError('on the worker')")
     went_on.retry("BadStateException('x')")
-    for extra in (raises, ()):
-        twice.becomes("failed", extra, task_fail_history="ValueError('came back')", **failed)
     late.seconds = 40
     late.becomes("failed", task_fail_history="ValueError('on the worker')", **failed)
     run.lost(60)
