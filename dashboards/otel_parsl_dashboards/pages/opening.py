@@ -27,8 +27,8 @@ from otel_parsl_dashboards.shell.environment import relative_root, waiting_page
 LARGE = 20_000
 """So many tasks, or more, and numbers may take longer than a reader would wait for anything."""
 _RUN = "/workflow/{run_id}"
-_NUMBER = "[0-9]{1,19}"
-"""No number in a database is longer, and Python reads none of thousands of digits."""
+_NUMBER = "[0-9]{1,4000}"
+"""Python reads no number of more than 4300 digits."""
 _PLACE = re.compile(r"\{(\w+)(:int)?\}")
 
 
