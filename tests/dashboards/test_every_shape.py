@@ -59,7 +59,7 @@ _SHAPES: dict[str, Callable[[StoredRun], None]] = {
 }
 
 
-@pytest.fixture(scope="module", params=["ours", "Parsl's"])
+@pytest.fixture(scope="module")
 def shapes(
     request: pytest.FixtureRequest, serve: Serve, tmp_path_factory: pytest.TempPathFactory
 ) -> Dashboard:
@@ -75,7 +75,15 @@ def shapes(
     return serve(path)
 
 
-@pytest.mark.parametrize("shape", _SHAPES)
+@pytest.mark.parametrize(
+    ("shapes", "shape"),
+    [
+        *(("ours", shape) for shape in _SHAPES),
+        *(("Parsl's", shape) for shape in ("one waits", "none ran", "killed")),
+    ],
+    indirect=["shapes"],
+    scope="module",
+)
 def test_every_page_is_whole(shown: Tab, shapes: Dashboard, shape: str) -> None:
     """Each page is answered and drawn, has the run's header, and no error in the browser."""
     app = quote(NAME if shape == "named" else "double", safe="")

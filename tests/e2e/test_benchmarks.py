@@ -1,4 +1,4 @@
-"""Every benchmark that the documentation names runs, and says what it is asked for."""
+"""Benchmarks that are seldom run have not fallen behind what they measure."""
 
 from __future__ import annotations
 
@@ -22,14 +22,10 @@ BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
             "ingest.py --tasks 200",
             ["Parsl ", "ours ", "ours, forwarding ", "raw sqlite3 "],
         ),
-        (
-            "overhead.py --tasks 20 --rounds 1 --only none otel --idle-s 0",
-            ["none ", "otel ", "a no-op in a worker: "],
-        ),
     ],
 )
 def test_benchmark_runs(tmp_path: Path, program: str, said: list[str]) -> None:
-    """A benchmark measures a handful of tasks: it has not fallen behind what it measures."""
+    """A benchmark measures a handful of tasks, and says what it is asked for."""
     script, *arguments = program.split()
     done = subprocess.run(
         [sys.executable, BENCHMARKS / script, *arguments],
