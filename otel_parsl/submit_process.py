@@ -51,7 +51,7 @@ def is_alive(settings: Mapping[str, Any]) -> bool | None:
         process = psutil.Process(settings["hub_pid"])
         is_it = _started(process) == settings["hub_started"]
         return is_it and process.status() != psutil.STATUS_ZOMBIE
-    except (psutil.NoSuchProcess, ProcessLookupError):
+    except (psutil.NoSuchProcess, ProcessLookupError, FileNotFoundError):
         return False
 
 
@@ -93,7 +93,7 @@ def _started(process: psutil.Process) -> float:
     each time, by a clock that is set now and then.
 
     Raises:
-        ProcessLookupError: It has ended.
+        ProcessLookupError: It has ended, as FileNotFoundError says too.
     """
     return start_ticks(process.pid) if _PROC.exists() else process.create_time()
 

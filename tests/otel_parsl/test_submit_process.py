@@ -44,6 +44,20 @@ def test_clock_that_is_set_ends_no_run(monkeypatch: pytest.MonkeyPatch) -> None:
     assert is_alive(settings) is True
 
 
+@pytest.mark.parametrize("error", [FileNotFoundError, ProcessLookupError])
+def test_process_that_ends_while_it_is_looked_at_is_gone(
+    monkeypatch: pytest.MonkeyPatch, error: type[OSError]
+) -> None:
+    """Its files may be gone, or say no more, just after it was found."""
+    settings = this_process()
+
+    def has_ended(_pid: int) -> int:
+        raise error
+
+    monkeypatch.setattr("otel_parsl.submit_process.start_ticks", has_ended)
+    assert is_alive(settings) is False
+
+
 def test_run_of_another_host_is_left_alone_while_its_agent_is_heard_of(tmp_path: Path) -> None:
     """On a shared filesystem a spool that another host's agent has written to lately is served,
     whatever process ids mean here; one that is silent for two minutes is abandoned."""
