@@ -292,6 +292,14 @@ def test_server_that_hangs_is_tried_again(
     assert _accepted(server) == ["one"]
 
 
+def _is_sent(exporter: OtlpExporter, frames: list[Frame]) -> bool | None:
+    try:
+        exporter.consume(frames, {})
+    except Unavailable:
+        return None
+    return True
+
+
 def test_server_that_is_not_there_yet_gets_everything_later(protocol: str, tmp_path: Path) -> None:
     """What cannot be sent while nobody listens is sent when somebody does."""
     (port,) = free_ports(1)
@@ -304,14 +312,7 @@ def test_server_that_is_not_there_yet_gets_everything_later(protocol: str, tmp_p
     assert exporter.last_error is not None
     server = START[protocol](port)
 
-    def is_sent() -> bool | None:
-        try:
-            exporter.consume(frames, {})
-        except Unavailable:
-            return None
-        return True
-
-    wait_for(is_sent, what="the server to be reached", timeout_s=20)
+    wait_for(lambda: _is_sent(exporter, frames), what="the server to be reached", timeout_s=20)
     server.stop()
     assert _accepted(server) == ["one"]
     assert exporter.last_error is None
@@ -328,18 +329,11 @@ def test_server_is_seen_soon_however_long_it_was_away(
     )
     frames = _frames(_request(TRACES, "one"))
 
-    def is_sent() -> bool | None:
-        try:
-            exporter.consume(frames, {})
-        except Unavailable:
-            return None
-        return True
-
     with pytest.raises(TimeoutError):  # gRPC's attempts would be at 0, 1, 2.6 and 5.2 s
-        wait_for(is_sent, what="nobody", timeout_s=3.2)
+        wait_for(lambda: _is_sent(exporter, frames), what="nobody", timeout_s=3.2)
     server = START[protocol](port)
     try:
-        wait_for(is_sent, what="the server to be seen", timeout_s=1)
+        wait_for(lambda: _is_sent(exporter, frames), what="the server to be seen", timeout_s=1)
     finally:
         server.stop()
 
@@ -352,15 +346,9 @@ def test_server_that_comes_back_gets_everything(protocol: str, tmp_path: Path) -
     first.stop()
     port = int(first.url.rpartition(":")[2])
     second = START[protocol](port)
+    frames = _frames(_request(TRACES, "after"))
 
-    def is_sent() -> bool | None:
-        try:
-            exporter.consume(_frames(_request(TRACES, "after")), {})
-        except Unavailable:
-            return None
-        return True
-
-    wait_for(is_sent, what="the server to be reached", timeout_s=20)
+    wait_for(lambda: _is_sent(exporter, frames), what="the server to be reached", timeout_s=20)
     second.stop()
     assert (_accepted(first), _accepted(second)) == (["before"], ["after"])
 
