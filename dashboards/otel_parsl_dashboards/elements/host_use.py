@@ -35,7 +35,7 @@ def host_use(
         float(steps(there.of(places[name]), span).values.max()) for name in result.index
     ]
     ran = used_of_all.busy_of_each(tries, nodes, until)
-    is_counted = used_of_all.is_on_workers(tries, nodes)
+    is_counted = ~np.isnat(ran.start)
     hosts = tries["host"].cat
     codes = hosts.codes.to_numpy()[is_counted]
     busy_s = np.bincount(

@@ -117,7 +117,7 @@ def summarise_workers(
         f"At most {words.counted(round(at_most), 'worker')} busy of {most(connected, span):.0f}"
         f" connected; on average {against(ran, connected, span)}."
     )
-    others = int((tries["running"].notna().to_numpy() & ~is_on_workers(tries, nodes)).sum())
+    others = int(tries["running"].notna().sum()) - len(ran.start)
     if others:
         text += (
             f" {words.counted(others, 'try')} elsewhere, as of threads or Work Queue, not counted."
@@ -201,34 +201,28 @@ def _against(
 
 def busy(tries: pd.DataFrame, nodes: pd.DataFrame, until: np.datetime64) -> Amounts:
     """Return the tries that ran; where there are managers, on their workers and as they stayed."""
-    return busy_of_each(tries, nodes, until).of(is_on_workers(tries, nodes))
+    each = busy_of_each(tries, nodes, until)
+    return each.of(~np.isnat(each.start))
 
 
 def busy_of_each(tries: pd.DataFrame, nodes: pd.DataFrame, until: np.datetime64) -> Amounts:
-    """Return from when to when each try kept a worker busy, a row a try."""
+    """
+    Return from when to when each try kept a worker busy, a row a try; NaT where it kept none.
+
+    Where there are managers, only what ran on a node and in a block of theirs did: other executors
+    have blocks too, as WorkQueueExecutor, and no managers.
+    """
     start = tries["running"].to_numpy().astype(frames.TIME)
     end = frames.ends(tries, until).astype(frames.TIME)
     if len(nodes):
         stays = _stays(nodes, until)
         place = _places(tries, stays)
+        place[(tries["block"] == "").to_numpy()] = -1
         # A try goes on in the tables after its manager was lost, until the submit side is told.
         came, left = (np.append(stays[name].to_numpy(), _NEVER)[place] for name in ("came", "left"))
         start = np.maximum(start, came)
         end = np.maximum(np.minimum(end, left), start)
     return Amounts(start, end, np.ones(len(tries)))
-
-
-def is_on_workers(tries: pd.DataFrame, nodes: pd.DataFrame) -> np.ndarray:
-    """
-    Tell which tries ran; where there are managers, which did on a node and in a block of theirs.
-
-    Other executors have blocks too, as WorkQueueExecutor, and no managers.
-    """
-    is_counted: np.ndarray = ~np.isnat(tries["running"].to_numpy())
-    if len(nodes):
-        is_counted &= (tries["block"] != "").to_numpy()
-        is_counted &= _places(tries, _stays(nodes, _NEVER)) >= 0
-    return is_counted
 
 
 def _stays(nodes: pd.DataFrame, until: np.datetime64) -> pd.DataFrame:
