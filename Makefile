@@ -22,11 +22,12 @@ test: $(VENV)/.installed-dev  ## Provision what the tests need, and run everythi
 	$(MAKE) missing
 
 # Three at a time: much of a test's time is waiting for processes to start and to be missed. The
-# longest are the first.
+# longest are the first. What several of them record alike is recorded once.
 .PHONY: side-by-side
 side-by-side:
-	$(MAKE) --keep-going --jobs 3 pytest-pages pytest-e2e-1 pytest-e2e-2 pytest-parts-1 \
-	  pytest-parts-2 lowest
+	runs=$$(mktemp -d) && trap 'rm -rf "$$runs"' EXIT && \
+	OTEL_PARSL_TEST_RUNS="$$runs" $(MAKE) --keep-going --jobs 3 pytest-pages pytest-e2e-1 \
+	  pytest-e2e-2 pytest-parts-1 pytest-parts-2 lowest
 
 .PHONY: backends
 backends: $(VENV)/.installed-dev  ## Build or install the real backends (Jaeger, OpenTelemetry Collector, PostgreSQL, Chromium, btrfs, bindfs)
