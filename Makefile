@@ -22,12 +22,12 @@ test: $(VENV)/.installed-dev  ## Provision what the tests need, and run everythi
 	$(MAKE) missing
 
 # Three at a time: much of a test's time is waiting for processes to start and to be missed. The
-# longest are the first. What several of them record alike is recorded once.
+# longest are the first. What several of them need alike is made once.
 .PHONY: side-by-side
 side-by-side:
-	runs=$$(mktemp -d) && trap 'rm -rf "$$runs"' EXIT && \
-	OTEL_PARSL_TEST_RUNS="$$runs" $(MAKE) --keep-going --jobs 3 pytest-pages pytest-e2e-1 \
-	  pytest-e2e-2 pytest-parts-1 pytest-parts-2 lowest
+	shared=$$(mktemp -d) && trap 'rm -rf "$$shared"' EXIT && \
+	OTEL_PARSL_TEST_SHARED="$$shared" $(MAKE) --keep-going --jobs 3 pytest-pages-1 pytest-pages-2 \
+	  pytest-e2e-1 pytest-e2e-2 pytest-parts-1 pytest-parts-2 lowest
 
 .PHONY: backends
 backends: $(VENV)/.installed-dev  ## Build or install the real backends (Jaeger, OpenTelemetry Collector, PostgreSQL, Chromium, btrfs, bindfs)
@@ -63,8 +63,15 @@ pytest-parts-2: $(VENV)/.installed-dev backends
 	  --ignore tests/dashboards --ignore tests/e2e
 
 .PHONY: pytest-pages
-pytest-pages: $(VENV)/.installed-dev backends  ## Run the tests of the pages, in a real browser
-	$(BIN)/python -m pytest tests/dashboards
+pytest-pages: pytest-pages-1 pytest-pages-2  ## Run the tests of the pages, in a real browser
+
+.PHONY: pytest-pages-1
+pytest-pages-1: $(VENV)/.installed-dev backends
+	$(BIN)/python -m pytest tests/dashboards/test_[a-h]*.py
+
+.PHONY: pytest-pages-2
+pytest-pages-2: $(VENV)/.installed-dev backends
+	$(BIN)/python -m pytest tests/dashboards/test_[i-z]*.py
 
 .PHONY: pytest-e2e
 pytest-e2e: pytest-e2e-1 pytest-e2e-2  ## Run whole Parsl programs

@@ -19,6 +19,7 @@ from playwright.sync_api import Browser
 from tests.support.backend_fixtures import missing_fails_or_skips
 from tests.support.chromium import Tab, chromium, tab
 from tests.support.dashboard import Dashboard
+from tests.support.made_once import made_once
 
 _DEMO_S = 180
 
@@ -42,7 +43,10 @@ def shown(browser: Browser) -> Iterator[Tab]:
 @pytest.fixture(scope="session")
 def demo_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Where the demo has run, without a terminal; ``output.txt`` has what it printed."""
-    folder = tmp_path_factory.mktemp("demo")
+    return made_once("demo", tmp_path_factory.getbasetemp(), _demo_in)
+
+
+def _demo_in(folder: Path) -> Path:
     ran = subprocess.run(
         [str(Path(sys.executable).parent / "otel-parsl"), "demo"],
         cwd=folder,

@@ -1,30 +1,22 @@
-"""
-Run the program that has every shape, under either hub, once a test session each.
-
-Test sessions that ``make`` starts side by side share what they need alike.
-"""
+"""Run the program that has every shape, under either hub, once a test session each."""
 
 from __future__ import annotations
 
-import fcntl
-import hashlib
 import os
-import pickle
 import subprocess
 import sys
-import tempfile
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
-from functools import cache
+from functools import partial
 from pathlib import Path
+
+from tests.support.made_once import made_once
 
 PROGRAM = Path(__file__).parents[1] / "e2e" / "programs" / "everything.py"
 ZONE = timezone(timedelta(hours=5, minutes=45))
 """Where the program believes to be: a zone in which local time is never UTC by chance."""
 _ZONE_VARIABLE = "<+0545>-5:45"
 _TIMEOUT_S = 240
-_SHARED = "OTEL_PARSL_TEST_RUNS"
-"""Names the folder of the runs that sessions share, if there is one."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +36,6 @@ class EverythingRun:
         return Path(self.url.removeprefix("sqlite:///"))
 
 
-@cache
 def everything_run(
     folder: Path,
     hub: str,
@@ -53,10 +44,10 @@ def everything_run(
     collector: str | None = None,
 ) -> EverythingRun:
     """
-    Run the program as a script in a process of its own, once for equal arguments.
+    Run the program as a script in a process of its own, once where the database is its own.
 
     Args:
-        folder: Where the program gets a folder to run in.
+        folder: Where the program gets a folder to run in, unless sessions share one.
         hub: ``parsl`` or ``otel``.
         name: Tells runs under one hub apart.
         url: SQLAlchemy's URL of the database, by default an SQLite file in the run's folder.
@@ -68,31 +59,15 @@ def everything_run(
     Raises:
         AssertionError: When the program fails; with all that it printed.
     """
-    shared = os.environ.get(_SHARED)
-    if shared is not None and url is None and collector is None:
-        return _shared_run(Path(shared), hub, name)
-    return _run(folder, hub, name, url, collector)
+    run = partial(_run, hub=hub, url=url, collector=collector)
+    if url is None:
+        return made_once(f"everything-{hub}-{name}", folder, run)
+    run_dir = folder / f"everything-{hub}-{name}"
+    run_dir.mkdir()
+    return run(run_dir)
 
 
-def _shared_run(folder: Path, hub: str, name: str) -> EverythingRun:
-    """Return a run of this environment, made by whichever session needs it first."""
-    folder /= hashlib.sha256(sys.prefix.encode()).hexdigest()[:12]
-    folder.mkdir(exist_ok=True)
-    known = folder / f"{hub}-{name}.pickle"
-    with (folder / f"{hub}-{name}.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not known.exists():
-            run = _run(folder, hub, name)
-            known.write_bytes(pickle.dumps(run))
-            return run
-    found: EverythingRun = pickle.loads(known.read_bytes())
-    return found
-
-
-def _run(
-    folder: Path, hub: str, name: str, url: str | None = None, collector: str | None = None
-) -> EverythingRun:
-    run_dir = Path(tempfile.mkdtemp(prefix=f"everything-{hub}-{name}-", dir=folder))
+def _run(run_dir: Path, *, hub: str, url: str | None, collector: str | None) -> EverythingRun:
     command = [sys.executable, str(PROGRAM), "--hub", hub, "--run-dir", str(run_dir)]
     if url is not None:
         command += ["--db", url]
