@@ -72,10 +72,12 @@ def select_liveness(
 
 def with_outcome(connection: Connection, run: Run, *, now: datetime.datetime) -> Run:
     """Return a run as lost where nobody could say so: what it left open runs no more."""
-    if run.outcome is not None:
-        return run
-    found = select_liveness(connection, run, open_tasks=0, now=now)
-    if found.state is not RunState.LOST:
+    return as_found(run, select_liveness(connection, run, open_tasks=0, now=now))
+
+
+def as_found(run: Run, found: Liveness) -> Run:
+    """Return a run that has not said how it ended as lost, where that was found."""
+    if run.outcome is not None or found.state is not RunState.LOST:
         return run
     return run._replace(outcome=RunState.LOST.value)
 

@@ -37,6 +37,26 @@ def test_columns_that_nobody_asks_for_make_room(tmp_path: Path) -> None:
     assert made == {"small": 1, "first": 1, "third": 1, "second": 2}
 
 
+def test_what_is_shown_goes_last(tmp_path: Path) -> None:
+    """A picture may have cost seconds and takes little: what it was made from makes room."""
+    url = f"sqlite:///{tmp_path}/monitoring.db"
+    with StoredRun(url) as run:
+        run.ended()
+    snapshot = read_whole(Source(url), RUN_ID)
+
+    def ask(name: str, megabytes: int) -> None:
+        snapshot.once(name, lambda: np.zeros(megabytes << 20, dtype="uint8"))
+
+    for name, megabytes in (("picture", 2), ("first", 90), ("second", 90), ("third", 90)):
+        ask(name, megabytes)
+    kept = {name: snapshot.has_made(name) for name in ("picture", "first", "second", "third")}
+    assert kept == {"picture": True, "first": False, "second": False, "third": True}
+
+    for number in range(80):
+        ask(f"picture {number}", 2)
+    assert not snapshot.has_made("picture"), "there is an end to that too"
+
+
 def test_what_was_made_last_stays_and_what_it_was_made_from_goes(tmp_path: Path) -> None:
     """Where both do not go together: the one that is asked for is not made again each time."""
     url = f"sqlite:///{tmp_path}/monitoring.db"

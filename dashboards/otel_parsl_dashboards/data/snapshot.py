@@ -17,12 +17,17 @@ from otel_parsl_dashboards.data.sizes import size_of
 from otel_parsl_dashboards.data.standing import Standing, last_time
 
 Result = TypeVar("Result")
-_KEPT = 96
-"""Things made from a snapshot that stay with it; a picture of the stream takes a megabyte."""
+_KEPT = 256
+"""Things made from a snapshot that stay with it."""
 _KEPT_BYTES = 160 << 20
 """
 What these take together: no page of a run of a million tasks needs more, and what the page before
 needed is made again when somebody comes back to it.
+"""
+_SMALL_BYTES = 4 << 20
+"""
+What is shown takes less, such as a picture, and may have cost seconds; what it is worked out from
+takes more.
 """
 
 
@@ -35,17 +40,17 @@ class _Made:
 
     def __init__(self) -> None:
         self._lock = threading.RLock()
-        self._is_made = False
+        self.is_made = False
         self._value: Any = None
         self.size = 0
         """In bytes; 0 while it is not made."""
 
     def get(self, make: Callable[[], Any]) -> Any:
         with self._lock:
-            if not self._is_made:
+            if not self.is_made:
                 self._value = of_one_moment(make)
                 self.size = size_of(self._value)
-                self._is_made = True
+                self.is_made = True
             return self._value
 
 
@@ -159,6 +164,12 @@ class Snapshot:
         """Tell whether a frame has been read."""
         return kind in self._frames
 
+    def has_made(self, key: Any) -> bool:
+        """Tell whether what is made once for a key is there."""
+        with self._lock:
+            made = self._once.get(key)
+        return made is not None and made.is_made
+
     def once(self, key: Any, make: Callable[[], Result]) -> Result:
         """Return what was made for a key, made at the first asking and kept for a while."""
         with self._lock:
@@ -175,9 +186,16 @@ class Snapshot:
         return result
 
     def _drop_beyond(self, most: int) -> None:
-        """Let go of what was asked for longest ago, until the others take no more than that."""
+        """
+        Let go of what was asked for longest ago, until the others take no more than that.
+
+        What is small goes last.
+        """
         excess = sum(made.size for made in self._once.values()) - most
-        for key, made in list(self._once.items())[:-1]:
+        if excess <= 0:
+            return
+        older = list(self._once.items())[:-1]
+        for key, made in sorted(older, key=lambda item: item[1].size <= _SMALL_BYTES):
             if excess <= 0:
                 break
             if made.size:

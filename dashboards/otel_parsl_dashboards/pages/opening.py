@@ -17,9 +17,10 @@ import panel as pn
 from otel_parsl.query.errors import NoSuchRun
 from otel_parsl_dashboards.data.freed import give_back
 from otel_parsl_dashboards.data.library import Library
+from otel_parsl_dashboards.data.snapshot import Snapshot
 from otel_parsl_dashboards.pages import RUN_PAGES
 from otel_parsl_dashboards.pages.page import RunPage, View, rows_of, window_of
-from otel_parsl_dashboards.pages.page_facts import outer_facts
+from otel_parsl_dashboards.pages.page_facts import are_kept, outer_facts
 from otel_parsl_dashboards.pages.run_session import RunSession, first_facts
 from otel_parsl_dashboards.pages.runs_session import RunsSession, runs_facts
 from otel_parsl_dashboards.shell.environment import relative_root, waiting_page
@@ -128,19 +129,17 @@ def look(library: Library, path: str, query: Mapping[str, str]) -> Filling | Slo
     rows = None
     if any(plot.follows_rows for plot in page.plots):
         rows = rows_of(query, len(snapshot.lanes))
-    view = View(
-        snapshot,
-        found.params,
-        query,
-        window_of(query, snapshot),
-        library.source,
-        library.trace_url,
-        rows,
-    )
+    window = window_of(query, snapshot)
+    view = View(snapshot, found.params, query, window, library.source, library.trace_url, rows)
     page.find(view)
     opened = partial(_opened, library, page, view, path)
-    is_slow = len(snapshot.tasks) >= LARGE and page.is_slow(view)
+    is_slow = is_large(snapshot) and page.is_slow(view) and not are_kept(page, view)
     return Slow(opened, page, view) if is_slow else opened()
+
+
+def is_large(snapshot: Snapshot) -> bool:
+    """Tell whether a run has so many tasks that the numbers of a page may take a while."""
+    return len(snapshot.tasks) >= LARGE
 
 
 def _opened(library: Library, page: RunPage, view: View, path: str) -> Filling:

@@ -36,10 +36,30 @@ def page_facts(
     return {
         **outer_facts(page, view, root),
         "summaries": {plot.key: summarise(plot) for plot in page.plots},
-        "hints": {plot.key: plot.advise(view) for plot in page.plots},
-        "legends": {plot.key: plot.legend(view) for plot in page.plots},
-        **page.facts(view),
+        **kept_facts(page, view),
     }
+
+
+def kept_facts(page: RunPage, view: View) -> Facts:
+    """Return what the page says and does not say of every run alike, worked out once."""
+
+    def make() -> Facts:
+        return {
+            "hints": {plot.key: plot.advise(view) for plot in page.plots},
+            "legends": {plot.key: plot.legend(view) for plot in page.plots},
+            **page.facts(view),
+        }
+
+    return view.snapshot.once(_key(page, view), make)
+
+
+def are_kept(page: RunPage, view: View) -> bool:
+    """Tell whether what ``kept_facts`` returns is there."""
+    return view.snapshot.has_made(_key(page, view))
+
+
+def _key(page: RunPage, view: View) -> tuple[object, ...]:
+    return ("facts", page.path, view.asked)
 
 
 def outer_facts(page: RunPage, view: View, root: str) -> Facts:

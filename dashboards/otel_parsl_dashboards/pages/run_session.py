@@ -25,10 +25,11 @@ from otel_parsl.query.errors import QueryError
 from otel_parsl_dashboards.data.library import Library
 from otel_parsl_dashboards.data.resident import Resident
 from otel_parsl_dashboards.data.snapshot import Snapshot
-from otel_parsl_dashboards.figures.canvas import Canvas, Rendered
+from otel_parsl_dashboards.figures.canvas import Rendered
 from otel_parsl_dashboards.figures.drawn import Drawn, put
 from otel_parsl_dashboards.pages.page import Facts, Plot, RunPage, View, Window, cut
 from otel_parsl_dashboards.pages.page_facts import CANNOT_BE_DRAWN, page_facts, summary
+from otel_parsl_dashboards.pages.rendering import rendered
 from otel_parsl_dashboards.pages.run_header import notices
 from otel_parsl_dashboards.pages.session import Session
 from otel_parsl_dashboards.pages.time_axis import milliseconds, moment, place_of, whole_run
@@ -210,21 +211,7 @@ class RunSession(Session):
 
     def _rendered(self, plot: Plot, view: View) -> Rendered:
         """Return what a plot shows, drawn once for all pages that show it."""
-        canvas: Canvas = self._library.resident(self._run_id).once(
-            (self._page.path, plot.key),
-            lambda: Canvas(height=plot.height, is_timed=plot.is_timed),
-        )
-        return view.snapshot.once(
-            self._key(plot, view),
-            lambda: canvas.render(
-                partial(plot.draw, view),
-                picture=plot.picture and partial(plot.picture, view),
-                beside=(view.snapshot.version, plot.asked(view._replace(window=None))),
-            ),
-        )
-
-    def _key(self, plot: Plot, view: View) -> tuple[object, ...]:
-        return ("drawn", self._page.path, plot.key, plot.asked(view))
+        return rendered(self._library.resident(self._run_id), self._page, plot, view)
 
     def _tell(self, resident: Resident) -> Callable[[], None] | None:
         """Have the words of a change shown, and return what draws its plots, in the same thread."""

@@ -24,12 +24,12 @@ from tornado.web import RequestHandler
 
 from otel_parsl.query.engine import of_one_moment
 from otel_parsl.query.errors import DatabaseUnusable, NoSuchRun
-from otel_parsl_dashboards.pages.opening import Slow, asked_by, look
+from otel_parsl_dashboards.pages.opening import Slow, asked_by, find_page, look
 from otel_parsl_dashboards.server.tokens import TokenAuthProvider
 from otel_parsl_dashboards.shell.environment import message_page, relative_root
 
 _log = logging.getLogger(__name__)
-_WORKER = ThreadPoolExecutor(1, thread_name_prefix="numbers")
+WORKER = ThreadPoolExecutor(1, thread_name_prefix="numbers")
 """One at a time: what each takes of memory on its way is let go before the next."""
 _PATIENCE_S = 0.1
 """How long a page of a large run waits for its numbers before it is shown without them."""
@@ -63,6 +63,7 @@ class Guard(RequestHandler):  # type: ignore[misc]  # Tornado's, untyped
 
     async def prepare(self) -> None:
         """Answer at once whoever gives a token, and whoever gives none."""
+        self.settings["otel_parsl_ahead"].hold()
         await _maybe(super().prepare())
         provider: TokenAuthProvider = self.application.auth_provider
         given = self.get_query_argument("token", None)
@@ -126,8 +127,10 @@ class PageHandler(Guard, DocHandler):  # type: ignore[misc]  # Panel's, untyped
         try:
             # In another thread: a database that is locked is waited for, and others' pages go on.
             opening = await aside(None, of_one_moment, partial(look, library, path, query))
+            if (found := find_page(path)) is not None:
+                self.settings["otel_parsl_ahead"].want(found.run_id)
             if isinstance(opening, Slow):
-                working = asyncio.ensure_future(aside(_WORKER, opening.work_out))
+                working = asyncio.ensure_future(aside(WORKER, opening.work_out))
                 is_shown = _WAIT in self.request.headers
                 patience_s = _PATIENCE_S if opening.may_be_shown_before else None
                 await asyncio.wait([working], timeout=_SHOWN_PATIENCE_S if is_shown else patience_s)
@@ -192,8 +195,14 @@ class SocketHandler(WSHandler):  # type: ignore[misc]  # Panel's, untyped
 
     async def on_message(self, fragment: str | bytes) -> None:
         """Hear the page, unless its session ended while this waited to be read."""
+        self.settings["otel_parsl_ahead"].hold()
         if not self._is_detached:
             await super().on_message(fragment)
+
+    async def send_message(self, message: Any) -> None:
+        """Send the page what it shows next: it may not have all of it yet."""
+        self.settings["otel_parsl_ahead"].hold()
+        await super().send_message(message)
 
     def on_close(self) -> None:
         """End the session, unless that was done when the page no longer answered."""

@@ -29,7 +29,9 @@ from otel_parsl_dashboards.server.addresses import (
     free_port,
     is_loopback,
 )
+from otel_parsl_dashboards.server.ahead import Ahead
 from otel_parsl_dashboards.server.handlers import (
+    WORKER,
     NotFoundHandler,
     PageHandler,
     PrefixLeft,
@@ -96,6 +98,7 @@ def serve(
     application = server._tornado
     application.settings.update(
         otel_parsl_library=library,
+        otel_parsl_ahead=Ahead(library, WORKER),
         otel_parsl_root_path=root_path,
         default_handler_class=NotFoundHandler,
         default_handler_args={},
