@@ -47,7 +47,7 @@ class Fate(str, enum.Enum):
     MISSING_OUTPUT = "missing_output"
     """The app ended well and left out a file that it had promised."""
     UNKNOWN = "unknown"
-    """No exception is known, or it is one of Parsl's own that tells no cause."""
+    """No exception is known, or it tells no cause: one of Parsl's own, or a cancelled try's."""
 
     def __str__(self) -> str:
         return self.value
@@ -186,6 +186,8 @@ def _fate_of_type(exception_type: str, text: str, stacktrace: str | None) -> Fat
     lowered = text.lower()
     if _tells_of_pickling(name, lowered, stacktrace):
         return Fate.SERIALISATION
+    if name == "CancelledError" and not (stacktrace and has_user_frame(stacktrace)):
+        return Fate.UNKNOWN  # the executor gave the try up; code of the app may await others
     if name == "CalledProcessError":
         return _fate_by(_BY_TEXT, lowered) or _fate_of_exit_code(text, Fate.APP_EXCEPTION)
     if name == "AppException" and "exited abnormally: returned " in text:

@@ -596,6 +596,7 @@ def test_task_that_its_executor_cancels_fails_as_with_parsls_own_hub(tmp_path: P
             assert query(parsls, sql) == query(database, sql)
         told = query(database, "select exception_type from otel_failure")
         assert [name.rpartition(".")[2] for (name,) in told] == ["CancelledError"] * 2
+        assert query(database, "select distinct fate from otel_failure") == [("unknown",)]
 
 
 def test_retired_parameters_are_accepted_with_a_warning() -> None:

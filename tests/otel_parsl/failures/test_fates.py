@@ -267,6 +267,20 @@ def test_classify_pickling_within_the_app() -> None:
     ]
 
 
+@pytest.mark.parametrize("module", ["concurrent.futures._base", "asyncio.exceptions"])
+def test_classify_cancelled_try(module: str) -> None:
+    """A try that its executor gave up has no known cause; one whose app was cancelled has."""
+    error = {"exception_type": f"{module}.CancelledError", "message": ""}
+    inside = (
+        "Traceback (most recent call last):\n"
+        '  File "/home/me/corridor.py", line 7, in await_others\n'
+        "    future.result()\n"
+    )
+
+    assert classify(**error) is Fate.UNKNOWN
+    assert classify(**error, stacktrace=inside) is Fate.APP_EXCEPTION
+
+
 def test_classify_hidden_class() -> None:
     """A ``repr()`` that does not show the class is still an exception."""
     assert classify(exception_type=None, message=None, fail_history="<it broke>") is (
