@@ -64,7 +64,20 @@ class Ahead:
             self._under_way[run_id] = task
             task.add_done_callback(lambda _task: self._under_way.pop(run_id))
 
+    async def close(self) -> None:
+        """Begin nothing more."""
+        tasks = list(self._under_way.values())
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
     async def _work(self, run_id: str) -> None:
+        try:
+            await self._work_out(run_id)
+        except QueryError as error:
+            _log.warning("%s", error)  # as whoever asks for the run next is told
+
+    async def _work_out(self, run_id: str) -> None:
         await self._calm()
         resident = self._library.resident(run_id)
         while resident.progress is not None and resident.error is None:

@@ -95,10 +95,11 @@ def serve(
         unused_session_lifetime_milliseconds=_UNUSED_SESSION_MS,
     )
     number, server = _listening(make, address, port)
+    ahead = Ahead(library, WORKER)
     application = server._tornado
     application.settings.update(
         otel_parsl_library=library,
-        otel_parsl_ahead=Ahead(library, WORKER),
+        otel_parsl_ahead=ahead,
         otel_parsl_root_path=root_path,
         default_handler_class=NotFoundHandler,
         default_handler_args={},
@@ -128,6 +129,7 @@ def serve(
     try:
         loop.start()
     finally:
+        loop.run_sync(ahead.close)
         library.close()
         server.stop()
 
