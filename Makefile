@@ -26,8 +26,8 @@ test: $(VENV)/.installed-dev  ## Provision what the tests need, and run everythi
 .PHONY: side-by-side
 side-by-side:
 	shared=$$(mktemp -d) && trap 'rm -rf "$$shared"' EXIT && \
-	OTEL_PARSL_TEST_SHARED="$$shared" $(MAKE) --keep-going --jobs 3 pytest-pages-1 pytest-pages-2 \
-	  pytest-e2e-1 pytest-e2e-2 pytest-parts-1 pytest-parts-2 lowest
+	OTEL_PARSL_TEST_SHARED="$$shared" $(MAKE) --keep-going --jobs 3 pytest-e2e-1 pytest-pages-1 \
+	  pytest-pages-2 pytest-e2e-2 lowest pytest-parts-2 pytest-parts-1
 
 .PHONY: backends
 backends: $(VENV)/.installed-dev  ## Build or install the real backends (Jaeger, OpenTelemetry Collector, PostgreSQL, Chromium, btrfs, bindfs)

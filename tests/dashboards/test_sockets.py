@@ -6,6 +6,7 @@ import asyncio
 import json
 import logging
 from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
 
 import pytest
 from bokeh.application import Application
@@ -19,6 +20,8 @@ from bokeh.util.token import generate_jwt_token, generate_session_id
 from otel_parsl_dashboards.server.handlers import SocketHandler
 from tornado.ioloop import IOLoop
 from tornado.websocket import WebSocketClientConnection, websocket_connect
+
+_TIMEOUT_S = 60
 
 
 def test_page_found_gone_is_not_heard(
@@ -44,6 +47,7 @@ def test_page_found_gone_is_not_heard(
         )
         server.start()
         application = server._tornado
+        application.settings["otel_parsl_ahead"] = SimpleNamespace(hold=lambda: None)
         session_id = generate_session_id()
         token = generate_jwt_token(session_id, extra_payload={"session_expiry": 2**40})
         context = application._applications["/"]
@@ -66,7 +70,7 @@ def test_page_found_gone_is_not_heard(
         server.stop()
 
     with ThreadPoolExecutor(1) as pool:  # a browser's loop may run in this thread
-        pool.submit(asyncio.run, talk()).result()
+        pool.submit(asyncio.run, asyncio.wait_for(talk(), _TIMEOUT_S)).result()
 
     assert heard == ["while connected"]
     assert [each for each in caplog.records if each.levelno >= logging.ERROR] == []
