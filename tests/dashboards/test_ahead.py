@@ -77,6 +77,13 @@ async def _done(working: ahead.Ahead) -> None:
     await asyncio.gather(*working._under_way.values())
 
 
+async def _look_for_a_while(working: ahead.Ahead, run_id: str, clock: _Clock) -> None:
+    working.want(run_id)
+    working.want(run_id)
+    clock.now_s += 1
+    await _done(working)
+
+
 def test_pages_open_with_their_numbers_and_plots(
     library: Library, demo_database: Path, clock: _Clock, worker: _Counting
 ) -> None:
@@ -92,13 +99,10 @@ def test_pages_open_with_their_numbers_and_plots(
 
     assert {f"/workflow/{run_id}/{path}" for path in ("time", "blocks", f"app/{name}")} <= slow()
 
-    async def look_for_a_while() -> None:
-        working = ahead.Ahead(library, worker)
-        working.want(run_id)
-        clock.now_s += 1
-        await _done(working)
+    async def look() -> None:
+        await _look_for_a_while(ahead.Ahead(library, worker), run_id, clock)
 
-    asyncio.run(look_for_a_while())
+    asyncio.run(look())
 
     assert slow() == set()
     resident = library.resident(run_id)
@@ -144,10 +148,7 @@ def test_once_is_enough(
         working = ahead.Ahead(library, worker)
         given = []
         for _ in range(2):
-            working.want(run_id)
-            working.want(run_id)
-            clock.now_s += 1
-            await _done(working)
+            await _look_for_a_while(working, run_id, clock)
             given.append(worker.given)
         return given
 
@@ -174,10 +175,7 @@ def test_what_would_be_old_or_is_quick_is_left(
     library = Library(Source(url))
 
     async def look() -> None:
-        working = ahead.Ahead(library, worker)
-        working.want(RUN_ID)
-        clock.now_s += 1
-        await _done(working)
+        await _look_for_a_while(ahead.Ahead(library, worker), RUN_ID, clock)
 
     asyncio.run(look())
     library.close()

@@ -41,7 +41,7 @@ def page_facts(
 
 
 def kept_facts(page: RunPage, view: View) -> Facts:
-    """Return what the page says and does not say of every run alike, worked out once."""
+    """Return what the page says beside ``outer_facts``, worked out once where that is slow."""
 
     def make() -> Facts:
         return {
@@ -50,7 +50,7 @@ def kept_facts(page: RunPage, view: View) -> Facts:
             **page.facts(view),
         }
 
-    return view.snapshot.once(_key(page, view), make)
+    return view.snapshot.once(_key(page, view), make) if page.is_slow(view) else make()
 
 
 def are_kept(page: RunPage, view: View) -> bool:

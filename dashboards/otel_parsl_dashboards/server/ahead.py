@@ -105,8 +105,9 @@ def _each(
         view = View(snapshot, params, {}, None, library.source, library.trace_url, None)
         yield partial(kept_facts, page, view)
         for plot in page.plots:
-            yield partial(rendered, resident, page, plot, view)
-            yield partial(summary, page, view, plot)
+            if plot.is_ready(snapshot):
+                yield partial(rendered, resident, page, plot, view)
+                yield partial(summary, page, view, plot)
 
 
 def _pages(snapshot: Snapshot) -> Iterator[tuple[RunPage, dict[str, str]]]:
