@@ -11,11 +11,13 @@ from __future__ import annotations
 
 import inspect
 import logging
+import sys
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
 from functools import partial
 from multiprocessing.queues import Queue
+from types import FrameType
 from typing import Any, NamedTuple, Protocol
 
 import parsl.executors.high_throughput.executor as htex
@@ -120,21 +122,58 @@ class _NoReceiver(MonitoringRadioReceiver):
         """Do nothing: there is nothing to shut down."""
 
 
-def attach(hub: MonitoringHub, run: Run) -> KernelExecutors:
+class KernelStart:
     """
-    Hold on to the executors of the DataFlowKernel that is starting a hub.
+    Whether a DataFlowKernel comes to its end of starting: where it raises, nobody cleans it up.
+
+    Args:
+        kernel: It, held until that is known.
+        frame: That of its ``__init__``, which runs in this thread.
+    """
+
+    def __init__(self, kernel: DataFlowKernel, frame: FrameType) -> None:
+        self._thread = threading.get_ident()
+        self._starting: tuple[DataFlowKernel, FrameType] | None = (kernel, frame)
+
+    def has_failed(self) -> bool:
+        """Tell whether it has raised; True once."""
+        if self._starting is None:
+            return False
+        kernel, starting = self._starting
+        is_started = hasattr(kernel, "tasks")  # set once its executors have started
+        frame = None if is_started else sys._current_frames().get(self._thread)
+        while frame is not None:
+            if frame is starting:
+                return False
+            frame = frame.f_back
+        self.let_go()
+        return not is_started
+
+    def let_go(self) -> None:
+        """Keep the DataFlowKernel and its tasks in memory no longer."""
+        self._starting = None
+
+
+class Attached(NamedTuple):
+    """What is held of a DataFlowKernel."""
+
+    executors: KernelExecutors
+    """What its executors say of themselves."""
+    start: KernelStart
+
+
+def attach(hub: MonitoringHub, run: Run) -> Attached:
+    """
+    Hold on to the DataFlowKernel that is starting a hub, and to its executors.
 
     Args:
         hub: The hub.
         run: Its run, which is told.
 
-    Returns:
-        What its executors say of themselves.
-
     Raises:
         ParslMismatch: ``MonitoringHub.start`` was not called by ``DataFlowKernel.__init__``.
     """
-    kernel = _starting_kernel(hub)
+    kernel, frame = _starting_kernel(hub)
     add_executors = kernel.add_executors
     known = KernelExecutors()
     is_wrapped = bool(hub.resource_monitoring_enabled)
@@ -153,15 +192,15 @@ def attach(hub: MonitoringHub, run: Run) -> KernelExecutors:
     if not is_wrapped:
         _note_launches(kernel)
     _replace_start_zmq_receiver()
-    return known
+    return Attached(known, KernelStart(kernel, frame))
 
 
-def _starting_kernel(hub: MonitoringHub) -> DataFlowKernel:
+def _starting_kernel(hub: MonitoringHub) -> tuple[DataFlowKernel, FrameType]:
     frame = inspect.currentframe()
     while frame is not None:
         owner = frame.f_locals.get("self")
         if isinstance(owner, DataFlowKernel) and owner.monitoring is hub:
-            return owner
+            return owner, frame
         frame = frame.f_back
     raise ParslMismatch(
         "OTelMonitoringHub.start: not called by a DataFlowKernel that has this hub as its"

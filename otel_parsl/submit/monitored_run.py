@@ -124,8 +124,8 @@ class MonitoredRun:
         self._late_messages = 0
         self._undelivered_before = carrier.undelivered
         self._pid = os.getpid()
-        self.executors = seam.attach(hub, self)
-        """What the executors say of themselves."""
+        self.executors, self._start = seam.attach(hub, self)
+        """What the executors say of themselves, and whether the DataFlowKernel starts."""
         self._drain = Drain(
             self._directory,
             scope=settings.trace_scope,
@@ -155,6 +155,7 @@ class MonitoredRun:
             self._close(0.0)
             raise
         finally:
+            self._start.let_go()
             self.executors.restore()  # the same Config may be loaded again
             self._on_closed()
 
@@ -353,11 +354,21 @@ class MonitoredRun:
                 if now - looked_at > _LOOK_EVERY_S:
                     looked_at = now
                     self._agent.say_what_the_store_lacks()
+                    if self._start.has_failed():
+                        # In a thread of its own, which waits for this one.
+                        threading.Thread(
+                            target=self._close_uncleaned, name="otel-parsl-end"
+                        ).start()
+                        return
             except Exception as error:  # noqa: BLE001 - a border: without this thread all stops
                 failed.say("monitoring goes on after %r", error)
 
     def _close_uncleaned(self) -> None:
-        """Close a run whose DataFlowKernel is not cleaned up when Python ends: it is unfinished."""
+        """
+        Close a run whose DataFlowKernel nobody cleans up: it is unfinished.
+
+        That is seen when Python ends, and where ``parsl.load`` raises in one that goes on.
+        """
         if os.getpid() != self._pid:
             return  # a fork of the user's ends, with this run in its memory
         if self._context is not None:

@@ -61,6 +61,9 @@ def test_kernel_starts_and_uses_the_hub_as_the_seam_expects() -> None:
     assert ["self", "dfk_run_dir", "config_run_dir", "log_config"] == _parameters(
         MonitoringHub.start
     )
+    assert source.index("self.add_executors([parsl_internal_executor])") < source.index(
+        "self.tasks"
+    )
     assert ["self", "executors"] == _parameters(DataFlowKernel.add_executors)
     assert "self.monitoring.close()" in _source(DataFlowKernel.cleanup)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import psutil
 
-from tests.support.programs import Program, query, run, until
+from tests.support.programs import Program, agents_of, query, run, until
 
 
 def test_each_way_to_end_leaves_the_run_as_it_was(tmp_path: Path) -> None:
@@ -55,6 +55,54 @@ def test_each_way_to_end_leaves_the_run_as_it_was(tmp_path: Path) -> None:
         ("unfinished", 1, 1),
         ("unfinished", 1, 0),
     ]
+
+
+def test_load_that_fails_ends_its_run_while_the_program_goes_on(tmp_path: Path) -> None:
+    """In a notebook it would be shown as running for as long as the kernel lives."""
+    program = Program(
+        tmp_path,
+        """
+        from parsl.dataflow.memoization import BasicMemoizer
+
+        class Broken(ThreadPoolExecutor):
+            def start(self):
+                raise RuntimeError("no threads here")
+
+        class Forgetful(BasicMemoizer):
+            def start(self, **folders):
+                raise RuntimeError("nothing is remembered")
+
+        held = []
+        for broken in ({"executors": [Broken()]}, {"memoizer": Forgetful()}):
+            try:
+                parsl.load(Config(monitoring=OTelMonitoringHub(), **broken))
+            except RuntimeError as error:
+                held.append(error)  # and with it all that was there, as a notebook does
+        parsl.load(Config(executors=[ThreadPoolExecutor()], monitoring=OTelMonitoringHub()))
+        nothing().result()
+        print("loaded:", len(held), flush=True)
+        sys.stdin.read()
+        parsl.dfk().cleanup()
+        """,
+    )
+
+    def outcomes() -> list[tuple[str | None]]:
+        return query(
+            program.database,
+            "select o.outcome from workflow w join otel_run o on o.run_id = w.run_id"
+            " order by w.time_began",
+        )
+
+    program.until_printed("loaded: 2")
+    failed, also, going_on = (
+        tmp_path / "runinfo" / number / "otel-parsl" for number in ("000", "001", "002")
+    )
+    until(lambda: not agents_of(failed) and not agents_of(also))
+    until(lambda: outcomes() == [("unfinished",), ("unfinished",), (None,)])
+    assert agents_of(going_on)
+    program.go_on()
+    program.wait()
+    assert outcomes() == [("unfinished",), ("unfinished",), ("completed",)]
 
 
 def test_program_that_raises_in_its_block_leaves_a_whole_run(tmp_path: Path) -> None:
