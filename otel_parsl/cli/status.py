@@ -14,7 +14,7 @@ from otel_parsl.cli.paint import OF_STATE, paint
 from otel_parsl.cli.run_arguments import add_database, add_json, add_run, opened_run
 from otel_parsl.cli.table import Cell, Column, table
 from otel_parsl.query.counts import AppStates, select_counts
-from otel_parsl.query.liveness import Liveness, RunState, as_found, select_liveness
+from otel_parsl.query.liveness import Liveness, RunState, as_found, select_liveness, with_open_tasks
 from otel_parsl.query.pace import OpenTasks, Pace, TimeLeft, estimate_time_left, select_pace
 from otel_parsl.query.running import Running, select_running
 from otel_parsl.query.runs import Run
@@ -109,14 +109,13 @@ def read_status(database_url: str | None, which: str) -> Status:
     """
     now = datetime.datetime.now(datetime.timezone.utc)
     with opened_run(database_url, which) as (connection, found):
-        liveness = select_liveness(connection, found, open_tasks=0, now=now)
+        liveness = select_liveness(connection, found, now=now)
         counts = select_counts(connection, as_found(found, liveness))
         open_tasks: Counter[str] = Counter()
         for (app, state), tasks in counts.items():
             if state in (*OPEN, *LEFT_OPEN):
                 open_tasks[app] += tasks
-        if found.outcome is not None:
-            liveness = select_liveness(connection, found, open_tasks=open_tasks.total(), now=now)
+        liveness = with_open_tasks(liveness, open_tasks.total())
         until = found.completed_at or now
         pace = select_pace(connection, found, until=until)
         time_left = None

@@ -49,20 +49,17 @@ class Liveness(NamedTuple):
     last_sign_at: datetime.datetime | None
 
 
-def select_liveness(
-    connection: Connection, run: Run, *, open_tasks: int, now: datetime.datetime
-) -> Liveness:
+def select_liveness(connection: Connection, run: Run, *, now: datetime.datetime) -> Liveness:
     """
-    Return how a run stands.
+    Return how a run stands, as it is before its tasks are counted: see ``with_open_tasks``.
 
     Args:
         connection: Of ``engine.Database.read``.
         run: The run.
-        open_tasks: How many of its tasks have not ended.
         now: The time it is, aware.
     """
     if run.outcome is not None:
-        return _of_ended(run, open_tasks)
+        return _of_ended(run)
     process = submit_process(run)
     last = _latest(run.last_event_at, run.heartbeat_at, *_quick_signs(connection, run))
     if process is None and (last is None or _age_s(last, now) > HEARTBEAT_LATE_S):
@@ -72,7 +69,7 @@ def select_liveness(
 
 def with_outcome(connection: Connection, run: Run, *, now: datetime.datetime) -> Run:
     """Return a run as lost where nobody could say so: what it left open runs no more."""
-    return as_found(run, select_liveness(connection, run, open_tasks=0, now=now))
+    return as_found(run, select_liveness(connection, run, now=now))
 
 
 def as_found(run: Run, found: Liveness) -> Run:
@@ -80,6 +77,14 @@ def as_found(run: Run, found: Liveness) -> Run:
     if run.outcome is not None or found.state is not RunState.LOST:
         return run
     return run._replace(outcome=RunState.LOST.value)
+
+
+def with_open_tasks(found: Liveness, open_tasks: int) -> Liveness:
+    """Return a run that was cleaned up as unfinished, where tasks of it had not ended."""
+    if found.state is not RunState.COMPLETED or not open_tasks:
+        return found
+    because = f"it was cleaned up while {open_tasks} of its tasks were open"
+    return found._replace(state=RunState.UNFINISHED, because=because)
 
 
 def judge(
@@ -123,16 +128,13 @@ def submit_process(run: Run) -> bool | None:
     return is_alive(settings)
 
 
-def _of_ended(run: Run, open_tasks: int) -> Liveness:
+def _of_ended(run: Run) -> Liveness:
     state = RunState(run.outcome) if run.outcome in set(RunState) else RunState.LOST
     because = {
         RunState.COMPLETED: "it was cleaned up",
         RunState.UNFINISHED: "its process ended without cleaning up",
         RunState.LOST: "its process died",
     }.get(state, "")
-    if state is RunState.COMPLETED and open_tasks:
-        state = RunState.UNFINISHED
-        because = f"it was cleaned up while {open_tasks} of its tasks were open"
     return Liveness(state, because, run.last_event_at or run.completed_at)
 
 

@@ -367,7 +367,7 @@ class MonitoredRun:
         """
         Close a run whose DataFlowKernel nobody cleans up: it is unfinished.
 
-        That is seen when Python ends, and where ``parsl.load`` raises in one that goes on.
+        That is seen when Python ends, and where ``parsl.load`` raises in a program that goes on.
         """
         if os.getpid() != self._pid:
             return  # a fork of the user's ends, with this run in its memory

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import datetime
-import sys
 import urllib.request
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -19,10 +18,21 @@ from otel_parsl_dashboards.pages.page import View
 from otel_parsl_dashboards.pages.rendering import rendered
 from otel_parsl_dashboards.server import ahead
 
-from tests.support.dashboard import Dashboard
+from tests.support.dashboard import ScriptedDashboard
 from tests.support.recorded_databases import value
 from tests.support.stored_run import RUN_ID, StoredRun
 
+_WAITING = """
+import sys
+from otel_parsl.cli import main
+from otel_parsl_dashboards.pages import opening
+from otel_parsl_dashboards.server import ahead
+
+opening.LARGE = 1
+ahead.CALM_S = 600
+main.main(["visualize", sys.argv[1]])
+"""
+"""Every run is a large one, and readers are never at rest."""
 _PAGES = [page for page in RUN_PAGES if "{" not in page.path]
 
 
@@ -186,7 +196,7 @@ def test_what_would_be_old_or_is_quick_is_left(
 def test_server_ends_at_once_and_says_nothing(demo_database: Path, tmp_path: Path) -> None:
     """What was to be worked out ahead is left, in silence."""
     run_id = value(demo_database, "SELECT run_id FROM workflow")
-    with _Waiting(demo_database, tmp_path / "log.txt") as dashboard:
+    with ScriptedDashboard(_WAITING, demo_database, tmp_path / "log.txt") as dashboard:
         request = urllib.request.Request(
             f"{dashboard.root}/workflow/{run_id}/",
             headers={"Authorization": f"token {dashboard.token}"},
@@ -195,26 +205,6 @@ def test_server_ends_at_once_and_says_nothing(demo_database: Path, tmp_path: Pat
             assert answer.status == 200
     assert dashboard.process.returncode == 0
     assert len(dashboard.printed.splitlines()) == 3
-
-
-class _Waiting(Dashboard):
-    """A server to which every run is a large one, and whose readers are never at rest."""
-
-    def __init__(self, database: Path, log: Path) -> None:
-        super().__init__(database, log)
-        self._command = [sys.executable, "-c", _WAITING, str(database)]
-
-
-_WAITING = """
-import sys
-from otel_parsl.cli import main
-from otel_parsl_dashboards.pages import opening
-from otel_parsl_dashboards.server import ahead
-
-opening.LARGE = 1
-ahead.CALM_S = 600
-main.main(["visualize", sys.argv[1]])
-"""
 
 
 def _not_again(_view: View) -> object:

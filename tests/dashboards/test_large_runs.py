@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import sqlite3
-import sys
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from tests.support.chromium import Tab
-from tests.support.dashboard import Dashboard
+from tests.support.dashboard import ScriptedDashboard
 from tests.support.parsl_generations import GENERATIONS
 from tests.support.recorded_databases import value
 
@@ -74,14 +73,6 @@ Number(document.querySelector("#f-notices").innerText.match(/reading states: ([0
 """
 
 
-class _Held(Dashboard):
-    """A server that waits for a file as it would for the rows of a million tasks."""
-
-    def __init__(self, script: str, database: Path, log: Path, until: Path) -> None:
-        super().__init__(database, log)
-        self._command = [sys.executable, "-c", script, str(database), str(until)]
-
-
 def test_page_of_a_large_run_is_shown_before_its_numbers(
     demo_database: Path, tmp_path: Path, shown: Tab
 ) -> None:
@@ -89,7 +80,9 @@ def test_page_of_a_large_run_is_shown_before_its_numbers(
     run_id = value(demo_database, "SELECT run_id FROM workflow")
     tasks = value(demo_database, "SELECT count(*) FROM task")
     until = tmp_path / "worked-out"
-    with _Held(_WITH_A_LARGE_RUN, demo_database, tmp_path / "log.txt", until) as dashboard:
+    with ScriptedDashboard(
+        _WITH_A_LARGE_RUN, demo_database, tmp_path / "log.txt", until
+    ) as dashboard:
         shown.open(dashboard.address)
         assert shown.open(f"{dashboard.root}/workflow/{run_id}/resource_usage") == 200
         assert f"are being worked out, of all {tasks} tasks" in shown.text("main .notice")
@@ -112,7 +105,7 @@ def test_how_much_is_read_goes_on_under_the_readers_eyes(
     """Rows are counted up while the stream is drawn already; in the end nothing is said of it."""
     run_id = value(demo_database, "SELECT run_id FROM workflow")
     until = tmp_path / "read"
-    with _Held(_READ_SLOWLY, demo_database, tmp_path / "log.txt", until) as dashboard:
+    with ScriptedDashboard(_READ_SLOWLY, demo_database, tmp_path / "log.txt", until) as dashboard:
         shown.open(dashboard.address)
         assert shown.open(f"{dashboard.root}/workflow/{run_id}/") == 200
         shown.page.wait_for_function(
@@ -139,7 +132,9 @@ def test_list_of_workflows_is_there_before_tasks_are_counted(
     with closing(sqlite3.connect(parsl_generation)) as connection, connection:
         connection.execute("UPDATE workflow SET time_completed = NULL, tasks_completed_count = 0")
     until = tmp_path / "counted"
-    with _Held(_COUNTED_SLOWLY, parsl_generation, tmp_path / "log.txt", until) as dashboard:
+    with ScriptedDashboard(
+        _COUNTED_SLOWLY, parsl_generation, tmp_path / "log.txt", until
+    ) as dashboard:
         shown.open(dashboard.address)
         assert shown.open(f"{dashboard.root}/") == 200
         (row,) = shown.cells("table.runs")

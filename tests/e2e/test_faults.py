@@ -396,7 +396,7 @@ def _state_elsewhere(path: Path, *, now: datetime.datetime) -> tuple[str, dict[s
     database = open_database(str(path))
     with database.read() as connection:
         run = find_run(connection, has_otel=database.has_otel)
-        liveness = select_liveness(connection, run, open_tasks=0, now=now)
+        liveness = select_liveness(connection, run, now=now)
         counts = select_counts(connection, with_outcome(connection, run, now=now))
     return liveness.state.value, {state.value: tasks for (_, state), tasks in counts.items()}
 

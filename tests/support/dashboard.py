@@ -94,3 +94,19 @@ class Dashboard:
     def port(self) -> int:
         """The port that it listens on."""
         return int(self.root.rpartition(":")[2].partition("/")[0])
+
+
+class ScriptedDashboard(Dashboard):
+    """
+    A server that a script starts, which may change first what does not happen at will.
+
+    Args:
+        script: Its text; finds the database, and further arguments, in ``sys.argv``.
+        database: A path.
+        log: The file that takes what it prints.
+        arguments: Further ones of the script.
+    """
+
+    def __init__(self, script: str, database: Path, log: Path, *arguments: str | Path) -> None:
+        super().__init__(database, log)
+        self._command = [sys.executable, "-c", script, str(database), *map(str, arguments)]

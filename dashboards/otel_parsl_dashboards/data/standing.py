@@ -10,7 +10,7 @@ import numpy as np
 from sqlalchemy import Connection, select
 
 from otel_parsl.query.counts import AppStates, select_counts, with_left_open
-from otel_parsl.query.liveness import Liveness, RunState, as_found, select_liveness
+from otel_parsl.query.liveness import Liveness, RunState, as_found, select_liveness, with_open_tasks
 from otel_parsl.query.runs import Run
 from otel_parsl.query.task_states import LEFT_OPEN, OPEN, TaskState
 from otel_parsl.schema import workflow
@@ -105,7 +105,7 @@ def read_standing(
         recorded: Its tasks by app and state as Parsl's own hub recorded them, if they were counted.
         now: The time it is.
     """
-    liveness = select_liveness(connection, run, open_tasks=0, now=now)
+    liveness = select_liveness(connection, run, now=now)
     as_ended = as_found(run, liveness)
     counts = None
     if known is not None and "statuses" in known:
@@ -121,8 +121,7 @@ def read_standing(
     ).one()
     is_open = (*OPEN, *LEFT_OPEN)
     open_tasks = sum(tasks for (_, state), tasks in (counts or {}).items() if state in is_open)
-    if run.outcome is not None:  # only then it matters; to find a silent run's last word takes long
-        liveness = select_liveness(connection, run, open_tasks=open_tasks, now=now)
+    liveness = with_open_tasks(liveness, open_tasks)
     return Standing(run, liveness, counts, row[0] or 0, row[1] or 0, now)
 
 

@@ -58,11 +58,6 @@ def facts(view: View) -> Facts:
             "signs": [],
             "more_signs": 0,
         }
-    found: Facts = view.snapshot.once("health", lambda: _facts(view))
-    return found
-
-
-def _facts(view: View) -> Facts:
     snapshot = view.snapshot
     run = snapshot.run
     with view.source.read() as connection:

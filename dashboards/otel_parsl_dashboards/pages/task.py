@@ -55,10 +55,6 @@ def find(view: View) -> None:
 
 def facts(view: View) -> Facts:
     """Return what the page says beside its plots."""
-    return view.snapshot.once(("task", view.params["task_id"]), lambda: _facts(view))
-
-
-def _facts(view: View) -> Facts:
     task_id, standing = int(view.params["task_id"]), view.snapshot.standing
     with view.source.read() as connection:
         run = with_outcome(connection, standing.run, now=standing.now)

@@ -51,11 +51,6 @@ def facts(view: View) -> Facts:
             "lacks": [],
             "phases": [],
         }
-    found: Facts = view.snapshot.once(("time", view.window), lambda: _facts(view))
-    return found
-
-
-def _facts(view: View) -> Facts:
     found, span = _spent(view), view.span
     by_app = spent_by_app.by_app(found, span)
     return {

@@ -102,7 +102,7 @@ def _each(
     library: Library, resident: Resident, snapshot: Snapshot
 ) -> Iterator[Callable[[], object]]:
     for page, params in _pages(snapshot):
-        view = View(snapshot, params, {}, None, library.source, library.trace_url, None)
+        view = View(snapshot, params, {}, None, library.source, library.trace_url)
         yield partial(kept_facts, page, view)
         for plot in page.plots:
             if plot.is_ready(snapshot):

@@ -20,6 +20,7 @@ from otel_parsl.query.liveness import (
     RunState,
     select_liveness,
     submit_process,
+    with_open_tasks,
 )
 from otel_parsl.query.runs import Run, find_run
 from otel_parsl.query.times import utc_from_local
@@ -36,7 +37,7 @@ def _liveness(
     database = open_database(str(path))
     with database.read() as connection:
         run = find_run(connection, which, has_otel=database.has_otel)
-        return select_liveness(connection, run, open_tasks=open_tasks, now=now)
+        return with_open_tasks(select_liveness(connection, run, now=now), open_tasks)
 
 
 def _run(path: Path) -> Run:
@@ -201,7 +202,9 @@ def test_open_run_of_parsls_hub_is_judged_by_its_rows(parsl_database: Path, tmp_
         assert heard is not None
         soon = heard + datetime.timedelta(seconds=5)
         late = heard + datetime.timedelta(seconds=SILENT_S + 65)
-        found = [select_liveness(connection, run, open_tasks=1, now=now) for now in (soon, late)]
+        found = [
+            with_open_tasks(select_liveness(connection, run, now=now), 1) for now in (soon, late)
+        ]
 
     assert found == [
         Liveness(RunState.RUNNING, "it was heard of lately", heard),
