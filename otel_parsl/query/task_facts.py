@@ -102,6 +102,21 @@ def select_task(connection: Connection, run: Run, task_id: int) -> tuple[TaskFac
     return facts, TaskState(connection.execute(query).scalar_one_or_none() or TaskState.UNKNOWN)
 
 
+def select_done_at(
+    connection: Connection, run: Run, task_ids: Sequence[int]
+) -> datetime.datetime | None:
+    """Return when the last of these tasks was done; None while one is not, or is unknown."""
+    done = []
+    wanted = sorted(set(task_ids))
+    for start in range(0, len(wanted), _AT_ONCE):
+        query = select(task.c.task_time_returned).where(
+            task.c.run_id == run.run_id,
+            task.c.task_id.in_(wanted[start : start + _AT_ONCE]),
+        )
+        done += [at for at in connection.execute(query).scalars() if at is not None]
+    return utc_from_local(max(done), run.zone) if done and len(done) == len(wanted) else None
+
+
 def select_state_changes(connection: Connection, run: Run, task_id: int) -> list[StateChange]:
     """Return the states that a task took, in their order: that of clocks may be another."""
     query = select(status).where(status.c.task_id == task_id, status.c.run_id == run.run_id)

@@ -36,6 +36,10 @@ _THREADS = "run-on-threads"
 _BEGAN = np.datetime64("2026-01-15T12:00:00", "us")
 
 
+_DEPENDED = """(
+    SELECT max(d.task_time_returned) FROM task AS d
+    JOIN json_each('[' || task.task_depends || ']') ON d.task_id = value
+)"""
 _PHASES_SQL = f"""
 WITH marks AS (
     SELECT task_func_name AS app,
@@ -49,16 +53,21 @@ WITH marks AS (
     )
 } AS ended,
            {_us("coalesce(task_try_time_returned, task_time_returned)")} AS returned,
-           CASE WHEN task_joins <> '' THEN {_us("task_time_returned")} END AS joined
+           CASE WHEN task_joins <> '' THEN {_us("task_time_returned")} END AS joined,
+           CASE WHEN try_id = 0 THEN {_us(_DEPENDED)} END AS depended
     FROM task JOIN "try" AS t USING (run_id, task_id)
     WINDOW of_task AS (PARTITION BY task_id ORDER BY try_id)
+), ready AS (
+    SELECT *, coalesce(launched, returned) AS gone, max(coalesce(depended, 0), since) AS ready
+    FROM marks
 )
 SELECT app,
-       sum(max(coalesce(launched, returned) - since, 0) + coalesce(joined - returned, 0)) / 1e6,
+       sum(max(ready - since, 0) + coalesce(joined - returned, 0)) / 1e6,
        0.0,
+       sum(max(gone - ready, 0)) / 1e6,
        total(max(running - launched, 0)) / 1e6,
        total(max(ended - running, 0)) / 1e6, total(max(returned - ended, 0)) / 1e6
-FROM marks GROUP BY app
+FROM ready GROUP BY app
 """
 _IDLE_SQL = f"""
 SELECT (SELECT sum(workers * (coalesce(gone, {_us("time_completed")}) - came)) / 1e6
@@ -131,13 +140,20 @@ def test_time_that_is_brushed_is_what_all_figures_are_of(
     began, middle = rows(
         demo_database, "SELECT min(task_time_invoked), min(task_try_time_running) FROM task, try"
     )[0]
-    waited_s = value(
+    ((waited_s, launching_s),) = rows(
         demo_database,
         f"""
-        SELECT sum(min({_us("coalesce(task_try_time_launched, task_try_time_returned)")},
-                       {_us("?1")}) - {_us("task_time_invoked")}) / 1e6
-        FROM task JOIN "try" USING (run_id, task_id)
-        WHERE try_id = 0 AND task_time_invoked < ?1
+        WITH firsts AS (
+            SELECT {_us("task_time_invoked")} AS since,
+                   min({_us("coalesce(task_try_time_launched, task_try_time_returned)")},
+                       {_us("?1")}) AS gone,
+                   min({_us(_DEPENDED)}, {_us("?1")}) AS depended
+            FROM task JOIN "try" USING (run_id, task_id)
+            WHERE try_id = 0 AND task_time_invoked < ?1
+        )
+        SELECT total(max(depended - since, 0)) / 1e6,
+               total(gone - max(coalesce(depended, 0), since)) / 1e6
+        FROM firsts
         """,
         middle,
     )
@@ -151,6 +167,7 @@ def test_time_that_is_brushed_is_what_all_figures_are_of(
 
     cards = _cards(shown)
     assert cards["waiting"] in _said(waited_s)
+    assert cards["launching"] in _said(launching_s)
     assert cards["running"] == "0 s"
     assert "between" in shown.text("#f-window")
     assert (shown.errors, shown.failed) == ([], [])
@@ -169,8 +186,9 @@ def test_databases_of_parsls_own_hub_have_their_phases(parsls: Dashboard, shown:
     _open(shown, parsls, say.RUN_ID, "time")
 
     assert _cards(shown) == {
-        "waiting": "47.2 s",
+        "waiting": "31 s",
         "staging": "13 s",
+        "launching": "16.2 s",
         "queued": "38.5 s",
         "running": "25.5 s",
         "returning": "3 s",
@@ -181,11 +199,11 @@ def test_databases_of_parsls_own_hub_have_their_phases(parsls: Dashboard, shown:
     )
     assert shown.text(".advice").startswith("Workers had nothing to do for 79.9 % of the time")
     assert [cells[:-1] for cells in shown.cells("#spent")] == [
-        ["double", "12 s", "8 s", "32 s", "20 s", "1 s", "1 min 13 s"],
-        ["gather", "32 s", "-", "0.5 s", "0.5 s", "0.5 s", "33.5 s"],
-        ["flaky", "2 s", "-", "4 s", "5 s", "0.5 s", "11.5 s"],
-        ["_http_stage_in", "1 s", "5 s", "2 s", "-", "1 s", "9 s"],
-        ["cached", "0.25 s", "-", "-", "-", "-", "0.25 s"],
+        ["double", "1 s", "8 s", "11 s", "32 s", "20 s", "1 s", "1 min 13 s"],
+        ["gather", "30 s", "-", "2 s", "0.5 s", "0.5 s", "0.5 s", "33.5 s"],
+        ["flaky", "-", "-", "2 s", "4 s", "5 s", "0.5 s", "11.5 s"],
+        ["_http_stage_in", "-", "5 s", "1 s", "2 s", "-", "1 s", "9 s"],
+        ["cached", "-", "-", "0.25 s", "-", "-", "-", "0.25 s"],
     ]
     assert OF_PHASE["staging"] in shown.colours("by-app")
     assert not shown.page.locator("#f-lacks p").all()
@@ -195,15 +213,15 @@ def test_databases_of_parsls_own_hub_have_their_phases(parsls: Dashboard, shown:
 def test_task_that_waited_for_files_shows_when_they_were_staged(
     parsls: Dashboard, shown: Tab
 ) -> None:
-    """Staging by tasks is a phase of the try that waited for it, between two of waiting."""
+    """Staging by tasks is a phase of the try that waited for it, before Parsl launches it."""
     _open(shown, parsls, say.RUN_ID, "task/1")
 
-    assert shown.cells("#tries")[0][2:7] == ["2 s", "8 s", "2 s", "20 s", "1 s"]
+    assert shown.cells("#tries")[0][2:8] == ["1 s", "8 s", "1 s", "2 s", "20 s", "1 s"]
     bars = [bar.get_attribute("title") for bar in shown.page.locator("#tries .timeline i").all()]
     assert bars == [
         "waiting: 1 s",
         "staging: 8 s",
-        "waiting: 1 s",
+        "launching: 1 s",
         "queued: 2 s",
         "running: 20 s",
         "returning: 1 s",
@@ -218,7 +236,7 @@ def test_run_on_threads_says_what_cannot_be_told(parsls: Dashboard, shown: Tab) 
     assert "Idle workers are not known: no manager has reported." in lacks
     assert "1 try of the run went to an executor and came back" in lacks
     assert "22 s between the two are left out here" in lacks
-    assert _cards(shown) == dict.fromkeys(ALL, "0 s") | {"waiting": "1 s", "idle": words.UNKNOWN}
+    assert _cards(shown) == dict.fromkeys(ALL, "0 s") | {"launching": "1 s", "idle": words.UNKNOWN}
     assert (shown.errors, shown.failed) == ([], [])
 
 
@@ -243,15 +261,17 @@ _TIMES = st.one_of(st.none(), st.integers(0, 70))
         st.tuples(st.integers(0, 2), st.integers(0, 50), _TIMES, _TIMES, _TIMES, _TIMES),
         min_size=1,
         max_size=8,
-    )
+    ),
+    st.lists(st.tuples(st.integers(0, 7), st.integers(0, 7)), max_size=6),
 )
 @settings(deadline=None)
 def test_areas_hold_the_time_that_is_said(
     given_tries: Sequence[tuple[int, int, int | None, int | None, int | None, int | None]],
+    depends: Sequence[tuple[int, int]],
 ) -> None:
     """Whatever is known of tries, what lies under an area is the phase's time, to the second."""
     span = Span(_BEGAN, _at(60))
-    found = _spent_of(given_tries, span)
+    found = _spent_of(given_tries, span, depends)
 
     drawn = spent_over_time.levels(found, span=span).frame
     lasted = np.diff(drawn["time"].to_numpy()).astype("timedelta64[us]").astype("int64") / 1e6
@@ -279,6 +299,12 @@ def test_areas_hold_the_time_that_is_said(
             + [(0, 0, 0, None, None, None)] * 14,
             "Most time went into queued for a worker: 20 min 0 s of tasks",
             "There were more tasks ready than workers",
+        ),
+        # Ready from the start on, and launched late.
+        (
+            [(0, 0, 30 + n, 30 + n, 31 + n, 31 + n) for n in range(20)],
+            "Most time went into launching: 13 min 10 s of tasks",
+            "Parsl launches one task after another, in the process of the program. Fewer and",
         ),
         (
             [(0, 0, 0, 0, 60, 60)] * 4,
@@ -317,7 +343,25 @@ def test_a_notebook_has_the_same_plots() -> None:
     assert isinstance(drawn, hv.Overlay)
 
 
-def _spent_of(given_tries: Sequence[Sequence[int | None]], span: Span) -> Any:
+def test_a_task_waits_for_what_it_depends_on_and_then_to_be_launched() -> None:
+    """Waiting ends with the last dependency; what is then left is Parsl's own, or for ever."""
+    span = Span(_BEGAN, _at(60))
+    done_at_9_and_20 = [(0, 0, 0, 1, 8, 9), (0, 0, 0, 9, 19, 20)]
+    never_done = [(0, 0, 0, 0, None, None)]
+    waiting = [(1, 5, 23, 24, 25, 26), (1, 6, None, None, None, None)]
+    depends = [(3, 0), (3, 1), (4, 0), (4, 2)]
+
+    found = _spent_of([*done_at_9_and_20, *never_done, *waiting], span, depends)
+
+    assert list(found.by_app_s("waiting", span)) == [0, (20 - 5) + (60 - 6)]
+    assert list(found.by_app_s("launching", span)) == [0, 23 - 20]
+
+
+def _spent_of(
+    given_tries: Sequence[Sequence[int | None]],
+    span: Span,
+    depends: Sequence[tuple[int, int]] = (),
+) -> Any:
     count = len(given_tries)
     columns = list(zip(*given_tries, strict=True))
     app = pd.Categorical([f"app{number}" for number in columns[0]])
@@ -373,8 +417,16 @@ def _spent_of(given_tries: Sequence[Sequence[int | None]], span: Span) -> Any:
             "is_active": [True],
         },
     )
-    statuses, edges = frames.empty("statuses"), frames.empty("edges")
-    return spent(tasks, tries, statuses, edges, nodes, until=span.end)
+    known = [(task, on) for task, on in depends if max(task, on) < count]
+    edges = frames.frame(
+        "edges",
+        {
+            "task_id": np.array([task for task, _ in known], "int64"),
+            "on_task_id": np.array([on for _, on in known], "int64"),
+            "kind": pd.Categorical(["depends"] * len(known), categories=["depends", "joins"]),
+        },
+    )
+    return spent(tasks, tries, frames.empty("statuses"), edges, nodes, until=span.end)
 
 
 def _busy_s(given_tries: Sequence[Sequence[int | None]], span: Span) -> float:

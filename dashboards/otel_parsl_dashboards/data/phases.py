@@ -11,10 +11,11 @@ from otel_parsl.query.tries import Try
 
 WAITING = "waiting"
 STAGING = "staging"
+LAUNCHING = "launching"
 QUEUED = "queued"
 RUNNING = "running"
 RETURNING = "returning"
-PHASES = (WAITING, STAGING, QUEUED, RUNNING, RETURNING)
+PHASES = (WAITING, STAGING, LAUNCHING, QUEUED, RUNNING, RETURNING)
 IDLE = "idle"
 """Of workers that are connected and have no try: no phase of a task."""
 
@@ -43,6 +44,7 @@ def phases_of(
     *,
     app: str,
     invoked_at: datetime.datetime | None,
+    ready_at: datetime.datetime | None,
     returned_at: datetime.datetime | None,
     until: datetime.datetime | None,
     joining: Mapping[int, datetime.datetime],
@@ -54,7 +56,10 @@ def phases_of(
     Args:
         tries: All of a task, in their order.
         app: Of the task: what those of Parsl's own do that bring files is staging.
-        invoked_at: When the task was called; a later try waits from the end of the one before.
+        invoked_at: When the task was called. A later try begins with the end of the one before,
+            and waits for nothing but its launch.
+        ready_at: When the last of what it depends on was done, or its call where it depends on
+            nothing; None while it waits.
         returned_at: When the task was done.
         until: Up to when something is known of a try that goes on; None once the task has ended.
         joining: When a join app's try began to wait for the tasks that it stands for, by try.
@@ -69,15 +74,16 @@ def phases_of(
         done_at = item.returned_at or (returned_at if is_last else None)
         open_until = until if is_last and done_at is None else None
         phases = [
-            *_waiting(since, item.launched_at or done_at, open_until, staging),
+            *_waiting(since, item.launched_at or done_at, open_until, staging, ready_at),
             *_worked(item, running, done_at, open_until, joining.get(item.try_id)),
         ]
         if is_last and item.try_id in joining:
             # The task of a join app returns later than its try.
             back_at = min(joining[item.try_id], done_at or joining[item.try_id])
-            phases += _waiting(back_at, returned_at, until, None)
+            phases += _waiting(back_at, returned_at, until, None, None)
         found.append(phases)
-        since, staging = item.returned_at, None
+        since = ready_at = item.returned_at
+        staging = None
     return found
 
 
@@ -101,7 +107,7 @@ def _worked(
 
 
 def _waiting(
-    since: _Time, left_at: _Time, until: _Time, staging: Staging | None
+    since: _Time, left_at: _Time, until: _Time, staging: Staging | None, ready_at: _Time
 ) -> Iterator[Phase]:
     end = left_at or (None if since is None or until is None else max(until, since))
     if since is None or end is None:
@@ -115,4 +121,8 @@ def _waiting(
         start = over
         if over == end:
             return
-    yield Phase(WAITING, start, end, is_open=left_at is None)
+    ready = end if ready_at is None else min(max(ready_at, start), end)
+    if ready > start or ready_at is None:
+        yield Phase(WAITING, start, ready, is_open=left_at is None and ready == end)
+    if ready < end or ready == start:
+        yield Phase(LAUNCHING, ready, end, is_open=left_at is None)

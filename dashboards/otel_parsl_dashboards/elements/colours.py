@@ -64,6 +64,7 @@ OF_PARSL_STATE: Final = {
 OF_PHASE: Final = {
     "waiting": OF_STATE["waiting"],
     "staging": "#e3b23c",
+    "launching": "#8ccabb",
     "queued": OF_STATE["queued"],
     "running": OF_STATE["running"],
     "returning": "#c0b7ee",

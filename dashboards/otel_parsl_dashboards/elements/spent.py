@@ -15,6 +15,7 @@ from otel_parsl.query.staging import is_staging
 from otel_parsl_dashboards.data import frames
 from otel_parsl_dashboards.data.phases import (
     IDLE,
+    LAUNCHING,
     PHASES,
     QUEUED,
     RETURNING,
@@ -29,6 +30,7 @@ from otel_parsl_dashboards.elements.span import Span
 ALL: Final = (*PHASES, IDLE)
 """The phases of tasks, and what workers do without any."""
 _UNKNOWN: Final = np.datetime64("NaT", "us")
+_NEVER: Final = np.datetime64("9999-01-01", "us")
 
 
 class Stretches(NamedTuple):
@@ -93,7 +95,7 @@ def spent(
         tasks: A frame of tasks.
         tries: A frame of tries.
         statuses: A frame of statuses: when join apps began to wait for what they stand for.
-        edges: A frame of edges: which tasks waited for files to be staged.
+        edges: A frame of edges: what each task waited for.
         nodes: A frame of nodes.
         until: Up to when a phase that goes on is counted.
     """
@@ -110,17 +112,23 @@ def spent(
 
     has_left = ~np.isnat(marks.launched)
     left = or_until(np.where(has_left, marks.launched, marks.returned))
+    ready_at = _ready(tasks, edges)
+    ready = _of_tasks(ready_at, tries["task_id"].to_numpy(), "ready")
+    # A later try depends on nothing more.
+    ready = np.where(marks.is_first, np.clip(ready, marks.since, left), marks.since)
     if not staged.any():
-        found.add(WAITING, marks.since, left, app)
+        found.add(WAITING, marks.since, ready, app)
     else:
         begun, over = _staging_of(tasks, tries, edges, staged, until)
         # Only the first try waits for files: what follows finds them there.
         is_waited = marks.is_first & ~np.isnat(begun)
-        start = np.where(is_waited, np.clip(begun, marks.since, left), left)
-        end = np.where(is_waited, np.clip(over, start, left), left)
+        start = np.where(is_waited, np.clip(begun, marks.since, left), ready)
+        end = np.where(is_waited, np.clip(over, start, left), ready)
         found.add(WAITING, marks.since, start, app)
         found.add(STAGING, start, end, app)
-        found.add(WAITING, end, left, app)
+        ready = np.fmax(ready, end)
+        found.add(WAITING, end, ready, app)
+    found.add(LAUNCHING, ready, left, app)
     has_run = ~np.isnat(marks.running)
     found.add(QUEUED, marks.launched, or_until(marks.running), app)
     found.add("", marks.launched, marks.returned, app, has_left & ~has_run)
@@ -128,7 +136,7 @@ def spent(
         found.add(phase, marks.running, or_until(marks.ended), app, is_it)
     found.add(RETURNING, marks.ended, or_until(marks.handed_back), app, has_run)
     found.add(WAITING, marks.handed_back, marks.joined, app)
-    _add_untried(found, tasks, tries, until)
+    _add_untried(found, tasks, tries, ready_at, until)
     connected = capacity.workers(nodes, until)
     return Spent(
         phases={phase: found.stretches(phase) for phase in PHASES},
@@ -229,6 +237,18 @@ def _staging_of(
     return _of_tasks(found, wanted, "begun"), _of_tasks(found, wanted, "over")
 
 
+def _ready(tasks: pd.DataFrame, edges: pd.DataFrame) -> pd.DataFrame:
+    """Return when each task's dependencies were all done, or its call where it has none."""
+    is_it = (edges["kind"] == "depends").to_numpy()
+    done = _of_tasks(tasks, edges["on_task_id"].to_numpy()[is_it], "returned")
+    done = np.where(np.isnat(done), _NEVER, done)
+    ids = tasks["task_id"].to_numpy()
+    row, is_there = frames.places(edges["task_id"].to_numpy()[is_it], ids)
+    ready = tasks["invoked"].to_numpy().astype(frames.TIME)
+    np.maximum.at(ready.view("int64"), row[is_there], done[is_there].view("int64"))
+    return pd.DataFrame({"task_id": ids, "ready": ready}, copy=False)
+
+
 def _first_ran(tries: pd.DataFrame) -> np.datetime64 | None:
     """Return when the first try ran: what runs on threads beside blocks needs no worker."""
     running = tries["running"].to_numpy().astype(frames.TIME)
@@ -251,16 +271,23 @@ def _idle(
 
 
 def _add_untried(
-    found: _Found, tasks: pd.DataFrame, tries: pd.DataFrame, until: np.datetime64
+    found: _Found,
+    tasks: pd.DataFrame,
+    tries: pd.DataFrame,
+    ready_at: pd.DataFrame,
+    until: np.datetime64,
 ) -> None:
-    """Add that tasks without any try wait, or waited until they were done."""
+    """Add that tasks without any try wait to be launched, or waited until they were done."""
     is_it = ~np.isin(tasks["task_id"].to_numpy(), tries["task_id"].to_numpy())
     if is_it.any():
         some = tasks[is_it]
         done = some["returned"].to_numpy().astype(frames.TIME)
         invoked = some["invoked"].to_numpy().astype(frames.TIME)
         end = np.where(np.isnat(done), until, done)
-        found.add(WAITING, invoked, end, found.places(some["app"]))
+        ready = np.clip(ready_at["ready"].to_numpy()[is_it], invoked, end)
+        app = found.places(some["app"])
+        found.add(WAITING, invoked, ready, app)
+        found.add(LAUNCHING, ready, end, app)
 
 
 class _Found:

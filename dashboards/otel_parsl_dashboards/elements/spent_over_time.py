@@ -9,14 +9,22 @@ import numpy as np
 import pandas as pd
 
 from otel_parsl_dashboards.data import frames
-from otel_parsl_dashboards.data.phases import IDLE, QUEUED, RETURNING, RUNNING, STAGING, WAITING
+from otel_parsl_dashboards.data.phases import (
+    IDLE,
+    LAUNCHING,
+    QUEUED,
+    RETURNING,
+    RUNNING,
+    STAGING,
+    WAITING,
+)
 from otel_parsl_dashboards.elements.axes import TIME_TOOLS, count_axis
 from otel_parsl_dashboards.elements.colours import OF_PHASE
 from otel_parsl_dashboards.elements.levels import MANY, PIECES, Amounts, most, steps
 from otel_parsl_dashboards.elements.span import Span
 from otel_parsl_dashboards.elements.spent import Spent
 
-ORDER: Final = (RUNNING, STAGING, RETURNING, IDLE, QUEUED, WAITING)
+ORDER: Final = (RUNNING, STAGING, RETURNING, IDLE, QUEUED, LAUNCHING, WAITING)
 """From bottom to top: what workers do, then what only tasks do."""
 _UNIT: Final = "tasks and idle workers"
 _EXACT: Final = 2400

@@ -7,7 +7,15 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from otel_parsl.cli import words
-from otel_parsl_dashboards.data.phases import IDLE, QUEUED, RETURNING, RUNNING, STAGING, WAITING
+from otel_parsl_dashboards.data.phases import (
+    IDLE,
+    LAUNCHING,
+    QUEUED,
+    RETURNING,
+    RUNNING,
+    STAGING,
+    WAITING,
+)
 from otel_parsl_dashboards.elements.levels import total_s
 from otel_parsl_dashboards.elements.span import Span
 from otel_parsl_dashboards.elements.spent import ALL, Spent
@@ -16,6 +24,7 @@ from otel_parsl_dashboards.elements.spent_by_app import by_app
 LABELS: Final = {
     WAITING: "waiting on dependencies",
     STAGING: "staging files",
+    LAUNCHING: "launching",
     QUEUED: "queued for a worker",
     RUNNING: "running",
     RETURNING: "returning results",
@@ -23,6 +32,12 @@ LABELS: Final = {
 }
 _OFTEN: Final = 0.2
 """Workers idle for this share of their time are worth a word."""
+
+_IN_TURN: Final = "Parsl launches one task after another, in the process of the program."
+_FEWER_TASKS: Final = (
+    "Fewer and longer tasks, smaller arguments, and less other work in that process make the run"
+    " shorter."
+)
 
 
 class Verdict(NamedTuple):
@@ -70,14 +85,23 @@ def _waiting(spent: Spent, span: Span) -> str:
             " longest chain of tasks that need one another."
         )
     if idle < _OFTEN:
-        return (
-            f"Workers were busy meanwhile, {_percent(1 - idle)} of their time, so that this cost"
-            " little: more workers, or faster apps, make the run shorter."
-        )
+        return _busy_meanwhile(idle)
     return (
         f"Workers had nothing to do for {_percent(idle)} of their time, so that the order of tasks"
         " holds the run up: shorten the longest chain of tasks that need one another, or begin it"
         " sooner."
+    )
+
+
+def _launching(spent: Spent, span: Span) -> str:
+    idle = idle_share(spent, span)
+    return _busy_meanwhile(idle) if idle < _OFTEN else f"{_IN_TURN} {_FEWER_TASKS}"
+
+
+def _busy_meanwhile(idle: float) -> str:
+    return (
+        f"Workers were busy meanwhile, {_percent(1 - idle)} of their time, so that this cost"
+        " little: more workers, or faster apps, make the run shorter."
     )
 
 
@@ -121,11 +145,14 @@ def _returning(_spent: Spent, _span: Span) -> str:
 
 def _idle(spent: Spent, span: Span) -> str:
     share = _percent(idle_share(spent, span))
-    waiting_s, queued_s = spent.total_s(WAITING, span), spent.total_s(QUEUED, span)
+    open_s = {phase: spent.total_s(phase, span) for phase in (WAITING, LAUNCHING, QUEUED)}
+    most = max(open_s, key=lambda phase: open_s[phase])
     start = f"Workers had nothing to do for {share} of the time that they were connected"
-    if max(waiting_s, queued_s) < spent.total_s(IDLE, span) / 4:
+    if open_s[most] < spent.total_s(IDLE, span) / 4:
         return f"{start}, and few tasks were open: fewer blocks or workers would have done as well."
-    if queued_s > waiting_s:
+    if most == LAUNCHING:
+        return f"{start} while tasks were ready and not launched yet. {_IN_TURN} {_FEWER_TASKS}"
+    if most == QUEUED:
         return f"{start} while tasks were queued: look whether these were on another executor."
     return (
         f"{start} while tasks waited on others: fewer workers would have done as well, or have more"
@@ -136,6 +163,7 @@ def _idle(spent: Spent, span: Span) -> str:
 _ADVICE: Final = {
     WAITING: _waiting,
     STAGING: _staging,
+    LAUNCHING: _launching,
     QUEUED: _queued,
     RUNNING: _running,
     RETURNING: _returning,

@@ -19,6 +19,7 @@ from otel_parsl.query.task_facts import (
     StateChange,
     TaskFacts,
     select_dependents,
+    select_done_at,
     select_same_hashsum,
     select_state_changes,
     select_states_of,
@@ -64,12 +65,14 @@ def facts(view: View) -> Facts:
         same, same_total = select_same_hashsum(connection, run, task, limit=_NEIGHBOURS)
         neighbours = _neighbours(connection, run, task, tries)
         staging = select_staging(connection, run, task.depends)
+        ready_at = select_done_at(connection, run, task.depends)
         blocks = select_blocks(connection, run)
     until = standing.last_at if state in OPEN else None
     phases = phases_of(
         tries,
         app=task.app,
         invoked_at=task.invoked_at,
+        ready_at=ready_at if task.depends else task.invoked_at,
         returned_at=task.returned_at,
         until=until,
         joining={each.try_id: each.at for each in changes if each.state == "joining" and each.at},

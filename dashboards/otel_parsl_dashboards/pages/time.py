@@ -7,6 +7,7 @@ import numpy as np
 from otel_parsl.cli import words
 from otel_parsl_dashboards.data.phases import (
     IDLE,
+    LAUNCHING,
     PHASES,
     QUEUED,
     RETURNING,
@@ -25,12 +26,14 @@ _NEEDS = ("tries", "statuses", "edges", "nodes")
 _APPS = 200
 """Rows of the table of apps."""
 _HELP = {
-    WAITING: "From a task's call until it was handed to its executor: it waited for the tasks that"
-    " it depends on. A retry waits from the end of the try before. A join app waits once more, for"
-    " the tasks that it stands for.",
+    WAITING: "From a task's call until the last of the tasks that it depends on was done. A join"
+    " app waits once more, for the tasks that it stands for.",
     STAGING: "Tasks of Parsl's own that bring files or take them away, while they ran, and tasks"
     " that waited for them. Parsl makes such tasks for FTP and HTTP in tasks of their own, and for"
     " Globus; what is brought within a task counts as running.",
+    LAUNCHING: "From when a task depended on nothing more until it was handed to its executor; of a"
+    " retry from the end of the try before. Parsl launches one task after another. Futures that are"
+    " no tasks of Parsl are in none of its tables: the time that a task waits for one is here.",
     QUEUED: "From when a try was handed to its executor until a worker began it.",
     RUNNING: "From when a worker began a try until it was done with it.",
     RETURNING: "From when the worker was done with a try until the submit side had its result.",
