@@ -1,5 +1,5 @@
 """
-Work out what the pages of a large run will be asked for, while nobody waits for anything.
+Work out what pages of a run of many tasks will be asked for, while nobody waits for anything.
 
 What a page of a million tasks says and draws takes seconds the first time, and is kept then. So it
 is made once somebody has looked at any page of such a run, one page after the other.
@@ -21,13 +21,14 @@ from otel_parsl_dashboards.data.library import Library
 from otel_parsl_dashboards.data.resident import Resident
 from otel_parsl_dashboards.data.snapshot import Snapshot
 from otel_parsl_dashboards.pages import RUN_PAGES, app
-from otel_parsl_dashboards.pages.opening import is_large
 from otel_parsl_dashboards.pages.page import RunPage, View
 from otel_parsl_dashboards.pages.page_facts import kept_facts, summary
 from otel_parsl_dashboards.pages.rendering import rendered
 
 _log = logging.getLogger(__name__)
 
+MANY = 5_000
+"""So many tasks, or more, and some page takes a second or longer the first time."""
 CALM_S = 2.0
 """Nothing was asked for or sent for so long: whoever looks at a page has all of it."""
 _LOOK_S = 0.5
@@ -84,7 +85,8 @@ class Ahead:
             await asyncio.sleep(_LOOK_S)
         snapshot = resident.snapshot
         # Of one that goes on, all would soon be to be made again.
-        if snapshot.standing.is_running or not is_large(snapshot) or snapshot in self._done:
+        is_many = len(snapshot.tasks) >= MANY
+        if snapshot.standing.is_running or not is_many or snapshot in self._done:
             return
         for make in _each(self._library, resident, snapshot):
             await self._calm()
