@@ -67,7 +67,8 @@ def test_task_that_failed_is_told_whole(opened: Tab, run_root: str, demo_databas
     )[0]
     tries = rows(
         demo_database,
-        "SELECT CAST(try_id AS TEXT), task_executor, block_id, (SELECT max(job_id) FROM block"
+        "SELECT CAST(try_id AS TEXT), task_executor || ' block ' || block_id || ', batch job ' ||"
+        " (SELECT max(job_id) FROM block"
         " WHERE executor_label = task_executor AND block_id = try.block_id), fate FROM try JOIN"
         " otel_failure USING (run_id, task_id, try_id) WHERE task_id = ? ORDER BY 1",
         task_id,
@@ -91,7 +92,7 @@ def test_task_that_failed_is_told_whole(opened: Tab, run_root: str, demo_databas
     assert (facts["Fail count"], facts["Fail cost"]) == ("2", f"{cost:g}")
     assert (facts["Memoize"], facts["Hashsum"]) == ("no", "not known yet")
     shown = opened.cells("#tries")
-    assert [(cells[0], *cells[6:9], cells[12]) for cells in shown] == tries
+    assert [(cells[0], cells[7], cells[11]) for cells in shown] == tries
     assert sorted(tuple(cells[:3]) for cells in opened.cells("#states")) == sorted(states)
     assert len(opened.page.locator("#tries .timeline i").all()) >= 2 * 3
     assert sorted(
@@ -347,7 +348,7 @@ def test_databases_of_earlier_parsls_have_the_page_too(
         page.wait_drawn()
 
         assert (facts["Hashsum"], facts["Took"]) == ("abc", _took(invoked, given_back))
-        assert cells[3:6] == [
+        assert cells[4:7] == [
             _took(launched, running),
             _took(running, ended or returned),
             _took(ended, returned),

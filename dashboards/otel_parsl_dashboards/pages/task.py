@@ -143,7 +143,7 @@ def _tries(tries: list[Try], phases: list[list[Phase]], blocks: list[Block]) -> 
             "took": _together(of_try),
             "executor": item.executor,
             "block": item.block_id,
-            "job": jobs.get((item.executor, item.block_id)) or words.UNKNOWN,
+            "job": jobs.get((item.executor, item.block_id)),
             "host": item.hostname,
             "worker": item.worker_rank,
             "pid": item.pid,
