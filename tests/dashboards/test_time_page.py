@@ -306,6 +306,12 @@ def test_areas_hold_the_time_that_is_said(
             "Most time went into launching: 13 min 10 s of tasks",
             "Parsl launches one task after another, in the process of the program. Fewer and",
         ),
+        # All at once, each for a millisecond: no worker has the next one soon enough.
+        (
+            [(0, 0, 0, n / 5, n / 5 + 0.001, n / 5 + 0.001) for n in range(200)],
+            "Most time went into queued for a worker: 1 h 6 min of tasks",
+            "Tasks ran for 1 ms on average. To keep the workers busy takes 4,000 such tasks a",
+        ),
         (
             [(0, 0, 0, 0, 60, 60)] * 4,
             "Most time went into running: 4 min 0 s of tasks, 100 %.",
@@ -319,7 +325,7 @@ def test_areas_hold_the_time_that_is_said(
     ],
 )
 def test_what_took_most_time_has_advice_of_its_own(
-    given_tries: Sequence[tuple[int, int, int | None, int | None, int | None, int | None]],
+    given_tries: Sequence[Sequence[float | None]],
     said: str,
     advice: str,
 ) -> None:
@@ -358,7 +364,7 @@ def test_a_task_waits_for_what_it_depends_on_and_then_to_be_launched() -> None:
 
 
 def _spent_of(
-    given_tries: Sequence[Sequence[int | None]],
+    given_tries: Sequence[Sequence[float | None]],
     span: Span,
     depends: Sequence[tuple[int, int]] = (),
 ) -> Any:
@@ -429,7 +435,7 @@ def _spent_of(
     return spent(tasks, tries, frames.empty("statuses"), edges, nodes, until=span.end)
 
 
-def _busy_s(given_tries: Sequence[Sequence[int | None]], span: Span) -> float:
+def _busy_s(given_tries: Sequence[Sequence[float | None]], span: Span) -> float:
     busy = 0.0
     for _, _, _, running, ended, returned in given_tries:
         over = next((each for each in (ended, returned) if each is not None), 60)
@@ -438,10 +444,10 @@ def _busy_s(given_tries: Sequence[Sequence[int | None]], span: Span) -> float:
     return busy
 
 
-def _at(second: int | None) -> np.datetime64:
+def _at(second: float | None) -> np.datetime64:
     if second is None:
         return np.datetime64("NaT", "us")
-    return _BEGAN + np.timedelta64(second, "s")
+    return _BEGAN + np.timedelta64(round(second * 1e6), "us")
 
 
 def _expected_s(database: Path) -> dict[str, float]:

@@ -33,6 +33,8 @@ LABELS: Final = {
 _OFTEN: Final = 0.2
 """Workers idle for this share of their time are worth a word."""
 
+_HANDED_OUT_A_S: Final = 1000
+"""So many tasks a second, about, Parsl hands out at most: ``benchmarks/overhead.py``."""
 _IN_TURN: Final = "Parsl launches one task after another, in the process of the program."
 _FEWER_TASKS: Final = (
     "Fewer and longer tasks, smaller arguments, and less other work in that process make the run"
@@ -95,7 +97,9 @@ def _waiting(spent: Spent, span: Span) -> str:
 
 def _launching(spent: Spent, span: Span) -> str:
     idle = idle_share(spent, span)
-    return _busy_meanwhile(idle) if idle < _OFTEN else f"{_IN_TURN} {_FEWER_TASKS}"
+    if idle < _OFTEN:
+        return _busy_meanwhile(idle)
+    return _too_short(spent, span) or f"{_IN_TURN} {_FEWER_TASKS}"
 
 
 def _busy_meanwhile(idle: float) -> str:
@@ -110,7 +114,7 @@ def _queued(spent: Spent, span: Span) -> str:
         return late
     idle = idle_share(spent, span)
     if idle >= _OFTEN:
-        return (
+        return _too_short(spent, span) or (
             f"Yet workers had nothing to do for {_percent(idle)} of their time: look whether blocks"
             " came late, or executors have work while others have none."
         )
@@ -150,6 +154,8 @@ def _idle(spent: Spent, span: Span) -> str:
     start = f"Workers had nothing to do for {share} of the time that they were connected"
     if open_s[most] < spent.total_s(IDLE, span) / 4:
         return f"{start}, and few tasks were open: fewer blocks or workers would have done as well."
+    if most != WAITING and (too_short := _too_short(spent, span)):
+        return f"{start} while tasks were ready. {too_short}"
     if most == LAUNCHING:
         return f"{start} while tasks were ready and not launched yet. {_IN_TURN} {_FEWER_TASKS}"
     if most == QUEUED:
@@ -182,6 +188,24 @@ def _late_start(spent: Spent, span: Span, phase: str) -> str:
     return (
         f"Of it {_percent(share)} passed before the first task ran anywhere: the run waited for its"
         " first workers. Smaller or shorter blocks, or another queue, may come sooner."
+    )
+
+
+def _too_short(spent: Spent, span: Span) -> str:
+    """Return what to do where tasks are too short to keep the workers busy; empty elsewhere."""
+    runs = spent.phases[RUNNING]
+    count = int(((runs.start < span.end) & (runs.end > span.start)).sum())
+    if not count:
+        return ""
+    mean_s = spent.total_s(RUNNING, span) / count
+    workers = total_s(spent.connected, span) / (span.microseconds / 1e6)
+    a_second = workers / mean_s
+    if a_second < _HANDED_OUT_A_S:
+        return ""
+    return (
+        f"Tasks ran for {words.duration(mean_s)} on average. To keep the workers busy takes"
+        f" {words.counted(round(a_second), 'such task')} a second, more than Parsl hands out: fewer"
+        " and longer tasks make the run shorter."
     )
 
 
