@@ -121,7 +121,7 @@ def _waiting(
         start = over
         if over == end:
             return
-    ready = end if ready_at is None else min(max(ready_at, start), end)
+    ready = end if ready_at is None else max(start, min(ready_at, end))
     if ready > start or ready_at is None:
         yield Phase(WAITING, start, ready, is_open=left_at is None and ready == end)
     if ready < end or ready == start:
