@@ -13,6 +13,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 from otel_parsl import rendezvous
 from otel_parsl.seldom import Seldom
 from otel_parsl.spool import Place
@@ -56,6 +58,17 @@ class EmbeddedAgent:
     def pid(self) -> int | None:
         """The process that serves now; None while none could be started."""
         return None if self._process is None else self._process.pid
+
+    def silence(self) -> str | None:
+        """Return why the agent answers nobody now, as far as its process shows; None if not."""
+        process = self._process
+        if process is None or process.poll() is not None:
+            return "it has ended, and is started again"
+        try:
+            is_stopped = psutil.Process(process.pid).status() == psutil.STATUS_STOPPED
+        except psutil.Error:  # it ends just now
+            return None
+        return f"its process {process.pid} is stopped" if is_stopped else None
 
     def _start(self) -> None:
         """Start the agent; where the system has no process for it, that is tried again later."""

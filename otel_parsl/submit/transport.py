@@ -80,6 +80,7 @@ class Transport:
         self._listening: ReservedPort | None = None
         self._error: str | None = None
         self._unreached = 0
+        self._is_unreached_said = self._is_silence_said = False
 
     def start(self, agent: EmbeddedAgent) -> None:
         """Begin a run; the agent receives nothing until somebody is to send."""
@@ -160,7 +161,17 @@ class Transport:
         if self._listening is None or _UNREACHED not in frames:
             return
         self._unreached += 1
-        if self._unreached == 1:
+        silence = None if self._agent is None else self._agent.silence()
+        if silence is not None:
+            if not self._is_silence_said:
+                logger.warning(
+                    "some workers cannot reach the monitoring agent: %s. Until it goes on, news of"
+                    " their tries come by relay, or with the results",
+                    silence,
+                )
+            self._is_silence_said = True
+        elif not self._is_unreached_said:
+            self._is_unreached_said = True
             logger.warning(
                 "some workers cannot reach the monitoring agent at port %d of this host: news of"
                 " their tries come by relay, or with the results. See that hub_address and"

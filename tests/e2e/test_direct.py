@@ -341,6 +341,39 @@ with parsl.load(Config(executors=[executor], monitoring=hub)):
     assert all(3 <= count <= 4 for (count,) in counts), counts
 
 
+def test_workers_that_meet_a_stopped_agent_are_said_to(tmp_path: Path) -> None:
+    """A process that somebody has stopped is named; nobody is sent to look at the network."""
+    program = run(
+        tmp_path,
+        PROCESSES
+        + """
+import json, signal
+logging.basicConfig(level=logging.WARNING)
+status = "runinfo/000/otel-parsl/status.json"
+hub = OTelMonitoringHub(transport="direct", hub_address="127.0.0.1",
+                        resource_monitoring_interval=1)
+with parsl.load(Config(executors=[ProcessExecutor()], monitoring=hub)):
+    future = last_until_told()
+    until_seen(1)
+    tell()
+    future.result()
+    pid = json.load(open(status))["pid"]
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        assert [future.result() for future in [sleep(5), sleep(5.1)]] == [5, 5.1]
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    print("stopped", pid)
+""",
+    )
+
+    pid = program.output.rpartition("stopped ")[2].split()[0]
+    said = f"some workers cannot reach the monitoring agent: its process {pid} is stopped"
+    assert 1 == program.output.count(said)
+    assert "See that hub_address" not in program.output
+    assert dict.fromkeys(ALL_FIVE, 3) == states_in(program.database)
+
+
 def test_agent_killed_and_started_again_receives_on_the_same_port(tmp_path: Path) -> None:
     """Workers go on sending where they were told to, since a new agent listens there."""
     program = run(
