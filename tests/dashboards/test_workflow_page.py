@@ -286,6 +286,46 @@ def test_wheel_zooms_lanes_until_single_tries_are_seen(
     assert shown.errors == []
 
 
+def test_keyboard_chooses_lanes(serve: Serve, simulated_database: Path, shown: Tab) -> None:
+    """Lanes are typed as the wheel chooses them, in either order, and all of them again."""
+    dashboard = serve(simulated_database)
+    shown.open(dashboard.address)
+    shown.page.get_by_role("link", name="samples.py").click()
+    shown.wait_drawn()
+    whole = shown.text("#f-summary-stream")
+    shown.page.locator("#stretch summary").focus()
+    shown.page.keyboard.press("Enter")
+    first = shown.page.get_by_label("first lane")
+    last = shown.page.get_by_label("last lane")
+    asked = (first.input_value(), last.input_value())
+
+    first.fill("12")
+    last.fill("3")
+    last.press("Enter")
+    shown.page.wait_for_function("() => location.search.includes('rows=2-11')")
+    shown.page.wait_for_function(_SAYS_WHAT_IT_SHOWS)
+    some = (shown.text("#f-summary-stream"), shown.page.evaluate(_ROWS)[:2])
+    shown.page.locator("h1").click()
+    shown.page.wait_for_function(
+        "() => document.querySelector('#stretch [name=first]').value === '3'"
+    )
+    typed = (first.input_value(), last.input_value())
+    first.fill("1")
+    last.fill(str(WORKERS))
+    last.press("Enter")
+    shown.page.wait_for_function("() => !location.search.includes('rows=')")
+    shown.page.wait_for_function(
+        "(whole) => document.getElementById('f-summary-stream').innerText === whole", arg=whole
+    )
+
+    assert asked == ("1", str(WORKERS))
+    assert some[0].startswith(f"In 10 of {WORKERS} lanes: ")
+    assert some[1] == [2, 12]
+    assert typed == ("3", "12")
+    assert "from=" not in shown.page.url
+    assert shown.errors == []
+
+
 @pytest.mark.parametrize(
     ("asked", "expected"),
     [

@@ -86,10 +86,18 @@ def _names_stretch(query: Mapping[str, str]) -> bool:
 
 
 def _stretch(page: RunPage, view: View) -> Facts | None:
-    """Return from when to when the page shows the run, where that can be chosen."""
+    """Return from when to when the page shows the run, and which lanes, where one may choose."""
     if not any(plot.follows_window for plot in page.plots):
         return None
-    return {"start": str(view.span.start)[:23], "end": str(view.span.end)[:23]}
+    lanes = len(view.snapshot.lanes) if any(plot.follows_rows for plot in page.plots) else 0
+    rows = view.rows or range(lanes)
+    return {
+        "start": str(view.span.start)[:23],
+        "end": str(view.span.end)[:23],
+        "lanes": lanes,
+        "first": rows.start + 1,
+        "last": rows.stop,
+    }
 
 
 def summary(page: RunPage, view: View, plot: Plot) -> str:

@@ -177,6 +177,7 @@ class RunSession(Session):
         if plot.is_timed:
             figure.x_range = self._time
         if plot.follows_rows:
+            figure.y_range.name = "lanes"  # as the page's script finds it
             if self._rows is not None:
                 figure.y_range.update(start=self._rows.stop, end=self._rows.start)  # from the top
             figure.y_range.on_change("start", self._on_range)

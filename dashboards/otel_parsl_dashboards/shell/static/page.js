@@ -109,6 +109,12 @@
       if (time) time.setv({ start: start ?? time.reset_start, end: end ?? time.reset_end });
     }
   };
+  // Lanes of the task stream, counted from 1; the axis goes from the top.
+  const showLanes = (first, last) => {
+    for (const page of Bokeh.documents) {
+      page.get_model_by_name("lanes")?.setv({ start: last, end: first - 1 });
+    }
+  };
   window.otelParsl.openTask = (task) => {
     location.assign(document.getElementById("f-header").dataset.runRoot + "task/" + task);
   };
@@ -118,9 +124,14 @@
   document.addEventListener("submit", (event) => {
     if (!event.target.matches("[data-stretch]")) return;
     event.preventDefault();
-    const { from, until } = event.target.elements;
+    const { from, until, first, last } = event.target.elements;
+    if (first) showLanes(...[first.valueAsNumber, last.valueAsNumber].sort((a, b) => a - b));
     // What has no zone is taken for UTC, as the times of plots are.
     const [start, end] = [from.valueAsNumber, until.valueAsNumber].sort((a, b) => a - b);
-    if (start < end) window.otelParsl.range(start, end);
+    // The form has milliseconds, and what is shown has more: it stays where nothing else is asked.
+    const isAsked = [from, until].some(
+      (field) => field.valueAsNumber !== Date.parse(`${field.defaultValue}Z`));
+    if (start < end && isAsked) window.otelParsl.range(start, end);
+    for (const field of [from, until]) field.defaultValue = field.value;
   });
 })();
