@@ -1,5 +1,6 @@
 """
 Where we hold on to Parsl: this file touches its internals, and ``kernel_executors`` beside it.
+``htex_interchange`` stands in for a program of Parsl's, in a process of its own.
 
 Everything is done on instances (an executor's ``submit``, a DataFlowKernel's ``add_executors``),
 so a DataFlowKernel with Parsl's own hub beside ours is left alone; the one module name replaced,
@@ -17,6 +18,7 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from functools import partial
 from multiprocessing.queues import Queue
+from pathlib import Path
 from types import FrameType
 from typing import Any, NamedTuple, Protocol
 
@@ -51,6 +53,7 @@ logger = logging.getLogger(__name__)
 
 _TASK, _TRY = "_parsl_monitoring_task_id", "_parsl_monitoring_try_id"
 _WORKER_ENTRY = "otel_parsl.worker.execute_task"
+_INTERCHANGE = str(Path(__file__).with_name("htex_interchange.py"))
 _WITH_FILESYSTEM_RADIO = ("WorkQueueExecutor", "TaskVineExecutor")
 """Names, since to import them takes a while. Others have none, unless the user gives them one."""
 _MB_OF_GB = 1024
@@ -258,6 +261,8 @@ def _submitted(func: Callable[..., Any], kwargs: dict[str, Any]) -> _Submitted |
 
 
 def _trace(executor: ParslExecutor, run: Run, known: KernelExecutors, *, is_wrapped: bool) -> None:
+    if _has_default_interchange(executor) and _is_python(sys.executable):
+        known.replace(executor, "interchange_launch_cmd", [sys.executable, _INTERCHANGE])
     has_default_radio = _has_default_radio(executor)
     if is_wrapped and not has_default_radio:
         radio = executor.remote_monitoring_radio
@@ -279,6 +284,20 @@ def _trace(executor: ParslExecutor, run: Run, known: KernelExecutors, *, is_wrap
     else:
         submit = _wrapping_submit(executor, run)
     known.replace(executor, "submit", submit)
+
+
+def _is_python(executable: str) -> bool:
+    """Tell whether a program runs Python's scripts, as one that embeds Python does not."""
+    is_frozen = getattr(sys, "frozen", False)
+    return not is_frozen and Path(executable).name.lower().startswith(("python", "pypy"))
+
+
+def _has_default_interchange(executor: ParslExecutor) -> bool:
+    """Tell whether an executor runs the interchange that comes with Parsl."""
+    return (
+        isinstance(executor, HighThroughputExecutor)
+        and executor.interchange_launch_cmd == htex.DEFAULT_INTERCHANGE_LAUNCH_CMD
+    )
 
 
 def _has_default_radio(executor: ParslExecutor) -> bool:

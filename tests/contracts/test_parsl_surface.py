@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import inspect
 from pathlib import Path
 
@@ -194,6 +195,19 @@ def test_interchange_reports_a_manager_that_it_gives_up() -> None:
     source = _source(interchange.Interchange.expire_bad_managers)
     late = source.index("time.time() - m['last_heartbeat'] > self.heartbeat_threshold")
     assert late < source.index("m['active'] = False") < source.index("_send_monitoring_info")
+
+
+def test_interchange_is_a_program_that_ours_stands_in_for() -> None:
+    """HTEX runs it as a program whose last lines make one Interchange and start it."""
+    assert HighThroughputExecutor().interchange_launch_cmd == ["interchange.py"]
+    assert htex.DEFAULT_INTERCHANGE_LAUNCH_CMD == ["interchange.py"]
+    launch = _source(HighThroughputExecutor._start_local_interchange_process)
+    assert "Popen(self.interchange_launch_cmd, stdin=subprocess.PIPE)" in launch
+    *_, last = ast.parse(Path(interchange.__file__).read_text()).body
+    assert "Interchange(**config)" in ast.unparse(last)
+    assert ast.unparse(last).startswith("if __name__ == '__main__':")
+    send = interchange.Interchange._send_monitoring_info
+    assert ["self", "monitoring_radio", "manager"] == _parameters(send)
 
 
 def test_messages_have_the_keys_that_are_read() -> None:

@@ -186,7 +186,8 @@ def _run_with_ten_kills(directory: Path, *, endpoint: str | None) -> int:
         import select
 
         count = 0
-        with parsl.load(Config(executors=[htex()], retries=0,
+        # Its interchange writes down what it reports of managers.
+        with parsl.load(Config(executors=[htex(worker_debug=True)], retries=0,
                                monitoring=OTelMonitoringHub(
                                    endpoint={endpoint!r}, resource_monitoring_interval=1))):
             while not select.select([sys.stdin], [], [], 0)[0]:
