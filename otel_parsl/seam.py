@@ -326,6 +326,7 @@ def _htex_submit(executor: HighThroughputExecutor, run: Run) -> Submit:
         addresses |= set(local_addresses())
     network = Network(True, bool(executor.encrypted), tuple(sorted(addresses)))
     context = tuple(run.run_context(label, network))
+    failed = run.failed
     # HTEX takes no memory of a single task: its workers have as much each.
     asked = {"memory": executor.mem_per_worker * _MB_OF_GB} if executor.mem_per_worker else {}
 
@@ -337,24 +338,21 @@ def _htex_submit(executor: HighThroughputExecutor, run: Run) -> Submit:
             return original(func, resource_specification, *args, **kwargs)
         task_id, try_id, func = submitted
 
-        def send(context: dict[str, Any]) -> HTEXFuture:
-            future = executor.submit_payload(context, buffer)
-            mark_open(future, task_id, try_id, func.__name__)
-            return future
-
+        app = func.__name__
         try:
             executor.validate_resource_spec(resource_specification)
             buffer = _packed(func, args, kwargs)
             plain: dict[str, Any] = {}
             if resource_specification:
                 plain["resource_spec"] = resource_specification
-            which = (task_id, try_id, func.__name__, label, monitors)
+            which = (task_id, try_id, app, label, monitors)
             traced = {
                 **plain,
                 "task_executor": {"f": _WORKER_ENTRY, "a": (context, which)},
             }
             is_traced = tracing.is_possible
-            inner = send(traced if is_traced else plain)
+            again = partial(_send, executor, buffer, task_id, try_id, app, plain)
+            inner = _send(executor, buffer, task_id, try_id, app, traced) if is_traced else again()
         except Exception as error:
             run.failed(task_id, try_id, error, is_told=False)
             raise
@@ -363,12 +361,23 @@ def _htex_submit(executor: HighThroughputExecutor, run: Run) -> Submit:
         )
         run.submitted(task_id, try_id, inner.parsl_executor_task_id, specification)
         outer = HTEXFuture(inner.parsl_executor_task_id)
-        again = partial(send, plain)
-        told = partial(run.failed, task_id, try_id)
-        tracing.settle(outer, inner, again, told, is_traced=is_traced)
+        tracing.settle(outer, inner, (task_id, try_id), again, failed, is_traced=is_traced)
         return outer
 
     return submit
+
+
+def _send(
+    executor: HighThroughputExecutor,
+    buffer: bytes,
+    task_id: int,
+    try_id: int,
+    app: str,
+    context: dict[str, Any],
+) -> HTEXFuture:
+    future = executor.submit_payload(context, buffer)
+    mark_open(future, task_id, try_id, app)
+    return future
 
 
 def _telling_submit(executor: ParslExecutor, run: Run) -> Submit:
@@ -465,8 +474,7 @@ def _wrapping_submit(executor: ParslExecutor, run: Run) -> Submit:
         if executor_task_id is not None:
             outer.parsl_executor_task_id = executor_task_id  # type: ignore[attr-defined]
         again = partial(original, func, resource_specification, *args, **kwargs)
-        told = partial(run.failed, task_id, try_id)
-        tracing.settle(outer, inner, again, told, is_traced=is_traced)
+        tracing.settle(outer, inner, (task_id, try_id), again, run.failed, is_traced=is_traced)
         return outer
 
     return submit

@@ -20,7 +20,10 @@ from otel_parsl import carrier
 
 logger = logging.getLogger(__name__)
 
+TryKey = tuple[int, int]
+"""Task and try."""
 Submission = Callable[[], "Future[Any]"]
+Failed = Callable[..., None]
 
 
 def error_of(done: Future[Any]) -> BaseException | None:
@@ -51,8 +54,9 @@ class Tracing:
         self,
         outer: Future[Any],
         inner: Future[Any],
+        which: TryKey,
         run_untraced: Submission,
-        failed: Callable[..., None],
+        failed: Failed,
         *,
         is_traced: bool,
     ) -> None:
@@ -62,37 +66,15 @@ class Tracing:
         Args:
             outer: Parsl's.
             inner: The executor's.
+            which: The try.
             run_untraced: Sends the try again as it is.
-            failed: Takes with what the try failed, and whether its worker has told it already.
+            failed: Takes the try, with what it failed, and whether its worker has told it already.
             is_traced: Whether the try was sent to be traced.
         """
+        inner.add_done_callback(_Settling(self, outer, which, run_untraced, failed, is_traced))
 
-        def settle(done: Future[Any]) -> None:
-            nonlocal is_traced
-            error = error_of(done)
-            result = None if error is not None else done.result()
-            lacking = _lack_of_us(error, result) if is_traced else None
-            if lacking is not None:
-                self._give_up(lacking)
-                is_traced = False
-                try:
-                    run_untraced().add_done_callback(settle)
-                except Exception as again:  # noqa: BLE001 - whatever the executor raises is the task's failure
-                    failed(again, is_told=False)
-                    outer.set_exception(again)
-            elif error is None:
-                if is_traced:
-                    result = carrier.delivered(result)
-                if isinstance(result, RemoteExceptionWrapper):
-                    failed(result, is_told=is_traced)
-                outer.set_result(result)
-            else:
-                failed(error, is_told=False)
-                outer.set_exception(error)
-
-        inner.add_done_callback(settle)
-
-    def _give_up(self, error: BaseException) -> None:
+    def give_up(self, error: BaseException) -> None:
+        """Trace no more on this executor, and say why, once."""
         with self._lock:
             was_possible, self.is_possible = self.is_possible, False
         if was_possible:
@@ -103,6 +85,55 @@ class Tracing:
                 error,
             )
             self._untraced(self._label, str(error))
+
+
+class _Settling:
+    """
+    Settles one try's future, called with the executor's.
+
+    Thousands of tries are under way at once, and Python's collector looks at what each holds: so
+    this is one object where a function with its cells would be ten.
+    """
+
+    __slots__ = ("_failed", "_is_traced", "_outer", "_run_untraced", "_tracing", "_which")
+
+    def __init__(
+        self,
+        tracing: Tracing,
+        outer: Future[Any],
+        which: TryKey,
+        run_untraced: Submission,
+        failed: Failed,
+        is_traced: bool,
+    ) -> None:
+        self._tracing = tracing
+        self._outer = outer
+        self._which = which
+        self._run_untraced = run_untraced
+        self._failed = failed
+        self._is_traced = is_traced
+
+    def __call__(self, done: Future[Any]) -> None:
+        error = error_of(done)
+        result = None if error is not None else done.result()
+        lacking = _lack_of_us(error, result) if self._is_traced else None
+        if lacking is not None:
+            self._tracing.give_up(lacking)
+            self._is_traced = False
+            try:
+                self._run_untraced().add_done_callback(self)
+            except Exception as again:  # noqa: BLE001 - whatever the executor raises is the task's failure
+                self._failed(*self._which, again, is_told=False)
+                self._outer.set_exception(again)
+        elif error is None:
+            if self._is_traced:
+                result = carrier.delivered(result)
+            if isinstance(result, RemoteExceptionWrapper):
+                self._failed(*self._which, result, is_told=self._is_traced)
+            self._outer.set_result(result)
+        else:
+            self._failed(*self._which, error, is_told=False)
+            self._outer.set_exception(error)
 
 
 def _lack_of_us(error: BaseException | None, result: Any) -> ImportError | None:
